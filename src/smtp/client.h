@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: ISC
+// The client side of SMTP and LMTP as a pure state machine: replies in, commands
+// and results out. No socket, clock or TLS in it; deliver/ drives it.
+#ifndef PABAL_SMTP_CLIENT_H
+#define PABAL_SMTP_CLIENT_H
+
+#include "smtp/address.h"
+#include "smtp/parameters.h"
+#include "smtp/reply.h"
+
+// What EHLO offered.
+enum {
+	SMTP_HAS_PIPELINING = 1, SMTP_HAS_SIZE = 2, SMTP_HAS_8BITMIME = 4, SMTP_HAS_SMTPUTF8 = 8,
+	SMTP_HAS_DSN = 16, SMTP_HAS_CHUNKING = 32, SMTP_HAS_STARTTLS = 64, SMTP_HAS_AUTH = 128,
+	SMTP_HAS_ENHANCED = 256, SMTP_HAS_ESMTP = 512
+};
+
+enum smtp_outcome { SMTP_DELIVERED, SMTP_TEMPORARY, SMTP_PERMANENT };
+
+// The result of one recipient. text is a copy, one line.
+struct smtp_result {
+	enum smtp_outcome outcome;
+	unsigned code;        // 0: no reply was read (connection trouble)
+	char enhanced[12];
+	char text[SMTP_REPLY_TEXT_MAX];
+};
+
+struct smtp_client_recipient {
+	const char *address;  // as smtp_address.text
+	unsigned notify;
+	const char *orcpt;    // "" for none
+	struct smtp_result result; // filled by the client
+};
+
+// One message to send. Borrowed until the client reports DONE.
+struct smtp_client_message {
+	const char *sender;   // "" for <>
+	uint64_t size;        // octets of the body as it will be sent
+	bool eightbit;        // needs 8BITMIME
+	bool smtputf8;        // needs SMTPUTF8
+	enum smtp_ret ret;
+	const char *envid;
+	struct smtp_client_recipient *recipients;
+	unsigned recipient_count;
+};
+
+enum smtp_client_want {
+	SMTP_WANT_REPLY,     // send `output`, then feed what the server says
+	SMTP_WANT_TLS,       // server said 220 to STARTTLS: do the handshake, then smtp_client_tls_done
+	SMTP_WANT_AUTH,      // EHLO is done and credentials are needed: smtp_client_auth
+	SMTP_WANT_READY,     // idle: smtp_client_message / quit may be called
+	SMTP_WANT_BODY,      // 354 was read: send the body (stuffed), then smtp_client_body_sent
+	SMTP_WANT_CLOSE,     // session over: close; every open recipient has a result
+};
+
+enum smtp_client_tls { SMTP_TLS_NEVER, SMTP_TLS_WHEN_OFFERED, SMTP_TLS_REQUIRED, SMTP_TLS_IMPLICIT };
+
+struct smtp_client_options {
+	bool lmtp;                     // LHLO, one reply a recipient after the body (RFC 2033)
+	const char *helo;
+	enum smtp_client_tls tls;
+	bool authenticate;             // credentials are configured: WANT_AUTH after (TLS and) EHLO
+	struct smtp_limits limits;
+};
+
+struct smtp_client; // opaque; created before the banner is read
+
+struct smtp_client *smtp_client_create(const struct smtp_client_options *options);
+void smtp_client_destroy(struct smtp_client *c);
+// Octets to send now; consume with buf_consume.
+struct buf *smtp_client_output(struct smtp_client *c);
+enum smtp_client_want smtp_client_want(const struct smtp_client *c);
+// Feeds octets of the server; returns how many were used. Octets behind the 220 of
+// STARTTLS are never used (they are an injection: the client goes to CLOSE with a result).
+size_t smtp_client_input(struct smtp_client *c, struct str octets);
+void smtp_client_tls_done(struct smtp_client *c, bool verified);
+// SASL PLAIN (RFC 4616) or LOGIN, whichever the server offers; never without TLS
+// unless plaintext_ok. The password is wiped after use.
+void smtp_client_auth(struct smtp_client *c, const char *user, const char *password, bool plaintext_ok);
+// Starts a transaction (pipelined MAIL, RCPT…, DATA when offered). In state READY only.
+void smtp_client_message(struct smtp_client *c, struct smtp_client_message *message);
+void smtp_client_body_sent(struct smtp_client *c);
+void smtp_client_quit(struct smtp_client *c);
+// The connection broke or timed out: every recipient without a final result becomes
+// temporary with these words. After the body's final dot: temporary too (maybe twice delivered).
+void smtp_client_broken(struct smtp_client *c, const char *enhanced, const char *why);
+unsigned smtp_client_has(const struct smtp_client *c);   // SMTP_HAS_* bits
+uint64_t smtp_client_size_limit(const struct smtp_client *c); // 0: none announced
+bool smtp_client_tls_active(const struct smtp_client *c);
+// True when the transaction failed in a way that another host may do better (421, 4yz at
+// banner, EHLO, MAIL), so that the next MX is tried; false when the answer is about this mail.
+bool smtp_client_try_next_host(const struct smtp_client *c);
+// The last reply as one line for logs: "mx.example.org said: 451 4.7.1 try later".
+const char *smtp_client_last_reply(const struct smtp_client *c);
+
+#endif
