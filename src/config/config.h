@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: ISC
+// The configuration as the product uses it: one immutable struct a generation.
+// It is filled from the table in settings.c and from nothing else.
+#ifndef PABAL_CONFIG_CONFIG_H
+#define PABAL_CONFIG_CONFIG_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/ipaddr.h"
+#include "base/str.h"
+
+// A list of strings as written: "a" "b" or several lines of the setting.
+struct config_list {
+	struct str *items;
+	size_t count;
+};
+
+// A file named in the configuration and its content at the time of this
+// generation. Roles in an empty root see content only; path is for words.
+struct config_file {
+	struct str path;    // empty: not set
+	struct str content; // NUL-terminated behind len
+};
+
+struct config_certificate {
+	struct config_file certificate; // PEM chain, leaf first
+	struct config_file key;         // PEM; when not set: in the certificate's file
+	struct config_file pass_phrase;
+};
+
+enum config_tls_version { CONFIG_TLS_1_0, CONFIG_TLS_1_1, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+
+struct config_tls {
+	struct config_certificate *certificates; // several: ECDSA + RSA, SNI
+	size_t certificate_count;
+	struct config_file ca_file;              // whom to trust as clients or servers
+	struct str ca_path;
+	struct config_file client_certificate;   // shown to other servers
+	struct config_file client_key;
+	enum config_tls_version min;
+	bool request_client_certificate;
+};
+
+enum config_listen_tls { CONFIG_LISTEN_STARTTLS, CONFIG_LISTEN_IMPLICIT, CONFIG_LISTEN_NO_TLS };
+
+struct config_listen {
+	struct ipaddr address; // family 0: every address, IPv4 and IPv6
+	uint16_t port;
+	enum config_listen_tls tls;
+};
+
+enum config_help { CONFIG_HELP_PLAIN, CONFIG_HELP_SENDMAIL }; // 214 2.0.0, or 502 5.3.0 HELP not implemented
+
+struct config_server {
+	struct str name;
+	struct config_listen *listens;
+	size_t listen_count;
+	bool require_tls;       // before AUTH and MAIL
+	bool require_auth;      // a submission server: MAIL only after AUTH; never relays by address
+	bool offer_auth;        // `auth offer` on a server without require auth
+	bool auth_without_tls;  // `auth-without-tls yes`: named, warned about
+	bool has_tls;           // has its own tls block; else the global one is used
+	struct config_tls tls;
+	struct str banner;      // "" : HOSTNAME ESMTP
+	enum config_help help;
+	uint64_t max_message_size;  // octets
+	uint64_t max_recipients;    // a message
+	uint64_t max_messages;      // a connection
+	uint64_t max_errors;        // a session, then 421
+	uint64_t command_timeout;   // ms
+	uint64_t data_timeout;      // ms
+	uint64_t session_timeout;   // ms
+};
+
+enum config_client_action { CONFIG_CLIENT_RELAY, CONFIG_CLIENT_DENY, CONFIG_CLIENT_ALLOW };
+
+// One line of clients { }. Table order: longest prefix first, deny first at equal length.
+struct config_client {
+	struct ipnet network;
+	enum config_client_action action;
+	struct str text;   // of a deny
+	unsigned line;     // where it was written, for the rule's name
+	struct str file;
+};
+
+enum config_route_kind { CONFIG_ROUTE_SMTP, CONFIG_ROUTE_LMTP_SOCKET, CONFIG_ROUTE_LMTP_HOST,
+	CONFIG_ROUTE_LOCAL, CONFIG_ROUTE_REFUSE };
+enum config_route_tls { CONFIG_ROUTE_TLS_OPTIONAL, CONFIG_ROUTE_TLS_REQUIRED, CONFIG_ROUTE_TLS_IMPLICIT,
+	CONFIG_ROUTE_TLS_NEVER };
+
+// route "pattern" { }: pattern is a domain, "*.domain" or "*". First match wins:
+// exact, then longest wildcard, then "*".
+struct config_route {
+	struct str pattern;
+	enum config_route_kind kind;
+	struct str host;          // host name, "[address]", or path of a socket
+	uint16_t port;
+	enum config_route_tls tls;
+	struct ipaddr source;     // family 0: the kernel's choice
+	struct str helo;          // "" : hostname
+	struct str user;          // smart host: "" for none
+	struct config_file password_file; // first line
+	struct str text;          // of refuse
+};
+
+struct config_destination { // destination "pattern" { }: the pace toward a host
+	struct str pattern;
+	uint64_t connections;   // at once
+	uint64_t messages;      // a connection
+};
+
+enum config_resolver_mode { CONFIG_RESOLVER_AUTO, CONFIG_RESOLVER_SERVERS, CONFIG_RESOLVER_RECURSION };
+enum config_log_to { CONFIG_LOG_STDERR, CONFIG_LOG_FILE, CONFIG_LOG_SYSLOG };
+
+struct config {
+	uint64_t generation;
+	struct arena arena;        // owns everything below, unless loaded from a snapshot's mapping
+
+	struct str hostname;       // A-labels
+	struct config_list domains;// normalised local domains
+	struct str postmaster;     // address key form
+	struct str state_folder;   // databases and spool
+	struct str run_folder;     // sockets
+	struct str user_prefix;    // "pabal-" + role; see role/roles.c
+
+	struct config_tls tls;
+	struct config_server *servers;
+	size_t server_count;
+	struct config_client *clients;
+	size_t client_count;
+	struct config_route *routes;
+	size_t route_count;
+	struct config_destination *destinations;
+	size_t destination_count;
+
+	struct {
+		struct config_list sources;   // "accounts"
+		struct str socket;            // a foreign Dovecot auth socket used by smtpd instead
+		struct str public_socket;     // "" : none; default RUN_FOLDER/auth-client
+		struct str public_group;      // group of the public socket
+		struct str default_domain;    // bare user names become user@default-domain
+		uint64_t cache;               // ms a success is remembered; 0: off
+		uint64_t workers;             // hashing threads
+	} auth;
+
+	struct {
+		struct str maildir;           // "/var/mail/%d/%u/Maildir"; "" : STATE/mail/%d/%u/Maildir
+		struct str separator;         // of subaddresses; "" : none (later)
+	} deliver;
+
+	struct {
+		enum config_resolver_mode mode;
+		struct config_list servers;   // "127.0.0.1:15353"
+		struct config_list trust_anchors;
+	} resolver;
+
+	struct {
+		enum config_log_to to;
+		struct str file;
+		bool json;
+		uint64_t level;               // enum event_level
+		uint64_t history_age;         // ms
+		uint64_t history_size;        // octets
+	} log;
+
+	struct {
+		uint64_t life;                // ms a message is tried
+		uint64_t delay_warning;       // ms
+		uint64_t first_retry;         // ms
+		uint64_t max_retry;           // ms
+		uint64_t min_free_percent;    // of the store's disk
+		uint64_t min_free_size;       // octets
+		uint64_t senders;             // processes; 0: cores
+		bool hold;                    // accept, deliver nothing (bench, maintenance)
+	} queue;
+
+	struct {
+		uint64_t connections;         // in all
+		uint64_t connections_address; // one address
+		uint64_t connections_network; // a /24 or /64
+		uint64_t hops;                // Received: fields
+		uint64_t header_size;         // octets of all headers
+		uint64_t body_line;           // octets
+		uint64_t workers;             // smtpd processes; 0: cores
+	} limits;
+};
+
+// ---- from text
+// What a build needs from outside; the reader may be in another process (root
+// opens, a child without rights parses).
+struct config_reader {
+	// Content of a file into out. secret: refuse it when others can read it.
+	int (*read)(void *arg, const char *path, bool secret, struct buf *out, struct error *err);
+	void *arg;
+};
+
+// One finding of the checker. severity 'E' error, 'W' warning, 'N' note.
+struct config_finding {
+	char severity;
+	struct str file;
+	unsigned line, column; // 1-based; 0: none
+	struct str text;       // what was expected, the nearest known word
+};
+
+struct config_findings {
+	struct arena arena;
+	struct config_finding *items;
+	size_t count, size;
+	size_t errors;
+};
+void config_findings_finish(struct config_findings *f);
+void config_findings_add(struct config_findings *f, char severity, struct str file, unsigned line,
+	unsigned column, const char *format, ...) __attribute__((format(printf, 6, 7)));
+// "FILE:LINE:COLUMN: error: text\n" for each.
+void config_findings_print(const struct config_findings *f, struct buf *out);
+
+struct buf; // base/buf.h
+// Parses, includes, fills defaults, checks each value and all together. Returns
+// NULL when there was an error (all of them are in findings, not only the first).
+struct config *config_build(const char *path, const struct config_reader *reader,
+	struct config_findings *findings);
+void config_destroy(struct config *c); // NULL is fine; wipes secrets
+// The paths of every file that was read, for the watcher; valid as long as c.
+struct config_list config_sources(const struct config *c);
+// The reader that opens files in this process.
+struct config_reader config_reader_local(void);
+
+// ---- effective configuration as text that parses back to the same
+int config_show(const struct config *c, struct buf *out);
+// Names of the settings that differ, comma-separated, and the strongest reload
+// class among them ('l' live, 's' session, 'r' restart, 0 none).
+char config_diff(const struct config *a, const struct config *b, struct buf *out_names);
+
+// ---- snapshots: one role's part as octets, and back. Roles are bits so that the
+// table can say who may see a setting.
+enum {
+	CONFIG_FOR_MASTER = 1, CONFIG_FOR_SMTPD = 2, CONFIG_FOR_AUTH = 4, CONFIG_FOR_QUEUE = 8,
+	CONFIG_FOR_SENDER = 16, CONFIG_FOR_RESOLVER = 32, CONFIG_FOR_LOCAL = 64, CONFIG_FOR_ALL = 127
+};
+int config_encode(const struct config *c, unsigned for_role, struct buf *out);
+// Strings point into octets, which must outlive the result. ERR_CORRUPT.
+int config_decode(struct str octets, struct config **out);
+
+// ---- questions everybody asks
+bool config_is_local_domain(const struct config *c, struct str normalised_domain);
+// Longest prefix; NULL when no rule names the address.
+const struct config_client *config_client_rule(const struct config *c, const struct ipaddr *address);
+const struct config_route *config_route_for(const struct config *c, struct str normalised_domain);
+const struct config_tls *config_server_tls(const struct config *c, const struct config_server *s);
+
+#endif
