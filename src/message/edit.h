@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: ISC
+// Edits of a stored body, and the message as it is sent: added fields, then the
+// body with its edits applied. The stored octets are never rewritten.
+#ifndef PABAL_MESSAGE_EDIT_H
+#define PABAL_MESSAGE_EDIT_H
+
+#include "base/buf.h"
+
+struct edit {
+	uint64_t offset;     // into the stored body
+	uint64_t remove;     // octets left out from there
+	struct str insert;   // put in their place
+};
+
+// Appends one encoded edit; edits come in ascending, non-overlapping order (else ERR_SYNTAX).
+int edit_add(struct buf *edits, const struct edit *e);
+// Walks encoded edits: *cursor starts as the whole; false at the end. ERR_CORRUPT through *err.
+bool edit_next(struct str *cursor, struct edit *out, int *err);
+
+// Produces the message as it is sent, piece by piece. Borrowed strings.
+struct render {
+	struct str headers;
+	struct str edits;
+	uint64_t body_size;
+	uint64_t position;   // in the stored body
+	uint64_t skip;       // octets of the body still to be left out
+	struct edit next;    // valid when has_next
+	bool has_next;
+	bool headers_done;
+};
+int render_init(struct render *r, struct str headers, struct str edits, uint64_t body_size);
+// Size of the whole as sent.
+uint64_t render_size(const struct render *r);
+// Gives out what must be sent before body octets at r->position are needed and how many octets
+// of the body follow unchanged. Returns false at the end. Call render_advance with what was taken.
+bool render_next(struct render *r, struct str *out_literal, uint64_t *out_body_offset,
+	uint64_t *out_body_len);
+void render_advance(struct render *r, uint64_t body_octets);
+
+#endif
