@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: ISC
+// Every message between roles, from one definition: the lists below make the structs, the
+// encoders, the decoders and the names. A field is u8, u32, u64, str or list (records of
+// another definition, walked with ipc_next_NAME). Lengths are checked on decoding; strings
+// and lists point into the frame.
+#ifndef PABAL_IPC_MESSAGES_H
+#define PABAL_IPC_MESSAGES_H
+
+#include "base/buf.h"
+
+#define IPC_VERSION 1u
+
+// ---- records inside lists
+#define IPC_FIELDS_recipient(F) /* one recipient of a submission or of a try */ \
+	F(u64, id)        /* recipient id; 0 in a submission */ \
+	F(str, address) \
+	F(str, domain) \
+	F(str, orcpt) \
+	F(u8, notify) \
+	F(u8, hold) \
+	F(str, hold_reason)
+
+#define IPC_FIELDS_outcome(F) /* what became of one recipient */ \
+	F(u64, id) \
+	F(u8, outcome)    /* enum smtp_outcome */ \
+	F(u32, code)      /* SMTP code, 0: none */ \
+	F(str, enhanced) \
+	F(str, text) \
+	F(u8, relayed_dsn) /* the next hop takes over DSN duty (RFC 3461 5.2.2) */
+
+#define IPC_FIELDS_record(F) /* one DNS record */ \
+	F(str, rdata)     /* wire form */
+
+#define IPC_RECORDS(M) M(recipient) M(outcome) M(record)
+
+// ---- messages
+// master -> every role
+#define IPC_FIELDS_start(F) /* first message: who you are */ \
+	F(u32, version) F(str, role) F(u32, index) F(u32, slot) F(u32, node) F(u8, confined)
+#define IPC_FIELDS_config(F) /* descriptor: sealed memfd with the role's part */ \
+	F(u64, generation) F(u64, size)
+#define IPC_FIELDS_peer(F) /* descriptor: one end of a channel to another role */ \
+	F(str, role) F(u32, index)
+#define IPC_FIELDS_listener(F) /* descriptor: a listening socket */ \
+	F(u32, server) F(u32, listen)
+#define IPC_FIELDS_control(F) /* descriptor: listening control socket */ \
+	F(u8, unused)
+#define IPC_FIELDS_folder(F) /* descriptor: an open folder or socket, by name ("state", "auth-client") */ \
+	F(str, name)
+#define IPC_FIELDS_log(F) /* descriptor: where log lines go from now on */ \
+	F(u8, sink) F(u8, json) F(u8, level)
+#define IPC_FIELDS_tickets(F) /* secrets of TLS tickets: current and previous, 32 octets each */ \
+	F(str, current) F(str, previous)
+#define IPC_FIELDS_go(F) /* everything was handed over: confine, then serve */ \
+	F(u8, unused)
+#define IPC_FIELDS_drain(F) /* take no new work, finish what runs, exit */ \
+	F(u64, within_ms)
+// role -> master
+#define IPC_FIELDS_ready(F) F(u64, generation)
+#define IPC_FIELDS_failed(F) /* cannot serve with this configuration; words why */ \
+	F(u64, generation) F(str, text)
+// a confined role asks for a connection to a configured destination
+#define IPC_FIELDS_connect(F) \
+	F(u64, request) F(str, kind) /* "auth", "lmtp" */ F(u32, index)
+#define IPC_FIELDS_connected(F) /* descriptor when err is 0 */ \
+	F(u64, request) F(u32, err) F(str, text)
+// configuration builder <-> master
+#define IPC_FIELDS_read_file(F) F(u64, request) F(str, path) F(u8, secret)
+#define IPC_FIELDS_file(F) /* descriptor when err is 0 */ F(u64, request) F(u32, err) F(str, text)
+#define IPC_FIELDS_built(F) /* one a role; descriptor: memfd */ F(u32, for_role) F(u64, size)
+#define IPC_FIELDS_findings(F) F(u32, errors) F(str, text)
+
+// smtpd <-> queue
+#define IPC_FIELDS_client_open(F) /* a connection begins: count it */ F(u64, session) F(str, address)
+#define IPC_FIELDS_client_counts(F) /* connections now, with this one */ \
+	F(u64, session) F(u32, from_address) F(u32, from_network) F(u32, in_all)
+#define IPC_FIELDS_client_close(F) F(u64, session)
+#define IPC_FIELDS_recipient_query(F) F(u64, request) F(str, key)
+#define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now */ \
+	F(u64, request) F(u8, exists) F(str, account)
+#define IPC_FIELDS_account_query(F) F(u64, request) F(str, name)
+#define IPC_FIELDS_account_answer(F) /* state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now */ \
+	F(u64, request) F(u8, state) F(u32, rights) F(str, name)
+#define IPC_FIELDS_account_changed(F) /* queue -> auth, smtpd: forget what you remember */ F(str, name)
+#define IPC_FIELDS_spool_open(F) F(u64, request)
+#define IPC_FIELDS_spool_file(F) /* descriptor when err is 0 */ F(u64, request) F(u32, err) F(u64, spool)
+#define IPC_FIELDS_submit(F) /* a whole message; spool != 0: the body is in that file (synced) */ \
+	F(u64, request) F(u64, session) F(str, sender) F(str, account) F(str, client) F(str, server) \
+	F(str, helo) F(str, envid) F(u8, ret) F(u8, smtputf8) F(u8, eightbit) F(u64, received_ms) \
+	F(u64, size) F(str, digest) F(str, headers) F(str, edits) F(str, labels) \
+	F(list, recipients) F(u64, spool) F(str, body)
+#define IPC_FIELDS_submitted(F) /* err 0: on stable storage */ \
+	F(u64, request) F(u32, err) F(u64, message)
+// every role -> queue: one event for the history (JSON) and its keys
+#define IPC_FIELDS_event(F) \
+	F(u64, wall_ms) F(u64, id) F(u64, session) F(str, name) F(str, sender) F(str, recipient) \
+	F(str, account) F(str, client) F(str, json)
+
+// queue <-> sender, queue <-> local
+#define IPC_FIELDS_try(F) /* deliver; descriptor: the spool file when spool is 1 */ \
+	F(u64, job) F(u64, message) F(str, destination) /* domain or route key */ \
+	F(u32, route) /* index in the configuration + 1; 0: by MX */ \
+	F(str, sender) F(str, envid) F(u8, ret) F(u8, smtputf8) F(u8, eightbit) F(u64, size) \
+	F(str, digest) F(str, headers) F(str, edits) F(list, recipients) F(u8, spool) F(str, body)
+#define IPC_FIELDS_tried(F) /* exactly one for each try */ \
+	F(u64, job) F(str, remote) /* host and address that answered, "" : none */ \
+	F(str, tls) /* version and cipher, "" : plain */ F(u32, ms) F(list, outcomes) \
+	F(u8, blame) /* 0: the mail, 1: the connection (destination is slowed), 2: our own network \
+		(port 25 blocked, DNS dead): nobody is blamed */
+
+// sender -> resolver
+#define IPC_FIELDS_resolve(F) F(u64, request) F(str, name) F(u32, rrtype)
+#define IPC_FIELDS_resolved(F) /* status: enum dns_status of net/dns.h */ \
+	F(u64, request) F(u8, status) F(u8, secure) F(u32, ttl) F(list, records)
+// resolver -> master (for status)
+#define IPC_FIELDS_dns_mode(F) F(str, mode)
+
+#define IPC_MESSAGES(M) \
+	M(start) M(config) M(peer) M(listener) M(control) M(folder) M(log) M(tickets) M(go) M(drain) \
+	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
+	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
+	M(account_query) M(account_answer) M(account_changed) M(spool_open) M(spool_file) M(submit) \
+	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode)
+
+// ---- generated from here on
+typedef uint8_t ipc_u8;
+typedef uint32_t ipc_u32;
+typedef uint64_t ipc_u64;
+typedef struct str ipc_str;
+typedef struct str ipc_list; // encoded records
+
+enum ipc_type {
+#define IPC_ENUM(name) IPC_TYPE_##name,
+	IPC_TYPE_none, IPC_MESSAGES(IPC_ENUM) IPC_TYPES
+#undef IPC_ENUM
+};
+
+#define IPC_STRUCT_FIELD(kind, name) ipc_##kind name;
+#define IPC_STRUCT(name) struct ipc_##name { IPC_FIELDS_##name(IPC_STRUCT_FIELD) };
+IPC_RECORDS(IPC_STRUCT)
+IPC_MESSAGES(IPC_STRUCT)
+#undef IPC_STRUCT
+
+// Appends the body of the message; ERR_LIMIT. Decodes a whole body: ERR_CORRUPT when it is
+// short, long, or a string passes its end.
+#define IPC_PROTOTYPES(name) \
+	int ipc_encode_##name(struct buf *out, const struct ipc_##name *m); \
+	int ipc_decode_##name(struct str body, struct ipc_##name *out);
+IPC_MESSAGES(IPC_PROTOTYPES)
+IPC_RECORDS(IPC_PROTOTYPES)
+#undef IPC_PROTOTYPES
+// Appends one record to a list being built; takes the next one off *list (false at the end or
+// when the rest is corrupt, then *err is set).
+#define IPC_LIST_PROTOTYPES(name) \
+	int ipc_list_add_##name(struct buf *list, const struct ipc_##name *r); \
+	bool ipc_next_##name(struct str *list, struct ipc_##name *out, int *err);
+IPC_RECORDS(IPC_LIST_PROTOTYPES)
+#undef IPC_LIST_PROTOTYPES
+
+const char *ipc_type_name(unsigned type);
+
+#endif
