@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: ISC
+// Decides: facts in, a verdict with its rule out. Pure and immediate: when something is not
+// known yet the verdict is NEED with the set of facts to fetch, and the session asks again.
+// `pabal explain` runs the same functions.
+#ifndef PABAL_POLICY_POLICY_H
+#define PABAL_POLICY_POLICY_H
+
+#include "config/config.h"
+#include "smtp/address.h"
+#include "smtp/parameters.h"
+#include "smtp/reply.h"
+
+enum policy_kind {
+	POLICY_ALLOW,
+	POLICY_HOLD,     // accept, but do not send until released
+	POLICY_DEFER,    // 4yz
+	POLICY_REFUSE,   // 5yz
+	POLICY_DROP,     // reply, then close
+	POLICY_DISCARD,  // accept and throw away; only by a named rule
+	POLICY_NEED,     // fetch `need`, then ask again
+};
+
+// Facts that take a question to another role. Bits of `need` and of `known`.
+enum {
+	POLICY_FACT_CONNECTIONS = 1, // counts of open connections (queue)
+	POLICY_FACT_ACCOUNT = 2,     // the account's state and rights now (queue)
+	POLICY_FACT_RECIPIENT = 4,   // whether the local recipient exists (queue)
+	POLICY_FACT_SPACE = 8,       // free space of the store (queue, with the account's answer or the message)
+};
+
+enum policy_existence { POLICY_EXISTS_NO, POLICY_EXISTS_YES, POLICY_EXISTS_UNKNOWN };
+enum policy_account { POLICY_ACCOUNT_NONE, POLICY_ACCOUNT_ENABLED, POLICY_ACCOUNT_DISABLED,
+	POLICY_ACCOUNT_UNKNOWN };
+
+struct policy_facts {
+	const struct config *config;
+	const struct config_server *server;
+	unsigned known;                    // POLICY_FACT_* that are filled
+
+	struct ipaddr client;
+	const struct config_client *client_rule; // longest matching rule, or NULL
+	uint32_t connections_address, connections_network, connections_all;
+
+	bool tls;
+	struct str account;                // authenticated account, "" for none
+	enum policy_account account_state;
+	bool account_may_submit, account_may_relay;
+
+	const struct smtp_address *sender;    // from MAIL on
+	const struct smtp_mail_parameters *mail;
+	const struct smtp_address *recipient; // at RCPT
+	enum policy_existence recipient_exists;
+	unsigned recipients_so_far;           // accepted in this transaction
+	unsigned messages_so_far;             // in this connection
+	bool direct_to_local;                 // filled by policy: the recipient is ours
+};
+
+struct policy_verdict {
+	enum policy_kind kind;
+	unsigned need;
+	const char *rule;      // stable name: "relay-denied", "clients file:12", "max-recipients"…
+	char rule_text[160];   // where the rule stands, for the log ("" when it is built in)
+	struct smtp_reply reply; // of DEFER, REFUSE, DROP: says why and what to do about it
+	uint32_t delay_ms;     // wait before the reply
+	char labels[64];
+	char hold_reason[96];
+};
+
+// The functions of each step. Every one is total: any facts give a verdict.
+void policy_connect(const struct policy_facts *f, struct policy_verdict *v);
+void policy_auth(const struct policy_facts *f, struct policy_verdict *v);   // may AUTH be tried now?
+void policy_mail(const struct policy_facts *f, struct policy_verdict *v);
+void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v);
+void policy_data(const struct policy_facts *f, struct policy_verdict *v);
+// Whether this session has the right to relay, and the rule that gives or denies it.
+bool policy_may_relay(const struct policy_facts *f, const char **out_rule);
+
+#endif

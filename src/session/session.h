@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: ISC
+// The server side of one SMTP connection. Octets in, octets out; everything that takes time is
+// asked of the host and answered by a call. No socket, no clock of its own: the same code runs
+// in role smtpd, in unit tests and in the fuzzer.
+#ifndef PABAL_SESSION_SESSION_H
+#define PABAL_SESSION_SESSION_H
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "message/envelope.h"
+#include "policy/policy.h"
+
+struct session;
+
+enum session_auth_result {
+	SESSION_AUTH_OK,        // account holds the name, rights the rights
+	SESSION_AUTH_CONTINUE,  // challenge for the client (base64 not yet applied)
+	SESSION_AUTH_FAILED,    // 535 5.7.8
+	SESSION_AUTH_UNAVAILABLE, // 454 4.7.0
+};
+
+// A message that is complete and wants to be committed. Valid until the answer.
+struct session_submission {
+	const struct envelope *envelope;           // id 0; headers and edits are set
+	const struct envelope_recipient *recipients;
+	unsigned recipient_count;
+	struct str body;        // inline, when spool is 0
+	uint64_t spool;         // body was written to the file of session_host.spool_open
+};
+
+// What the session asks of its surroundings. Each `ask` is answered exactly once by the
+// function named, or not at all after session_destroy. At most one is open at a time, except
+// that octets may go on arriving. Answers may come before the ask returns.
+struct session_host {
+	// Fetch the facts `need` for f; answered by session_facts.
+	void (*facts)(void *arg, unsigned need, const struct policy_facts *f);
+	// Start and go on with SASL; initial.data NULL: none. Answered by session_auth.
+	void (*auth_start)(void *arg, const char *mechanism, struct str initial);
+	void (*auth_continue)(void *arg, struct str response);
+	void (*auth_cancel)(void *arg); // client said "*", or the session is left; no answer follows
+	// A file for a large body; answered by session_spool. The session writes to fd.
+	void (*spool_open)(void *arg);
+	// Write octets to the spool file (in order), then sync: answered by session_spool_synced.
+	void (*spool_write)(void *arg, struct str octets); // may buffer; pauses input itself when behind
+	void (*spool_sync)(void *arg);
+	void (*spool_abort)(void *arg); // the body is not wanted: close the file, nothing else
+	// Commit; answered by session_submitted.
+	void (*submit)(void *arg, const struct session_submission *s);
+	// STARTTLS was answered 220: flush, then start TLS, then session_secured.
+	void (*start_tls)(void *arg);
+	// Wait before going on; answered by session_delayed.
+	void (*delay)(void *arg, uint32_t ms);
+	// There is output to send.
+	void (*output)(void *arg);
+	// Send what is waiting and close. session_destroy by the host follows.
+	void (*close)(void *arg);
+	uint64_t (*wall_ms)(void *arg);
+	// Names of the mechanisms that may be offered now ("PLAIN LOGIN"); "" when there is no auth service.
+	const char *(*mechanisms)(void *arg, bool tls);
+};
+
+struct session_tls {
+	bool active;
+	char version[16];
+	char cipher[64];
+	int bits;
+	bool verified;
+	char peer_subject[256];
+};
+
+struct session_options {
+	const struct config *config;          // outlives the session
+	const struct config_server *server;
+	const struct session_host *host;
+	void *arg;
+	struct ipaddr client, local;
+	uint16_t client_port, local_port;
+	uint64_t id;                          // of the session
+	bool implicit_tls;                    // tls is set by session_secured before session_begin
+};
+
+struct session *session_create(const struct session_options *o);
+void session_destroy(struct session *s);  // at any time; open asks are cancelled
+// Says the banner (after the connect verdict). early: the client talked before it.
+void session_begin(struct session *s, bool early_talker);
+// Feeds octets; returns how many were used. While an answer is awaited, command octets stay
+// with the caller; it feeds again after the answer (session_wants_input tells).
+size_t session_input(struct session *s, struct str octets);
+bool session_wants_input(const struct session *s);
+struct buf *session_output(struct session *s);
+// Milliseconds the client may be silent in this state (command or data time-out), and since when
+// the session may last at all is the host's timer: config session_timeout.
+uint64_t session_silence_limit(const struct session *s);
+// The client was silent too long, the session too old, or the server drains: says 421 and closes.
+void session_timed_out(struct session *s);
+void session_shut_down(struct session *s);  // at the next command boundary, "421 4.3.2"
+void session_peer_gone(struct session *s, const char *why); // event, abort; then session_destroy
+
+// ---- answers
+void session_facts(struct session *s, unsigned known, const struct policy_facts *filled);
+void session_auth(struct session *s, enum session_auth_result result, struct str data_or_account,
+	const char *reason); // reason: for the log only
+void session_spool(struct session *s, int err, uint64_t spool);
+void session_spool_synced(struct session *s, int err);
+void session_submitted(struct session *s, int err, uint64_t message_id); // ERR_*: 0, ERR_FULL, ERR_UNAVAILABLE …
+void session_secured(struct session *s, const struct session_tls *tls);
+void session_delayed(struct session *s);
+
+#endif
