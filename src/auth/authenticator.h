@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: ISC
+// Checks who somebody is: SASL mechanisms over a chain of password sources, on a bounded pool of
+// threads, with a short memory of successes. Knows nothing of sockets.
+#ifndef PABAL_AUTH_AUTHENTICATOR_H
+#define PABAL_AUTH_AUTHENTICATOR_H
+
+#include "base/ipaddr.h"
+#include "base/str.h"
+#include "config/config.h"
+#include "store/secrets.h"
+
+#include <uv.h>
+
+struct authenticator;
+
+// Whether an account is enabled and what it may do: asked of the directory (role queue).
+// Answered by authenticator_account.
+struct authenticator_host {
+	void (*account)(void *arg, uint64_t request, struct str name);
+	void *arg;
+};
+
+struct authenticator *authenticator_create(uv_loop_t *loop, const struct config *config,
+	struct secrets *secrets, const struct authenticator_host *host);
+void authenticator_destroy(struct authenticator *a); // open steps are answered UNAVAILABLE first
+void authenticator_set_config(struct authenticator *a, const struct config *config); // between two events
+// state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now.
+void authenticator_account(struct authenticator *a, uint64_t request, int state, uint32_t rights,
+	struct str name);
+void authenticator_forget(struct authenticator *a, struct str name); // an account changed; "" : all
+
+enum authenticator_outcome { AUTHENTICATOR_OK, AUTHENTICATOR_CONTINUE, AUTHENTICATOR_FAILED,
+	AUTHENTICATOR_UNAVAILABLE };
+struct authenticator_reply {
+	enum authenticator_outcome outcome;
+	struct str challenge;  // of CONTINUE
+	struct str account;    // of OK: key form; of FAILED: the name tried, for the log
+	uint32_t rights;       // of OK
+	const char *reason;    // for the log: "wrong password", "unknown name", "disabled", "authzid differs"
+};
+typedef void (*authenticator_done)(void *arg, const struct authenticator_reply *r);
+
+// One SASL dialogue. The mechanisms: a row each in one table (name, plaintext, create, step, dispose);
+// PLAIN (RFC 4616, authzid checked) and LOGIN for now.
+struct authentication;
+struct authentication *authentication_create(struct authenticator *a, const char *mechanism,
+	const struct ipaddr *client, bool secured); // NULL: no such mechanism
+// initial.data NULL: the client sent none. Exactly one done a step.
+void authentication_step(struct authentication *x, struct str response, authenticator_done done, void *arg);
+void authentication_destroy(struct authentication *x); // cancels
+// Mechanisms offered, space-separated; flags in the protocol's MECH line come from the table.
+const char *authenticator_mechanisms(const struct authenticator *a);
+bool authenticator_mechanism_plaintext(const char *name);
+
+#endif

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: ISC
+// Administration commands: one table says who answers, which right is needed and whether the
+// command also works with the server stopped. The socket, the command line and (later) the
+// console are three fronts of it.
+//
+// On the wire: one JSON object a line. Request {"version":1,"command":"queue list",
+// "arguments":{…}}; answers {"row":{…}} any number of times, then {"done":{…}} or
+// {"error":{"code":"not-found","text":"…"}}, then the server closes.
+#ifndef PABAL_CONTROL_CONTROL_H
+#define PABAL_CONTROL_CONTROL_H
+
+#include "base/error.h"
+
+#include <jansson.h>
+#include <uv.h>
+
+enum control_right { CONTROL_READ, CONTROL_OPERATE, CONTROL_ADMIN };
+
+struct control_command {
+	const char *name;        // "queue list"
+	const char *role;        // who answers: "master", "queue", "auth", "resolver"
+	enum control_right right;
+	bool offline;            // works with the server stopped, on the store itself
+	const char *help;        // TEXT_MARK
+};
+extern const struct control_command control_commands[];
+extern const size_t control_command_count;
+const struct control_command *control_command_find(const char *name);
+
+// One call being answered: made by the socket server, or by the command line when offline.
+struct control_call;
+// The json is stolen. Exactly one done or fail ends the call; after it the call is gone.
+void control_row(struct control_call *call, json_t *row);
+void control_done(struct control_call *call, json_t *summary); // NULL: {}
+void control_fail(struct control_call *call, const char *code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+unsigned control_peer_uid(const struct control_call *call); // for the event that says who did it
+
+// What a role can answer. arguments is borrowed until the call ends.
+struct control_handler {
+	const char *name; // of the command
+	void (*run)(struct control_call *call, const json_t *arguments, void *arg);
+};
+
+// Serves a listening Unix socket. SO_PEERCRED is read; at most 64 calls at once, requests at
+// most 64 KiB, 60 s to send one. A caller that reads slowly does not hold up the loop.
+struct control_server;
+struct control_server *control_server_create(uv_loop_t *loop, int listen_fd,
+	const struct control_handler *handlers, size_t count, void *arg);
+void control_server_destroy(struct control_server *s); // open calls are answered "shutting down"
+
+// ---- clients
+// The answer as it comes in. row may be NULL. Borrowed json.
+typedef void (*control_on_row)(const json_t *row, void *arg);
+// Blocking: connects to FOLDER/ROLE.sock, sends, reads. Returns 0 with *out_done (owned by the
+// caller), ERR_CLOSED when nobody serves there (server stopped), or the error with the words of the
+// server. timeout_ms for each wait.
+int control_request(const char *run_folder, const char *command, json_t *arguments,
+	control_on_row on_row, void *arg, unsigned timeout_ms, json_t **out_done, struct error *err);
+// Runs a handler in this process (server stopped): the same results as control_request once
+// the loop has run dry.
+int control_local(uv_loop_t *loop, const struct control_handler *handlers, size_t count, void *handler_arg,
+	const char *command, json_t *arguments, control_on_row on_row, void *arg, json_t **out_done,
+	struct error *err);
+
+#endif
