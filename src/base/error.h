@@ -25,6 +25,10 @@ enum {
 // Words for a number, from the text table; never NULL.
 const char *err_text(int err);
 
+// The number for an errno: ERR_FULL for ENOSPC/EDQUOT, ERR_DENIED for
+// EACCES/EPERM, ERR_NOT_FOUND for ENOENT, ERR_SYSTEM for the others.
+int err_from_errno(int number);
+
 #define ERROR_TEXT_MAX 512
 
 // An error a human must understand. Owned by the caller; no allocation.
@@ -34,6 +38,7 @@ struct error {
 };
 
 // Fills err (may be NULL) and returns code, so that it can be returned at once.
+// err->text may be among the arguments.
 int error_set(struct error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -56,7 +56,8 @@ bool str_is_utf8(struct str s); // well-formed, no surrogates, no overlong forms
 bool str_only(struct str s, const char *set);
 // A NUL-terminated malloc'd copy owned by the caller; fatal when memory ends.
 char *str_dup(struct str s);
-// Copies into a fixed array and terminates; false when it did not fit (then empty).
+// Copies into a fixed array and terminates; false when it did not fit or holds
+// a NUL (then empty).
 bool str_copy(struct str s, char *out, size_t out_size);
 
 // Lists: number of elements of an array.

@@ -11,7 +11,9 @@
 #define TEXT_MARK(english) english
 
 const char *text_lookup(const char *english) __attribute__((format_arg(1)));
-// Chooses by LC_ALL, LC_MESSAGES, LANG; "ko" or "en". The log stays English.
+// Chooses "ko" or "en" (or a locale such as "ko_KR.UTF-8"; what is neither is
+// English). NULL: by the first of LC_ALL, LC_MESSAGES, LANG that is set; a first
+// text_lookup without a choice does the same. The log stays English.
 void text_set_language(const char *language);
 
 #endif
