@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: ISC
+// What `pabal queue`, `pabal account`, `pabal trace` and `pabal status` ask of the queue: handlers
+// for the control socket, and the same ones for a command while the server is stopped.
+#ifndef PABAL_QUEUE_ADMIN_H
+#define PABAL_QUEUE_ADMIN_H
+
+#include "control/control.h"
+#include "queue/queue.h"
+
+struct queue_admin {
+	struct store *store;
+	struct history *history;   // may be NULL
+	struct queue *queue;       // NULL when the server is stopped
+	const struct config *config;
+};
+// arg of every handler is a struct queue_admin. Commands and their arguments (all optional unless
+// said): "queue list|show|retry|hold|release|delete" {id, sender, recipient, domain, account, state, limit},
+// "account list|show" {name}, "account add" {name (required), rights, quota}, "account enable|disable|
+// remove" {name (required)}, "trace" {id | address | client, since, limit}, "queue status" {}.
+extern const struct control_handler queue_admin_handlers[];
+extern const size_t queue_admin_handler_count;
+
+#endif

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: ISC
+// Counts open connections by address, by network (/24, /64) and in all, over every smtpd.
+#ifndef PABAL_QUEUE_CLIENTS_H
+#define PABAL_QUEUE_CLIENTS_H
+
+#include "base/ipaddr.h"
+
+struct clients;
+struct clients_counts {
+	uint32_t address, network, all;
+};
+struct clients *clients_create(void);
+void clients_destroy(struct clients *c);
+// worker: which smtpd channel; its connections go when it goes. Session ids are unique.
+void clients_open(struct clients *c, unsigned worker, uint64_t session, const struct ipaddr *a,
+	struct clients_counts *out);
+void clients_close(struct clients *c, unsigned worker, uint64_t session);
+void clients_worker_gone(struct clients *c, unsigned worker);
+
+#endif

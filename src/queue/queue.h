@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: ISC
+// The queue: takes messages, commits them, knows who exists, routes, schedules, bounces and counts.
+// Role queue wires it to channels; commands with the server stopped use queue/admin.h alone.
+#ifndef PABAL_QUEUE_QUEUE_H
+#define PABAL_QUEUE_QUEUE_H
+
+#include "base/id.h"
+#include "config/config.h"
+#include "ipc/messages.h"
+#include "store/history.h"
+#include "store/store.h"
+
+#include <uv.h>
+
+enum queue_deliverer { QUEUE_SENDER, QUEUE_LOCAL, QUEUE_DELIVERERS };
+#define QUEUE_SENDERS_MAX 32
+
+struct queue;
+struct queue_options {
+	uv_loop_t *loop;
+	struct store *store;
+	struct history *history;      // may be NULL
+	const struct config *config;
+	struct id_source *ids;
+	// Hand a job to a deliverer that is ready. fd: spool file or -1, borrowed.
+	void (*try)(void *arg, enum queue_deliverer kind, unsigned index, const struct ipc_try *t, int fd);
+	// An account changed: tell auth and smtpd.
+	void (*account_changed)(void *arg, struct str name);
+	void *arg;
+};
+struct queue *queue_create(const struct queue_options *o);
+// Stops handing out work; open claims are given back; done is called when the store is idle.
+void queue_stop(struct queue *q, void (*done)(void *arg), void *arg);
+void queue_destroy(struct queue *q);
+void queue_set_config(struct queue *q, const struct config *config);
+
+// ---- deliverers come and go. gone: its open jobs are due again at once (may deliver twice what was
+// in flight, loses nothing).
+void queue_deliverer_ready(struct queue *q, enum queue_deliverer kind, unsigned index);
+void queue_deliverer_gone(struct queue *q, enum queue_deliverer kind, unsigned index);
+void queue_tried(struct queue *q, enum queue_deliverer kind, unsigned index, struct str frame_body);
+
+// ---- questions and work of smtpd. Answers are by callback, exactly once, never before the call returns.
+typedef void (*queue_submitted)(void *arg, int err, uint64_t message);
+// fd: of the spool file when m->spool is set (taken).
+void queue_submit(struct queue *q, const struct ipc_submit *m, int fd, queue_submitted done, void *arg);
+typedef void (*queue_recipient_known)(void *arg, uint8_t exists, struct str account);
+void queue_recipient(struct queue *q, struct str key, queue_recipient_known done, void *arg);
+typedef void (*queue_account_known)(void *arg, uint8_t state, uint32_t rights, struct str name);
+void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg);
+int queue_spool_open(struct queue *q, uint64_t *out_spool, int *out_fd, struct error *err);
+// 0, or ERR_FULL below the configured free space (452 4.3.1).
+int queue_has_space(struct queue *q);
+
+#endif
