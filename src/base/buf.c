@@ -30,9 +30,9 @@ static void make_room(struct buf *b, size_t len)
 		return;
 	if (__builtin_add_overflow(held, len, &needed) || needed > SIZE_MAX / 2)
 		fatal("out of memory (a buffer of %zu and %zu octets)", held, len);
-	// Moving is cheaper than growing, but only if it frees at least half:
-	// otherwise a queue that is always nearly full would move at each octet.
-	if (b->data && needed <= b->size && b->start >= b->size / 2) {
+	// Moving what is held costs no more than what was consumed since the
+	// last move, so a long queue does not move at each octet.
+	if (b->data && needed <= b->size && b->start >= held) {
 		memmove(b->data, b->data + b->start, held);
 		b->start = 0;
 		b->end = held;

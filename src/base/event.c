@@ -4,6 +4,7 @@
 #include "base/event.h"
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/id.h"
 
 #include <unistr.h>
@@ -21,8 +22,8 @@
 #include <unistd.h>
 
 #define LINE_MAX_OCTETS PIPE_BUF
-#define LINE_END 64        // kept free for what ends a line
-#define FACILITY_MAIL (2 << 3)
+#define LINE_END 64 // kept free for what ends a line
+#define FACILITY_MAIL (2 << 3) // RFC 3164 4.1.1
 
 // The one sink. Until event_setup, warnings go to stderr.
 static struct {
@@ -72,20 +73,25 @@ void event_str(struct event *e, const char *key, struct str value)
 {
 	size_t len = value.len;
 
-	if (len == 0 || e->count == EVENT_FIELDS_MAX)
+	if (len == 0)
 		return;
+	if (e->count == EVENT_FIELDS_MAX) {
+		e->used = EVENT_SPACE; // which says that something is missing
+		return;
+	}
 	if (len > EVENT_SPACE - e->used) {
 		len = EVENT_SPACE - e->used;
 		// Not in the middle of a character.
 		while (len && ((unsigned char)value.data[len] & 0xc0) == 0x80)
 			len--;
 	}
-	if (len)
+	if (len) {
 		memcpy(e->space + e->used, value.data, len);
-	e->fields[e->count].key = key;
-	e->fields[e->count].offset = (uint16_t)e->used;
-	e->fields[e->count].len = (uint16_t)len;
-	e->count++;
+		e->fields[e->count].key = key;
+		e->fields[e->count].offset = (uint16_t)e->used;
+		e->fields[e->count].len = (uint16_t)len;
+		e->count++;
+	}
 	e->used = len < value.len ? EVENT_SPACE : e->used + len;
 }
 
@@ -164,10 +170,12 @@ struct line {
 	char data[LINE_MAX_OCTETS];
 };
 
-// Adds all of it or, when it does not fit before end, nothing from then on.
-static void put_before(struct line *l, size_t end, const char *data, size_t len)
+// Adds all of it or, once something did not fit, nothing any more.
+static void put(struct line *l, const char *data, size_t len)
 {
-	if (l->cut || len > end - l->len) {
+	size_t end = LINE_MAX_OCTETS - LINE_END;
+
+	if (l->cut || l->len > end || len > end - l->len) {
 		l->cut = true;
 		return;
 	}
@@ -175,23 +183,17 @@ static void put_before(struct line *l, size_t end, const char *data, size_t len)
 	l->len += len;
 }
 
-static void put(struct line *l, const char *data, size_t len)
-{
-	put_before(l, LINE_MAX_OCTETS - LINE_END, data, len);
-}
-
 static void put_text(struct line *l, const char *text)
 {
 	put(l, text, strlen(text));
 }
 
-// What ends a line has its own space.
+// What ends a value or the line may use the space kept for that.
 static void put_end(struct line *l, const char *text)
 {
 	size_t len = strlen(text);
 
-	if (len > LINE_MAX_OCTETS - l->len)
-		return;
+	BUG_ON(len > LINE_MAX_OCTETS - l->len);
 	memcpy(l->data + l->len, text, len);
 	l->len += len;
 }
@@ -233,14 +235,16 @@ static size_t put_escaped(struct line *l, struct str s, bool json)
 	return (size_t)len;
 }
 
-static void put_quoted(struct line *l, struct str s, bool json)
+// False when not even the quote fits; a value that is cut still gets its end.
+static bool put_quoted(struct line *l, struct str s, bool json)
 {
 	put_text(l, "\"");
 	if (l->cut)
-		return;
+		return false;
 	while (s.len && !l->cut)
 		s = str_skip(s, put_escaped(l, s, json));
-	put_end(l, "\""); // also behind what was cut
+	put_end(l, "\"");
+	return true;
 }
 
 // Values of visible ASCII without '"', '=' and '\' need no quotes.
@@ -257,20 +261,17 @@ static bool is_plain(struct str s)
 static void put_field(struct line *l, const char *key, struct str value)
 {
 	bool json = out.format == EVENT_JSON;
-	struct line before_key;
+	size_t start = l->len;
 
-	// A key without its value would be worse than neither.
-	before_key.len = l->len;
+	if (l->cut)
+		return;
 	put_text(l, json ? ",\"" : " ");
 	put_text(l, key);
 	put_text(l, json ? "\":" : "=");
-	if (!l->cut && !json && is_plain(value) &&
-		value.len < LINE_MAX_OCTETS - LINE_END - l->len)
+	if (!json && is_plain(value) && l->len + value.len <= LINE_MAX_OCTETS - LINE_END)
 		put(l, value.data, value.len);
-	else if (!l->cut && l->len < LINE_MAX_OCTETS - LINE_END)
-		put_quoted(l, value, json);
-	else
-		l->cut = true, l->len = before_key.len;
+	else if (!put_quoted(l, value, json))
+		l->len = start; // a key without its value would be worse than neither
 }
 
 static void put_head(struct line *l, const struct event *e)

@@ -18,6 +18,7 @@
 
 #define READ_STEP 16384
 #define FILE_NAME_MAX 255
+#define OPEN_TRIES 32
 #define NAME_INPUT_MAX 4096 // normalising shrinks a name, but never by that much
 
 // ---- descriptors
@@ -77,31 +78,34 @@ int fd_sync(int fd)
 	return failed ? err_from_errno(errno) : 0;
 }
 
+// How many octets the next read may take: 0 when limit or the buffer is full.
+static size_t read_step(const struct buf *out, size_t left)
+{
+	size_t room = out->limit == 0 ? SIZE_MAX
+		      : out->limit > buf_len(out) ? out->limit - buf_len(out) : 0;
+
+	if (left > room)
+		left = room;
+	return left < READ_STEP ? left : READ_STEP;
+}
+
 int fd_read_all(int fd, struct buf *out, size_t limit)
 {
 	size_t total = 0;
 
 	for (;;) {
-		// One octet over the limit tells "exactly full" from "too much".
-		size_t left = limit - total;
-		size_t step = left < READ_STEP ? left + 1 : READ_STEP;
-		char extra;
-		char *to = left ? buf_reserve(out, left < step ? left : step) : NULL;
-		ssize_t n;
+		size_t step = read_step(out, limit - total);
+		char extra; // tells "exactly full" from "too much"
+		char *to = step ? buf_reserve(out, step) : &extra;
+		ssize_t n = read(fd, to, step ? step : 1);
 
-		if (left && !to) {
-			// The buffer's own bound is nearer: fill it octet by octet.
-			to = buf_reserve(out, 1);
-		}
-		step = left && to ? (left < step ? left : step) : 1;
-		n = read(fd, to ? to : &extra, step);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return err_from_errno(errno);
 		if (n == 0)
 			return 0;
-		if (!to)
+		if (step == 0)
 			return ERR_LIMIT;
 		buf_commit(out, (size_t)n);
 		total += (size_t)n;
@@ -274,11 +278,12 @@ int file_make_folders(int at, const char *path, unsigned mode)
 
 		if (part.len == 0 || str_equal(part, STR(".")))
 			continue;
-		if (str_equal(part, STR("..")) || !str_copy(part, name, sizeof(name))) {
-			result = part.len > NAME_MAX ? ERR_LIMIT : ERR_DENIED;
-			break;
-		}
-		result = make_folder(parent, name, mode);
+		if (str_equal(part, STR("..")))
+			result = ERR_DENIED;
+		else if (!str_copy(part, name, sizeof(name)))
+			result = ERR_LIMIT;
+		else
+			result = make_folder(parent, name, mode);
 		if (result < 0)
 			break;
 		next = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -300,12 +305,15 @@ int file_open_beneath(int at, const char *path, int flags, unsigned mode)
 		.mode = creates ? mode & 07777 : 0,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
 	};
-	long fd;
+	long fd = -1;
 
-	// EAGAIN: something was renamed while the kernel looked.
-	do
+	// EAGAIN: something was renamed while the kernel looked. Not for ever:
+	// whoever owns the folder could go on renaming.
+	for (int tries = 0; tries < OPEN_TRIES; tries++) {
 		fd = syscall(SYS_openat2, at, path, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+		if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
+			break;
+	}
 	if (fd >= 0)
 		return (int)fd;
 	if (errno == EXDEV || errno == ELOOP)
