@@ -36,7 +36,7 @@
 // ---- messages
 // master -> every role
 #define IPC_FIELDS_start(F) /* first message: who you are */ \
-	F(u32, version) F(str, role) F(u32, index) F(u32, slot) F(u32, node) F(u8, confined)
+	F(u32, version) F(u32, index) F(u32, slot) F(u32, node) F(u8, confined) F(str, empty_folder)
 #define IPC_FIELDS_config(F) /* descriptor: sealed memfd with the role's part */ \
 	F(u64, generation) F(u64, size)
 #define IPC_FIELDS_peer(F) /* descriptor: one end of a channel to another role */ \
@@ -158,5 +158,8 @@ IPC_RECORDS(IPC_LIST_PROTOTYPES)
 #undef IPC_LIST_PROTOTYPES
 
 const char *ipc_type_name(unsigned type);
+// Whether the body decodes as that type: 0, ERR_CORRUPT, ERR_UNSUPPORTED (no such type). What a
+// list holds is checked where it is walked.
+int ipc_check(unsigned type, struct str body);
 
 #endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: ISC
+#include "role/confine.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/landlock.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int confine_find_user(const char *name, struct confine_user *out, struct error *err)
+{
+	errno = 0;
+	const struct passwd *pw = getpwnam(name);
+	if (!pw)
+		return error_set(err, ERR_NOT_FOUND,
+			TEXT("the system has no user \"%s\"; `./dev install` makes the users of Pabal"),
+			name);
+	if (pw->pw_uid == 0)
+		return error_set(err, ERR_DENIED, TEXT("the user \"%s\" must not be root"), name);
+	out->uid = pw->pw_uid;
+	out->gid = pw->pw_gid;
+	return 0;
+}
+
+int confine_become(const struct confine_user *user, struct error *err)
+{
+	if (setgroups(0, NULL) < 0)
+		return error_system(err, TEXT("cannot give up supplementary groups"));
+	if (setresgid(user->gid, user->gid, user->gid) < 0)
+		return error_system(err, TEXT("cannot become group %u"), (unsigned)user->gid);
+	if (setresuid(user->uid, user->uid, user->uid) < 0)
+		return error_system(err, TEXT("cannot become user %u"), (unsigned)user->uid);
+	// A kernel or container that lets us say it but not mean it must not go unnoticed.
+	if (setuid(0) == 0 || geteuid() != user->uid || getegid() != user->gid)
+		return error_set(err, ERR_DENIED, TEXT("could still become root again"));
+	return 0;
+}
+
+static int enter_empty_root(const char *folder, struct error *err)
+{
+	struct stat st;
+	if (lstat(folder, &st) < 0)
+		return error_system(err, TEXT("cannot look at %s"), folder);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022))
+		return error_set(err, ERR_DENIED,
+			TEXT("%s must be a folder of root that nobody else can write to"), folder);
+	if (chroot(folder) < 0 || chdir("/") < 0)
+		return error_system(err, TEXT("cannot make %s the root folder"), folder);
+	return 0;
+}
+
+// Landlock has no library. A kernel without it is no reason not to run: the user's rights still
+// hold, and `pabal status` is not the place where a kernel is judged.
+static int restrict_to_folder(int folder, struct error *err)
+{
+	uint64_t known = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+		LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
+		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+		LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+		LANDLOCK_ACCESS_FS_MAKE_SYM;
+	struct landlock_ruleset_attr rules = {.handled_access_fs = known};
+	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
+	if (ruleset < 0)
+		return errno == ENOSYS || errno == EOPNOTSUPP ? 0 :
+			error_system(err, TEXT("cannot make Landlock rules"));
+	struct landlock_path_beneath_attr beneath = {
+		.allowed_access = known & ~(uint64_t)(LANDLOCK_ACCESS_FS_EXECUTE |
+			LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK),
+		.parent_fd = folder,
+	};
+	int result = 0;
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ||
+		syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		result = error_system(err, TEXT("cannot apply Landlock rules"));
+	close(ruleset);
+	return result;
+}
+
+static int forbid_dumps(struct error *err)
+{
+	struct rlimit none = {0, 0};
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return error_system(err, TEXT("cannot switch core files off"));
+	// The leak checker of sanitized builds has to trace its own process.
+	if (!PABAL_SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return error_system(err, TEXT("cannot forbid tracing"));
+	return 0;
+}
+
+int confine(const struct confine_plan *plan, struct error *err)
+{
+	const struct role *role = plan->role;
+	int result = 0;
+	if (plan->as_root && role->root == ROLE_ROOT_EMPTY)
+		result = enter_empty_root(plan->empty_folder, err);
+	if (!result && plan->as_root && role->user && !role->keeps_root)
+		result = confine_become(&plan->user, err);
+	if (!result && !role->keeps_root && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		result = error_system(err, TEXT("cannot forbid new privileges"));
+	if (!result && role->root == ROLE_ROOT_STATE && plan->state_folder >= 0)
+		result = restrict_to_folder(plan->state_folder, err);
+	// Last: becoming another user sets the flag back.
+	if (!result)
+		result = forbid_dumps(err);
+	return result;
+}

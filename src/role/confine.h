@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: ISC
+// Takes every right a role does not need away from the process. Called from one place.
+#ifndef PABAL_ROLE_CONFINE_H
+#define PABAL_ROLE_CONFINE_H
+
+#include "base/error.h"
+#include "role/role.h"
+
+#include <sys/types.h>
+
+// Who the process becomes. Looked up while names can still be looked up.
+struct confine_user {
+	uid_t uid;
+	gid_t gid;
+};
+// ERR_NOT_FOUND with words that say how to make the user.
+int confine_find_user(const char *name, struct confine_user *out, struct error *err);
+
+struct confine_plan {
+	const struct role *role;
+	bool as_root;                  // started as root: user and root folder change
+	struct confine_user user;
+	const char *empty_folder;      // root folder of ROLE_ROOT_EMPTY
+	int state_folder;              // descriptor for Landlock of ROLE_ROOT_STATE, or -1
+};
+// After this: no core dumps, no tracing by others, no new privileges (except `keeps_root`), own user
+// and root folder, no way back. Any step that fails ends in an error and the role must not run.
+int confine(const struct confine_plan *plan, struct error *err);
+
+// Drops to user for good (a worker of `local`, an offline command): groups, gid, uid, checked.
+int confine_become(const struct confine_user *user, struct error *err);
+
+#endif

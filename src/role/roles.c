@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: ISC
+// The whole of our privilege separation on one screen.
+#include "role/roles.h"
+
+#define PEERS(...) (const char *const[]){__VA_ARGS__, NULL}
+
+const struct role roles[] = {
+	{
+		.name = "queue", .user = "pabal-queue", .root = ROLE_ROOT_STATE,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_QUEUE, .control = true,
+		ROLE_QUEUE_CALLS,
+	},
+	{
+		.name = "auth", .user = "pabal-auth", .root = ROLE_ROOT_STATE,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_AUTH, .control = true,
+		.peers = PEERS("queue"), .folder = "auth-client",
+		ROLE_AUTH_CALLS,
+	},
+	{
+		.name = "resolver", .user = "pabal-dns", .root = ROLE_ROOT_HOST,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_RESOLVER, .control = true,
+		.peers = PEERS("queue"),
+		ROLE_RESOLVER_CALLS,
+	},
+	{
+		.name = "local", .user = "pabal-mail", .root = ROLE_ROOT_HOST, .keeps_root = true,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_LOCAL,
+		.peers = PEERS("queue"),
+		ROLE_LOCAL_CALLS,
+	},
+	{
+		.name = "sender", .user = "pabal-sender", .root = ROLE_ROOT_EMPTY,
+		.count = ROLE_PER_CORE_SENDER, .config_for = CONFIG_FOR_SENDER,
+		.peers = PEERS("queue", "resolver"),
+		ROLE_SENDER_CALLS,
+	},
+	{
+		.name = "smtpd", .user = "pabal-smtpd", .root = ROLE_ROOT_EMPTY,
+		.count = ROLE_PER_CORE_SMTPD, .config_for = CONFIG_FOR_SMTPD, .generations = true,
+		.listeners = true, .tickets = true,
+		.peers = PEERS("queue", "auth"),
+		ROLE_SMTPD_CALLS,
+	},
+};
+const size_t role_count = ARRAY_SIZE(roles);
+
+const struct role *role_find(const char *name)
+{
+	for (size_t i = 0; i < role_count; i++)
+		if (!strcmp(roles[i].name, name))
+			return &roles[i];
+	return NULL;
+}
