@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: ISC
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
+pytest_plugins = ["pabal.plugin"]
