@@ -42,8 +42,10 @@ void smtp_chunks_check(struct smtp_chunks *c, struct str octets, const struct sm
 // At LAST: a body that does not end in CRLF gets *out_tail = "\r\n" to be added.
 void smtp_chunks_end(struct smtp_chunks *c, struct str *out_tail);
 
-// Encodes for DATA: dots doubled, ends with "\r\n.\r\n" in smtp_stuff_end. Octets
+// Encodes for DATA: dots doubled, ends with "\r\n.\r\n" in smtp_stuff_end (a last
+// line without CRLF gets one, an empty body is ".\r\n"). Octets
 // given must be line-end clean; a bare CR or LF returns ERR_SYNTAX (never sent).
+// After an error out may hold a part of the octets: the connection must be dropped.
 struct smtp_stuff {
 	bool line_start;
 	bool cr;

@@ -5,6 +5,7 @@
 #define PABAL_SMTP_CLIENT_H
 
 #include "smtp/address.h"
+#include "smtp/limits.h"
 #include "smtp/parameters.h"
 #include "smtp/reply.h"
 
@@ -29,7 +30,7 @@ struct smtp_client_recipient {
 	const char *address;  // as smtp_address.text
 	unsigned notify;
 	const char *orcpt;    // "" for none
-	struct smtp_result result; // filled by the client
+	struct smtp_result result; // filled by the client; final when it wants READY or CLOSE
 };
 
 // One message to send. Borrowed until the client reports DONE.
@@ -50,7 +51,8 @@ enum smtp_client_want {
 	SMTP_WANT_AUTH,      // EHLO is done and credentials are needed: smtp_client_auth
 	SMTP_WANT_READY,     // idle: smtp_client_message / quit may be called
 	SMTP_WANT_BODY,      // 354 was read: send the body (stuffed), then smtp_client_body_sent
-	SMTP_WANT_CLOSE,     // session over: close; every open recipient has a result
+	SMTP_WANT_CLOSE,     // session over: every open recipient has a result. `output` may hold
+	                     // a last QUIT: send what fits, wait for nothing, close
 };
 
 enum smtp_client_tls { SMTP_TLS_NEVER, SMTP_TLS_WHEN_OFFERED, SMTP_TLS_REQUIRED, SMTP_TLS_IMPLICIT };
@@ -67,7 +69,8 @@ struct smtp_client; // opaque; created before the banner is read
 
 struct smtp_client *smtp_client_create(const struct smtp_client_options *options);
 void smtp_client_destroy(struct smtp_client *c);
-// Octets to send now; consume with buf_consume.
+// Octets to send now. buf_consume them when they are handed to the kernel or to TLS, before
+// the next smtp_client_input: an answer to a command still in here is taken as unasked for.
 struct buf *smtp_client_output(struct smtp_client *c);
 enum smtp_client_want smtp_client_want(const struct smtp_client *c);
 // Feeds octets of the server; returns how many were used. Octets behind the 220 of
@@ -78,7 +81,10 @@ void smtp_client_tls_done(struct smtp_client *c, bool verified);
 // unless plaintext_ok. The password is wiped after use.
 void smtp_client_auth(struct smtp_client *c, const char *user, const char *password, bool plaintext_ok);
 // Starts a transaction (pipelined MAIL, RCPT…, DATA when offered). In state READY only.
+// In state CLOSE every recipient gets smtp_client_failure. Recipients are judged without
+// sending where the host lacks what the mail needs: SIZE 5.3.4, SMTPUTF8 5.6.7, 8BITMIME 5.6.3.
 void smtp_client_message(struct smtp_client *c, struct smtp_client_message *message);
+// When the final dot was handed over, before the next smtp_client_input.
 void smtp_client_body_sent(struct smtp_client *c);
 void smtp_client_quit(struct smtp_client *c);
 // The connection broke or timed out: every recipient without a final result becomes
@@ -87,8 +93,13 @@ void smtp_client_broken(struct smtp_client *c, const char *enhanced, const char 
 unsigned smtp_client_has(const struct smtp_client *c);   // SMTP_HAS_* bits
 uint64_t smtp_client_size_limit(const struct smtp_client *c); // 0: none announced
 bool smtp_client_tls_active(const struct smtp_client *c);
-// True when the transaction failed in a way that another host may do better (421, 4yz at
-// banner, EHLO, MAIL), so that the next MX is tried; false when the answer is about this mail.
+// Why the session ended (WANT_CLOSE); for what was to be sent on it and was not given to
+// smtp_client_message yet. A banner of 5yz (554: no mail service here, RFC 5321 3.1) and a
+// refused HELO are permanent, a refused STARTTLS or AUTH temporary.
+const struct smtp_result *smtp_client_failure(const struct smtp_client *c);
+// True when the transaction failed in a way that another host may do better (421, 4yz or 5yz at
+// banner and HELO, no TLS, 4yz at MAIL, connection broken before the final dot), so that the next
+// MX is tried; false when the answer is about this mail.
 bool smtp_client_try_next_host(const struct smtp_client *c);
 // The last reply as one line for logs: "mx.example.org said: 451 4.7.1 try later".
 const char *smtp_client_last_reply(const struct smtp_client *c);

@@ -5,6 +5,7 @@
 #define PABAL_SMTP_COMMAND_H
 
 #include "smtp/address.h"
+#include "smtp/limits.h"
 #include "smtp/parameters.h"
 
 enum smtp_verb {
@@ -21,6 +22,9 @@ struct smtp_command {
 // Never fails: what is no verb is SMTP_UNKNOWN. "MAIL FROM:<a>" gives argument "FROM:<a>".
 void smtp_command_parse(struct str line, struct smtp_command *out);
 const char *smtp_verb_name(enum smtp_verb verb);
+// The bound for the line that starts with input: limits.command_line, and more for
+// MAIL and RCPT by what the extensions add (RFC 1870 3, 3461 4, 4954 5, 6531 3.4).
+size_t smtp_command_line_limit(struct str input, const struct smtp_limits *limits);
 
 // What a parse of arguments found wrong, as the reply to give.
 enum smtp_fault {

@@ -3,6 +3,7 @@
 #ifndef PABAL_SMTP_PARAMETERS_H
 #define PABAL_SMTP_PARAMETERS_H
 
+#include "base/error.h"
 #include "base/str.h"
 
 #define SMTP_ENVID_MAX 100  // xtext octets (RFC 3461 4.4)
@@ -27,6 +28,14 @@ struct smtp_rcpt_parameters {
 	unsigned notify;
 	char orcpt[SMTP_ORCPT_MAX + 1]; // "rfc822;xtext" as given; ""
 };
+
+// What follows a path: " SIZE=10 BODY=8BITMIME", also nothing. *out_offending names
+// the keyword at fault, borrowed. ERR_UNSUPPORTED: a keyword not known here,
+// ERR_EXISTS: one given twice, ERR_SYNTAX and ERR_LIMIT: its value.
+int smtp_mail_parameters_parse(struct str s, struct smtp_mail_parameters *out,
+	struct str *out_offending);
+int smtp_rcpt_parameters_parse(struct str s, struct smtp_rcpt_parameters *out,
+	struct str *out_offending);
 
 // xtext of RFC 3461 4.
 bool smtp_xtext_valid(struct str s);

@@ -17,15 +17,15 @@ struct smtp_reply {
 
 void smtp_reply_set(struct smtp_reply *r, unsigned code, const char *enhanced, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-// Appends "250 2.1.0 text\r\n"; octets that must not be in a reply become '?'.
-// A text over the line bound (512) is folded into several lines "250-2.1.0 …".
+// Appends "250 2.1.0 text\r\n"; octets that must not be in a reply (controls, and what
+// is not UTF-8) become '?'. One line always: SMTP_REPLY_TEXT_MAX keeps it below 512.
 int smtp_reply_write(struct buf *out, const struct smtp_reply *r);
 
 // ---- reading (RFC 5321 4.2.1), bounded and tolerant of what servers do
 struct smtp_server_reply {
 	unsigned code;
 	char enhanced[12];            // of the last line, "" when absent or its class differs from code
-	struct buf text;              // lines without codes, joined by '\n'
+	struct buf text;              // lines without both codes, joined by '\n'; as sent, any octets
 };
 
 // All zero at start; owned by the client dialogue.
