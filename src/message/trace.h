@@ -19,9 +19,15 @@ struct trace_received {
 	struct str recipient;       // only when there is exactly one, else ""
 	uint64_t wall_ms;
 };
-// RFC 5321 4.4, folded, ends with CRLF. The account's name is not told.
+
+// Each appends one whole field that ends with CRLF, or nothing (ERR_LIMIT). Lines have at most
+// 78 octets where the words allow it. Octets from the wire that could break or fake a part of
+// the field become '?'.
+
+// RFC 5321 4.4. The account's name is not told. client.family 0: no address is told.
 int trace_add_received(struct buf *out, const struct trace_received *t);
 int trace_add_date(struct buf *out, uint64_t wall_ms);
+// "<ID.RANDOM@HOSTNAME>": unique also when one id is used for several messages.
 int trace_add_message_id(struct buf *out, uint64_t id, struct str hostname);
 int trace_add_delivered_to(struct buf *out, struct str address);
 int trace_add_return_path(struct buf *out, struct str sender);
