@@ -30,3 +30,18 @@ build() {
 build_release() {
 	build "$run/build" pabal --buildtype=release -Dlayering=false --prefix=/usr --sbindir=sbin
 }
+
+# libFuzzer comes with clang.
+build_fuzz() {
+	step "Build the fuzz targets"
+	if [ ! -e "$tree/test/fuzz/meson.build" ]; then
+		bad "test/fuzz has no targets yet"
+		return 0
+	fi
+	(
+		export CC=clang
+		build "$run/build-fuzz" '' --buildtype=debugoptimized -Dfuzz=true -Dlayering=false \
+			-Db_sanitize=address,undefined -Db_lundef=false
+	) || return 1
+	good "${run#"$tree"/}/build-fuzz"
+}

@@ -39,7 +39,7 @@ tls { certificate "$certificate" }
 resolver { servers "$dns" }
 limits { workers 2 }
 queue { senders 2 }
-server "mx" { listen "$listen_mx" "$listen6_mx" }
+server "mx" { listen "$listen_mx"  listen "$listen6_mx" }
 server "submission" { listen "$listen_submission" require { tls auth } }
 server "submissions" { listen "$listen_submissions" tls implicit require { auth } }
 auth { source "accounts" }
