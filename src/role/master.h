@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: ISC
+// The parent of the family: holds configuration, listening sockets and the ticket secret;
+// starts, watches and restarts the roles. Parses nothing that comes from outside.
+#ifndef PABAL_ROLE_MASTER_H
+#define PABAL_ROLE_MASTER_H
+
+// Runs in the foreground until SIGTERM or SIGINT. Returns the exit status: 0, 64 for a bad
+// command line, 78 for a configuration or machine that does not allow to serve (said on stderr).
+int master_run(const char *config_path);
+
+// Entry of the configuration builder (`pabal builder PATH`), started by master.
+int builder_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: ISC
+// What the files of master share: the family, its sockets and its configuration.
+#ifndef PABAL_ROLE_MASTER_INTERNAL_H
+#define PABAL_ROLE_MASTER_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "control/control.h"
+#include "net/tls.h"
+#include "role/confine.h"
+#include "role/master.h"
+
+#define MASTER_ROLES_MAX 16
+#define MASTER_PROCESSES_MAX 32 // of one role
+
+struct master;
+
+// One configuration generation as master holds it: a sealed memfd a role and its own part.
+struct snapshot {
+	uint64_t generation;
+	int fds[MASTER_ROLES_MAX];      // by index in roles[]
+	size_t sizes[MASTER_ROLES_MAX];
+	void *mapping;                  // of master's own part
+	size_t mapping_size;
+	struct config *config;          // points into mapping
+	struct buf sources;             // paths that were read, NUL-separated
+};
+void snapshot_destroy(struct snapshot *s);
+
+// Builds a new generation in a child without rights. Exactly one callback: snapshot (owned by the
+// callee) or NULL with the findings as text.
+typedef void (*snapshot_done)(struct master *m, struct snapshot *s, const char *findings);
+int snapshot_build(struct master *m, snapshot_done done, struct error *err);
+bool snapshot_building(const struct master *m);
+struct builder;
+
+enum child_state { CHILD_STARTING, CHILD_READY, CHILD_DRAINING };
+
+// A process. Owned by the family's list until it was reaped.
+struct child {
+	struct list link;
+	struct master *master;
+	struct place *place;            // NULL: an older generation that drains
+	const struct role *role;
+	unsigned index;
+	unsigned slot;
+	uint64_t generation;
+	pid_t pid;
+	struct ipc_channel *channel;
+	enum child_state state;
+	uint64_t started_ms;            // monotonic
+};
+
+// Where a process of a role belongs; outlives the process.
+struct place {
+	const struct role *role;
+	unsigned index;
+	struct child *child;            // NULL: being waited for
+	struct child *draining;         // the one before it, until child is ready
+	unsigned restarts;
+	uint64_t pause_ms;
+	uv_timer_t timer;
+	struct master *master;
+};
+
+struct socket_entry {               // a listening socket of a server block
+	struct ipaddr address;
+	uint16_t port;
+	int fd;
+	bool wanted;                    // while the sockets of a new generation are matched
+};
+
+struct watched {                    // what a source looked like when it was read
+	uint64_t device, inode, size, changed_ns, modified_ns;
+};
+
+struct master {
+	uv_loop_t loop;
+	bool as_root;
+	bool stopping;
+	bool serving;                   // every place was ready once
+	int binary;                     // descriptor of our own program
+	char config_path[4096];
+	struct snapshot *snapshot;
+	struct builder *builder;
+	uint64_t next_generation;
+	struct tls_tickets tickets;
+	uv_timer_t ticket_timer;
+
+	struct list children;           // struct child.link
+	struct place places[MASTER_ROLES_MAX * MASTER_PROCESSES_MAX];
+	size_t place_count;
+
+	struct socket_entry *sockets;
+	size_t socket_count;
+	int control_fds[MASTER_ROLES_MAX];
+	int auth_socket;                // public authentication socket, or -1
+	int log_fd;                     // -1: stderr
+	uint8_t log_sink;
+	struct control_server *control;
+	int control_fd;
+
+	uv_timer_t watch_timer;
+	struct watched *watched;
+	size_t watched_count;
+	bool change_seen;               // wait for one quiet look before rebuilding
+	bool rebuild_again;             // something changed while a build was running
+	uint64_t last_reload_ms;        // wall clock
+	char last_reload[512];          // findings of the last one that failed, "" when it went well
+	struct control_call *reload_call; // waits for the build
+
+	uv_signal_t signals[5];
+	uv_timer_t stop_timer;
+	uint64_t started_ms;            // wall clock
+	char dns_mode[64];
+	unsigned stop_step;             // of stop_order in family.c
+	int status;                     // exit status when it ends without being asked
+};
+
+// ---- family.c
+void family_make_places(struct master *m);
+void family_start(struct master *m);                   // every place without a child
+void family_new_generation(struct master *m);          // after m->snapshot was swapped
+void family_reap(struct master *m);                    // after SIGCHLD
+void family_stop(struct master *m);                    // step by step; ends the loop
+bool family_ready(const struct master *m);
+struct child *family_child(const struct master *m, const char *role, unsigned index);
+
+// ---- sockets.c
+int sockets_open_all(struct master *m, const struct config *config, struct error *err);
+int sockets_open_control(struct master *m, struct error *err);
+void sockets_close_unwanted(struct master *m);
+int sockets_make_folders(struct master *m, const struct config *config, struct error *err);
+int sockets_open_log(struct master *m, const struct config *config, struct error *err);
+void sockets_hand_over(struct master *m, struct child *c); // listeners, control, folders, log, tickets
+void sockets_send_log(struct master *m, struct child *c);
+void sockets_send_listeners(struct master *m, struct child *c);
+void sockets_close_all(struct master *m);
+
+// ---- watch.c
+void watch_start(struct master *m);
+void watch_sources(struct master *m);                  // remember how the sources look now
+
+// ---- reload, in master.c
+void master_reload(struct master *m, const char *why);
+
+// ---- status.c
+extern const struct control_handler master_handlers[];
+extern const size_t master_handler_count;
+
+// ---- notify.c: systemd's readiness protocol; does nothing without NOTIFY_SOCKET
+void notify_system(const char *state);
+
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: ISC
+// Starting our own binary again as another process of the family: descriptor 3 is the channel,
+// the environment is clean, nothing else is inherited but the log.
+#include "role/spawn.h"
+
+#include "base/file.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CHANNEL_FD 3
+
+static _Noreturn void become(int binary, int socket, char *const argv[])
+{
+	// dup2 onto itself would keep close-on-exec.
+	if (socket == CHANNEL_FD ? fd_set_cloexec(CHANNEL_FD, false) < 0 : dup2(socket, CHANNEL_FD) < 0)
+		_exit(71);
+	if (binary == CHANNEL_FD)
+		_exit(71); // spawn_process keeps it above
+	if (close_range(CHANNEL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		_exit(71);
+	// Time zone and language of the log are all a role may know of our environment.
+	char zone[256] = "TZ=";
+	const char *tz = getenv("TZ");
+	char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL, NULL};
+	if (tz && strlen(tz) < sizeof zone - 4) {
+		strcat(zone, tz);
+		environment[2] = zone;
+	}
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execveat(binary, "", argv, environment, AT_EMPTY_PATH);
+	_exit(71);
+}
+
+int spawn_open_binary(int *out_fd, struct error *err)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_system(err, TEXT("cannot open our own program"));
+	*out_fd = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+	int result = *out_fd < 0 ? error_system(err, TEXT("cannot keep our own program open")) : 0;
+	fd_close(&fd);
+	return result;
+}
+
+int spawn_process(int binary, char *const argv[], pid_t *out_pid, int *out_socket, struct error *err)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_system(err, TEXT("cannot make a socket pair"));
+	pid_t pid = fork();
+	if (pid == 0)
+		become(binary, pair[1], argv);
+	fd_close(&pair[1]);
+	if (pid < 0) {
+		int result = error_system(err, TEXT("cannot start a process"));
+		fd_close(&pair[0]);
+		return result;
+	}
+	*out_pid = pid;
+	*out_socket = pair[0];
+	return 0;
+}
