@@ -55,7 +55,7 @@ quietly() {
 	fi
 	shift
 	bad "$*"
-	tail -n 40 "$logged_file" | quote
+	tail -n 15 "$logged_file" | quote
 	note "all of it: $logged_file"
 	return 1
 }
