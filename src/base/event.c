@@ -383,6 +383,7 @@ void event_setup(const char *process, int fd, enum event_sink sink, enum event_f
 
 	if (out.own_fd >= 0)
 		close(out.own_fd);
+	atomic_store(&line_is_open, false);
 	out.fd = fd;
 	out.own_fd = open_again(fd);
 	out.is_socket = fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
