@@ -13,6 +13,8 @@
 #include "base/memory.h"
 #include "smtp/parameters.h"
 
+#include <stdio.h>
+
 #define BOUNDARY_MAX 40
 
 // One report being written. The first error stands; nothing is added after it.
@@ -243,7 +245,7 @@ static void explain_recipient(struct writer *w, const struct report_recipient *p
 static void add_human_part(struct writer *w)
 {
 	const struct report *r = w->report;
-	char date[CLOCK_DATE_MAX], atom[FOLD_ATOM_MAX];
+	char date[CLOCK_DATE_MAX], when[CLOCK_DATE_MAX + 1], atom[FOLD_ATOM_MAX];
 	struct fold f;
 
 	part(w, w->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", w->utf8);
@@ -258,7 +260,8 @@ static void add_human_part(struct writer *w)
 		fold_text(&f, STR("which came"));
 	}
 	fold_text(&f, STR("on"));
-	fold_text(&f, str_from(clock_format_rfc5322(r->original->received_ms, date)));
+	snprintf(when, sizeof(when), "%s.", clock_format_rfc5322(r->original->received_ms, date));
+	fold_text(&f, str_from(when));
 	end(w, &f);
 	if (buf_len(&w->returned.subject) > 0)
 		paragraph(w, "", "Its subject is:", buf_str(&w->returned.subject));
