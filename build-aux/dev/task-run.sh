@@ -58,12 +58,16 @@ run_choose_user() {
 	: "${plain_group:=$plain_user}"
 }
 
-as_plain() {
+# exec_plain COMMAND...: this process becomes it
+exec_plain() {
 	if [ "$(id -u)" = "$plain_user" ]; then
-		"$@"
-	else
-		setpriv --reuid="$plain_user" --regid="$plain_group" --clear-groups "$@"
+		exec "$@"
 	fi
+	exec setpriv --reuid="$plain_user" --regid="$plain_group" --clear-groups "$@"
+}
+
+as_plain() {
+	(exec_plain "$@")
 }
 
 # Everything of the server is in .run/server. Where its user cannot come there
@@ -121,7 +125,7 @@ run_certificate() {
 
 run_openssl() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
-		-keyout "$tls/ca.key" -out "$tls/ca.crt" -subj "/CN=CA of ./dev run" \
+		-keyout "$tls/ca.key" -out "$tls/ca.crt" -subj "/CN=Private CA of dev run" \
 		-addext basicConstraints=critical,CA:TRUE \
 		-addext keyUsage=critical,keyCertSign,cRLSign &&
 		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 60 \
@@ -177,7 +181,7 @@ run_account_add() {
 
 run_start() {
 	step "Start the server, as user $(id -un "$plain_user" 2>/dev/null || echo "$plain_user")"
-	as_plain "$home/pabal" serve -c "$home/pabal.conf" >"$home/log" 2>&1 </dev/null &
+	(exec_plain "$home/pabal" serve -c "$home/pabal.conf") >"$home/log" 2>&1 </dev/null &
 	server_pid=$!
 	tries=0
 	until run_answers; do
