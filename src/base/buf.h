@@ -40,7 +40,8 @@ int buf_add_str(struct buf *b, struct str s);
 int buf_add_text(struct buf *b, const char *text);
 int buf_add_char(struct buf *b, char c);
 int buf_add_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int buf_add_vformat(struct buf *b, const char *format, va_list args);
+int buf_add_vformat(struct buf *b, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
 int buf_add_base64(struct buf *b, struct str s);
 // Decodes strict base64 with padding (RFC 4648 4); ERR_SYNTAX leaves b as it was.
 int buf_add_base64_decoded(struct buf *b, struct str s);

@@ -123,6 +123,7 @@ void event_id(struct event *e, const char *key, uint64_t id)
 		event_text(e, key, id_format(id, text));
 }
 
+__attribute__((format(printf, 3, 0)))
 static void event_vformat(struct event *e, const char *key, const char *format, va_list args)
 {
 	char text[EVENT_SPACE + 1];
