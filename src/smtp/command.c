@@ -73,8 +73,11 @@ static enum smtp_fault parse_path(struct str argument, struct str keyword,
 	if (err)
 		return err == ERR_LIMIT ? SMTP_FAULT_TOO_LONG : SMTP_FAULT_ADDRESS;
 	*out_rest = str_skip(s, used);
+	*out_offending = str_slice(s, 0, used);
+	if (!out_rest->len || out_rest->data[0] == ' ')
+		return SMTP_FAULT_NONE;
 	*out_offending = *out_rest;
-	return out_rest->len && out_rest->data[0] != ' ' ? SMTP_FAULT_SYNTAX : SMTP_FAULT_NONE;
+	return SMTP_FAULT_SYNTAX;
 }
 
 static enum smtp_fault parameter_fault(int err)
