@@ -9,6 +9,14 @@
 #include "base/ipaddr.h"
 #include "base/str.h"
 
+struct buf; // base/buf.h
+
+// Where something was written. Filled by config_build, zero after config_decode.
+struct config_place {
+	struct str file;
+	unsigned line, column; // 1-based; 0: not written
+};
+
 // A list of strings as written: "a" "b" or several lines of the setting.
 struct config_list {
 	struct str *items;
@@ -26,6 +34,7 @@ struct config_certificate {
 	struct config_file certificate; // PEM chain, leaf first
 	struct config_file key;         // PEM; when not set: in the certificate's file
 	struct config_file pass_phrase;
+	struct config_place where;
 };
 
 enum config_tls_version { CONFIG_TLS_1_0, CONFIG_TLS_1_1, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -47,6 +56,7 @@ struct config_listen {
 	struct ipaddr address; // family 0: every address, IPv4 and IPv6
 	uint16_t port;
 	enum config_listen_tls tls;
+	struct config_place where;
 };
 
 enum config_help { CONFIG_HELP_PLAIN, CONFIG_HELP_SENDMAIL }; // 214 2.0.0, or 502 5.3.0 HELP not implemented
@@ -70,6 +80,7 @@ struct config_server {
 	uint64_t command_timeout;   // ms
 	uint64_t data_timeout;      // ms
 	uint64_t session_timeout;   // ms
+	struct config_place where;
 };
 
 enum config_client_action { CONFIG_CLIENT_RELAY, CONFIG_CLIENT_DENY, CONFIG_CLIENT_ALLOW };
@@ -101,12 +112,20 @@ struct config_route {
 	struct str user;          // smart host: "" for none
 	struct config_file password_file; // first line
 	struct str text;          // of refuse
+	struct config_place where;
 };
 
 struct config_destination { // destination "pattern" { }: the pace toward a host
 	struct str pattern;
 	uint64_t connections;   // at once
 	uint64_t messages;      // a connection
+	struct config_place where;
+};
+
+// One length of prefix among the client rules; private to lookup.c.
+struct config_client_group {
+	uint8_t family, prefix;
+	size_t first, count;
 };
 
 enum config_resolver_mode { CONFIG_RESOLVER_AUTO, CONFIG_RESOLVER_SERVERS, CONFIG_RESOLVER_RECURSION };
@@ -124,6 +143,7 @@ struct config {
 	struct str user_prefix;    // "pabal-" + role; see role/roles.c
 
 	struct config_tls tls;
+	struct config_server server_defaults; // limits written outside a server block
 	struct config_server *servers;
 	size_t server_count;
 	struct config_client *clients;
@@ -183,6 +203,12 @@ struct config {
 		uint64_t body_line;           // octets
 		uint64_t workers;             // smtpd processes; 0: cores
 	} limits;
+
+	// ---- private to config/
+	struct config_list sources;   // every file that was read, sorted
+	struct config_client_group *client_groups; // longest prefix first in a family
+	size_t client_group_count;
+	bool mapped;                  // strings live in somebody's octets
 };
 
 // ---- from text
@@ -214,7 +240,6 @@ void config_findings_add(struct config_findings *f, char severity, struct str fi
 // "FILE:LINE:COLUMN: error: text\n" for each.
 void config_findings_print(const struct config_findings *f, struct buf *out);
 
-struct buf; // base/buf.h
 // Parses, includes, fills defaults, checks each value and all together. Returns
 // NULL when there was an error (all of them are in findings, not only the first).
 struct config *config_build(const char *path, const struct config_reader *reader,
@@ -227,8 +252,9 @@ struct config_reader config_reader_local(void);
 
 // ---- effective configuration as text that parses back to the same
 int config_show(const struct config *c, struct buf *out);
-// Names of the settings that differ, comma-separated, and the strongest reload
-// class among them ('l' live, 's' session, 'r' restart, 0 none).
+// Names of the settings that differ ("hostname,log.level,server.listen"; a block
+// alone when one was added or removed), and the strongest reload class among
+// them ('l' live, 's' session, 'r' restart, 0 none).
 char config_diff(const struct config *a, const struct config *b, struct buf *out_names);
 
 // ---- snapshots: one role's part as octets, and back. Roles are bits so that the
@@ -246,6 +272,18 @@ bool config_is_local_domain(const struct config *c, struct str normalised_domain
 // Longest prefix; NULL when no rule names the address.
 const struct config_client *config_client_rule(const struct config *c, const struct ipaddr *address);
 const struct config_route *config_route_for(const struct config *c, struct str normalised_domain);
+// The pace toward a host: as routes are found; "*" always exists. NULL only for
+// a role that may not see it.
+const struct config_destination *config_destination_for(const struct config *c,
+	struct str normalised_host);
 const struct config_tls *config_server_tls(const struct config *c, const struct config_server *s);
+// True when a listener speaks TLS and its server has no certificate.
+bool config_needs_certificate(const struct config *c);
+// Gives every tls block without a certificate this one (PEM, key and chain in
+// one); copies.
+void config_fill_certificate(struct config *c, struct str path, struct str pem);
+
+// ---- the manual page pabal.conf(5) as scdoc source, made from the table
+int config_manual(struct buf *out);
 
 #endif

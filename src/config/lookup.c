@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: ISC
+// The questions asked for each connection and recipient. The arrays are sorted
+// (finish.c), so each answer is a few binary searches.
+#include "config/config_internal.h"
+
+#include "base/domain.h"
+
+// ---- the index of client rules
+
+static bool same_group(const struct config_client *a, const struct config_client *b)
+{
+	return a->network.addr.family == b->network.addr.family && a->network.prefix == b->network.prefix;
+}
+
+static int compare_address(const struct ipaddr *a, const struct ipaddr *b)
+{
+	return memcmp(a->octets, b->octets, sizeof a->octets);
+}
+
+static bool clients_in_order(const struct config_client *a, const struct config_client *b)
+{
+	if (a->network.addr.family != b->network.addr.family)
+		return a->network.addr.family < b->network.addr.family;
+	if (a->network.prefix != b->network.prefix)
+		return a->network.prefix > b->network.prefix;
+	int order = compare_address(&a->network.addr, &b->network.addr);
+	if (order)
+		return order < 0;
+	return a->action == CONFIG_CLIENT_DENY || b->action != CONFIG_CLIENT_DENY;
+}
+
+static bool strings_in_order(const char *items, size_t count, size_t size)
+{
+	for (size_t i = 1; i < count; i++)
+		if (str_compare(*(const struct str *)(items + (i - 1) * size),
+			*(const struct str *)(items + i * size)) > 0)
+			return false;
+	return true;
+}
+
+int config_index(struct config *c)
+{
+	c->client_groups = NULL;
+	c->client_group_count = 0;
+	for (size_t i = 0; i < c->client_count; i++) {
+		const struct config_client *client = &c->clients[i];
+		if (i && !clients_in_order(client - 1, client))
+			return ERR_CORRUPT;
+		if (i == 0 || !same_group(client - 1, client)) {
+			struct config_client_group *g = config_array_add(&c->arena, &c->client_groups,
+				&c->client_group_count, sizeof *g);
+			*g = (struct config_client_group){client->network.addr.family, client->network.prefix, i, 0};
+		}
+		c->client_groups[c->client_group_count - 1].count++;
+	}
+	bool sorted = strings_in_order((const char *)c->domains.items, c->domains.count,
+			sizeof *c->domains.items) &&
+		strings_in_order((const char *)c->routes, c->route_count, sizeof *c->routes) &&
+		strings_in_order((const char *)c->destinations, c->destination_count,
+			sizeof *c->destinations);
+	return sorted ? 0 : ERR_CORRUPT;
+}
+
+const struct config_client *config_client_rule(const struct config *c, const struct ipaddr *address)
+{
+	for (size_t i = 0; i < c->client_group_count; i++) {
+		const struct config_client_group *g = &c->client_groups[i];
+		if (g->family != address->family)
+			continue;
+		struct ipnet wanted = ipaddr_network(address, g->prefix);
+		size_t low = g->first, high = g->first + g->count;
+		while (low < high) { // the first one that is not less
+			size_t middle = low + (high - low) / 2;
+			if (compare_address(&c->clients[middle].network.addr, &wanted.addr) < 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		if (low < g->first + g->count &&
+			compare_address(&c->clients[low].network.addr, &wanted.addr) == 0)
+			return &c->clients[low];
+	}
+	return NULL;
+}
+
+// ---- names
+
+// The item whose first member is this string, or NULL.
+static const void *find(const void *items, size_t count, size_t size, struct str key)
+{
+	size_t low = 0, high = count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const void *item = (const char *)items + middle * size;
+		int order = str_compare(*(const struct str *)item, key);
+		if (order == 0)
+			return item;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool config_is_local_domain(const struct config *c, struct str normalised_domain)
+{
+	return find(c->domains.items, c->domains.count, sizeof *c->domains.items, normalised_domain);
+}
+
+// The name itself, then "*.PARENT" from the longest parent on, then "*".
+static const void *find_pattern(const void *items, size_t count, size_t size, struct str name)
+{
+	char key[2 + DOMAIN_MAX + 1] = "*.";
+	const void *found = count ? find(items, count, size, name) : NULL;
+	struct str rest = name, label;
+	if (count == 0 || name.len > DOMAIN_MAX)
+		return NULL;
+	while (!found && str_split(&rest, '.', &label) && rest.data) {
+		if (rest.len == 0)
+			break;
+		memcpy(key + 2, rest.data, rest.len);
+		found = find(items, count, size, str_make(key, rest.len + 2));
+	}
+	return found ? found : find(items, count, size, STR("*"));
+}
+
+const struct config_route *config_route_for(const struct config *c, struct str normalised_domain)
+{
+	return find_pattern(c->routes, c->route_count, sizeof *c->routes, normalised_domain);
+}
+
+const struct config_destination *config_destination_for(const struct config *c,
+	struct str normalised_host)
+{
+	return find_pattern(c->destinations, c->destination_count, sizeof *c->destinations,
+		normalised_host);
+}
+
+// ---- certificates
+
+const struct config_tls *config_server_tls(const struct config *c, const struct config_server *s)
+{
+	return s->has_tls ? &s->tls : &c->tls;
+}
+
+bool config_needs_certificate(const struct config *c)
+{
+	for (size_t i = 0; i < c->server_count; i++) {
+		const struct config_server *s = &c->servers[i];
+		for (size_t j = 0; j < s->listen_count; j++)
+			if (s->listens[j].tls != CONFIG_LISTEN_NO_TLS &&
+				config_server_tls(c, s)->certificate_count == 0)
+				return true;
+	}
+	return false;
+}
+
+void config_fill_certificate(struct config *c, struct str path, struct str pem)
+{
+	struct config_certificate *own = arena_alloc(&c->arena, sizeof *own);
+	own->certificate.path = arena_str(&c->arena, path);
+	own->certificate.content = arena_str(&c->arena, pem);
+	own->key = own->pass_phrase = (struct config_file){STR_EMPTY, STR_EMPTY};
+	for (size_t i = 0; i <= c->server_count; i++) {
+		struct config_tls *tls = i == c->server_count ? &c->tls : &c->servers[i].tls;
+		if (tls->certificate_count || (i < c->server_count && !c->servers[i].has_tls))
+			continue;
+		tls->certificates = own;
+		tls->certificate_count = 1;
+	}
+}

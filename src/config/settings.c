@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: ISC
+// THE table of settings. The parser, the defaults, `pabal check --show`, the
+// comparison at a reload, the snapshots of the roles and the manual page are
+// made from it. A new setting is a row here and a field in config.h.
+#include "config/config_internal.h"
+
+#include "base/event.h"
+#include "base/text.h"
+
+#define MASTER   CONFIG_FOR_MASTER
+#define SMTPD    CONFIG_FOR_SMTPD
+#define AUTH     CONFIG_FOR_AUTH
+#define QUEUE    CONFIG_FOR_QUEUE
+#define SENDER   CONFIG_FOR_SENDER
+#define RESOLVER CONFIG_FOR_RESOLVER
+#define LOCAL    CONFIG_FOR_LOCAL
+#define ALL      CONFIG_FOR_ALL
+
+#define FIELD(type, member) offsetof(struct type, member), sizeof(((struct type *)0)->member)
+#define NO_FIELD 0, 0
+
+#define KIB ((uint64_t)1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define SECOND ((uint64_t)1000)
+#define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
+
+static const char *const no_yes[] = {"no", "yes", NULL};
+static const char *const off_offer[] = {"off", "offer", NULL};
+static const char *const tls_versions[] = {"1.0", "1.1", "1.2", "1.3", NULL};
+static const char *const route_tls[] = {"optional", "required", "implicit", "never", NULL};
+static const char *const log_formats[] = {"key-value", "json", NULL};
+static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
+static const char *const auth_sources[] = {"accounts", NULL};
+
+_Static_assert(EVENT_DEBUG == 0 && EVENT_ERROR == 3, "log_levels follows enum event_level");
+
+// ---- checks of single values
+static void check_tls_min(struct config_parser *p, const struct config_setting *s, const void *base)
+{
+	const struct config_tls *tls = base;
+	if (tls->min < CONFIG_TLS_1_2)
+		config_report(p, 'W', p->name,
+			TEXT("min %s: TLS before 1.2 is broken; only for clients that know nothing newer"),
+			tls_versions[tls->min]);
+}
+
+static void check_auth_without_tls(struct config_parser *p, const struct config_setting *s,
+	const void *base)
+{
+	const struct config_server *server = base;
+	if (server->auth_without_tls)
+		config_report(p, 'W', p->name,
+			TEXT("auth-without-tls: passwords can be read by everyone on the way"));
+}
+
+static void check_hostname(struct config_parser *p, const struct config_setting *s, const void *base)
+{
+	const struct config *c = base;
+	if (c->hostname.len && str_find(c->hostname, '.') < 0)
+		config_report(p, 'W', p->name,
+			TEXT("hostname \"%.*s\" has no dot: many servers refuse mail from such a name"),
+			STR_ARG(c->hostname));
+}
+
+// Rows of one block lie together; config_blocks below says what each block is.
+static const struct config_setting settings[] = {
+	// ---- the file itself
+	{CONFIG_BLOCK_TOP, "hostname", &config_type_hostname, FIELD(config, hostname), NULL, 's', ALL,
+		TEXT_MARK("The name of this machine as other servers see it: in the banner, in HELO, "
+		"in Received fields and message identifiers."),
+		.derived = TEXT_MARK("the machine's own name when that has a dot"), .check = check_hostname},
+	{CONFIG_BLOCK_TOP, "domains", &config_type_domains, FIELD(config, domains), NULL, 'l', ALL,
+		TEXT_MARK("The domains whose mailboxes are here. Mail for every other domain is relayed "
+		"only for accounts and networks that may.")},
+	{CONFIG_BLOCK_TOP, "postmaster", &config_type_mailbox, FIELD(config, postmaster), NULL, 'l', ALL,
+		TEXT_MARK("Who gets mail to postmaster and abuse of each local domain, and bounces that "
+		"cannot be delivered. Must be set.")},
+	{CONFIG_BLOCK_TOP, "clients", &config_type_clients, FIELD(config, clients), NULL, 'l',
+		MASTER | SMTPD,
+		TEXT_MARK("What an address may do: relay (send to any domain without an account), deny "
+		"with a text, or allow (nothing special: an exception from a wider rule). The longest "
+		"prefix wins; at equal length deny goes first.")},
+	{CONFIG_BLOCK_TOP, "relay-from", &config_type_relay_from, NO_FIELD, NULL, 'l', MASTER | SMTPD,
+		TEXT_MARK("Short for clients { \"NETWORK\" relay }.")},
+	{CONFIG_BLOCK_TOP, "include", &config_type_include, NO_FIELD, NULL, 'l', MASTER,
+		TEXT_MARK("Reads another file as if it stood here. A path that does not begin with / "
+		"starts at the folder of this file; the same holds for every path.")},
+	{CONFIG_BLOCK_TOP, "state-folder", &config_type_path, FIELD(config, state_folder),
+		"\"/var/lib/pabal\"", 'r', ALL, TEXT_MARK("Databases, spool and mailboxes.")},
+	{CONFIG_BLOCK_TOP, "run-folder", &config_type_path, FIELD(config, run_folder),
+		"\"/run/pabal\"", 'r', ALL, TEXT_MARK("Sockets.")},
+	{CONFIG_BLOCK_TOP, "user-prefix", &config_type_name, FIELD(config, user_prefix), "\"pabal-\"",
+		'r', ALL, TEXT_MARK("The Unix users of the roles are named by this and the role.")},
+	{CONFIG_BLOCK_TOP, "banner", &config_type_text, FIELD(config, server_defaults.banner), NULL,
+		's', MASTER | SMTPD, TEXT_MARK("The banner of servers that name none.")},
+	{CONFIG_BLOCK_TOP, "compat", &config_type_compat, FIELD(config, server_defaults.help), NULL,
+		's', MASTER | SMTPD, TEXT_MARK("As in server, for servers that do not say.")},
+	{CONFIG_BLOCK_TOP, "max-message-size", &config_type_size,
+		FIELD(config, server_defaults.max_message_size), "50M", 's', ALL,
+		TEXT_MARK("The largest message that servers take."), .least = KIB, .most = 4 * GIB},
+	{CONFIG_BLOCK_TOP, "max-recipients", &config_type_number,
+		FIELD(config, server_defaults.max_recipients), "100", 's', MASTER | SMTPD,
+		TEXT_MARK("Recipients of one message."), .least = 1, .most = 100000},
+	{CONFIG_BLOCK_TOP, "max-messages", &config_type_number,
+		FIELD(config, server_defaults.max_messages), "100", 's', MASTER | SMTPD,
+		TEXT_MARK("Messages over one connection."), .least = 1, .most = 1000000},
+	{CONFIG_BLOCK_TOP, "max-errors", &config_type_number,
+		FIELD(config, server_defaults.max_errors), "20", 's', MASTER | SMTPD,
+		TEXT_MARK("Refused commands of one session, then it is closed with 421."),
+		.least = 1, .most = 100000},
+	{CONFIG_BLOCK_TOP, "command-timeout", &config_type_duration,
+		FIELD(config, server_defaults.command_timeout), "5m", 's', MASTER | SMTPD,
+		TEXT_MARK("How long a server waits for a command."), .least = 100, .most = DAY},
+	{CONFIG_BLOCK_TOP, "data-timeout", &config_type_duration,
+		FIELD(config, server_defaults.data_timeout), "3m", 's', MASTER | SMTPD,
+		TEXT_MARK("How long a server waits for the next part of a message."),
+		.least = 100, .most = DAY},
+	{CONFIG_BLOCK_TOP, "session-timeout", &config_type_duration,
+		FIELD(config, server_defaults.session_timeout), "30m", 's', MASTER | SMTPD,
+		TEXT_MARK("How long a session may last in all."), .least = 100, .most = 7 * DAY},
+
+	// ---- tls { }, global and in a server
+	{CONFIG_BLOCK_TLS, "certificate", &config_type_certificate, FIELD(config_tls, certificates),
+		NULL, 's', MASTER | SMTPD,
+		TEXT_MARK("A certificate and its chain, PEM, own certificate first. Written again for "
+		"further names or kinds of key (ECDSA and RSA); the client's name (SNI) and abilities "
+		"choose. Without one a self-signed certificate is made at the first start."),
+		.secret_for = SMTPD},
+	{CONFIG_BLOCK_TLS, "key", &config_type_key, NO_FIELD, NULL, 's', SMTPD,
+		TEXT_MARK("The private key of the certificate written before it; when left out, it is in "
+		"the certificate's file. The file must belong to root or the server's user, with mode "
+		"0600 or 0640.")},
+	{CONFIG_BLOCK_TLS, "pass-phrase-file", &config_type_pass_phrase, NO_FIELD, NULL, 's', SMTPD,
+		TEXT_MARK("A file whose first line opens the private key written before it.")},
+	{CONFIG_BLOCK_TLS, "ca-file", &config_type_file, FIELD(config_tls, ca_file), NULL, 's',
+		MASTER | SMTPD | SENDER,
+		TEXT_MARK("The certificate authorities that are trusted, PEM, instead of the system's.")},
+	{CONFIG_BLOCK_TLS, "ca-path", &config_type_path, FIELD(config_tls, ca_path), NULL, 's',
+		MASTER | SMTPD | SENDER,
+		TEXT_MARK("A folder of trusted authorities with hashed names (openssl rehash).")},
+	{CONFIG_BLOCK_TLS, "client-certificate", &config_type_pem,
+		FIELD(config_tls, client_certificate), NULL, 'l', MASTER | SENDER,
+		TEXT_MARK("Shown to other servers that ask for one."), .secret_for = SENDER},
+	{CONFIG_BLOCK_TLS, "client-key", &config_type_secret_file, FIELD(config_tls, client_key), NULL,
+		'l', MASTER | SENDER,
+		TEXT_MARK("The private key of client-certificate; when left out, it is in its file."),
+		.secret_for = SENDER},
+	{CONFIG_BLOCK_TLS, "min", &config_type_choice, FIELD(config_tls, min), "1.2", 's',
+		MASTER | SMTPD | SENDER, TEXT_MARK("The lowest version of TLS."),
+		.words = tls_versions, .check = check_tls_min},
+	{CONFIG_BLOCK_TLS, "request-client-certificate", &config_type_choice,
+		FIELD(config_tls, request_client_certificate), "no", 's', MASTER | SMTPD,
+		TEXT_MARK("Ask clients for a certificate; those without one are served all the same."),
+		.words = no_yes},
+
+	// ---- server "name" { }
+	{CONFIG_BLOCK_SERVER, "listen", &config_type_listen, FIELD(config_server, listens), NULL, 's',
+		MASTER | SMTPD,
+		TEXT_MARK("Where the server listens: \"*:PORT\" is every IPv4 and IPv6 address, "
+		"\"ADDRESS:PORT\" one (IPv6 in brackets). tls says how TLS begins: starttls (the "
+		"default), implicit (at once), or off. May be written several times.")},
+	{CONFIG_BLOCK_SERVER, "require", &config_type_require, NO_FIELD, NULL, 's', MASTER | SMTPD,
+		TEXT_MARK("tls: nothing but STARTTLS before it. auth: no mail before AUTH; such a server "
+		"never relays because of an address.")},
+	{CONFIG_BLOCK_SERVER, "auth", &config_type_choice, FIELD(config_server, offer_auth), "off", 's',
+		MASTER | SMTPD,
+		TEXT_MARK("offer: accounts may log in on a server that does not require it."),
+		.words = off_offer},
+	{CONFIG_BLOCK_SERVER, "auth-without-tls", &config_type_choice,
+		FIELD(config_server, auth_without_tls), "no", 's', MASTER | SMTPD,
+		TEXT_MARK("Take passwords over connections without TLS. Not safe outside a machine."),
+		.words = no_yes, .check = check_auth_without_tls},
+	{CONFIG_BLOCK_SERVER, "banner", &config_type_text, FIELD(config_server, banner), NULL, 's',
+		MASTER | SMTPD, TEXT_MARK("The text after the host name in the first reply."),
+		.inherits = true, .derived = TEXT_MARK("the host name and ESMTP")},
+	{CONFIG_BLOCK_SERVER, "compat", &config_type_compat, FIELD(config_server, help), NULL, 's',
+		MASTER | SMTPD,
+		TEXT_MARK("Ways of other servers: help-not-implemented answers HELP with 502 5.3.0 "
+		"instead of 214 2.0.0."), .inherits = true},
+	{CONFIG_BLOCK_SERVER, "max-message-size", &config_type_size,
+		FIELD(config_server, max_message_size), "50M", 's', MASTER | SMTPD,
+		TEXT_MARK("The largest message."), .least = KIB, .most = 4 * GIB, .inherits = true},
+	{CONFIG_BLOCK_SERVER, "max-recipients", &config_type_number,
+		FIELD(config_server, max_recipients), "100", 's', MASTER | SMTPD,
+		TEXT_MARK("Recipients of one message."), .least = 1, .most = 100000, .inherits = true},
+	{CONFIG_BLOCK_SERVER, "max-messages", &config_type_number, FIELD(config_server, max_messages),
+		"100", 's', MASTER | SMTPD, TEXT_MARK("Messages over one connection."), .least = 1,
+		.most = 1000000, .inherits = true},
+	{CONFIG_BLOCK_SERVER, "max-errors", &config_type_number, FIELD(config_server, max_errors), "20",
+		's', MASTER | SMTPD,
+		TEXT_MARK("Refused commands of one session, then it is closed with 421."), .least = 1,
+		.most = 100000, .inherits = true},
+	{CONFIG_BLOCK_SERVER, "command-timeout", &config_type_duration,
+		FIELD(config_server, command_timeout), "5m", 's', MASTER | SMTPD,
+		TEXT_MARK("How long to wait for a command."), .least = 100, .most = DAY, .inherits = true},
+	{CONFIG_BLOCK_SERVER, "data-timeout", &config_type_duration, FIELD(config_server, data_timeout),
+		"3m", 's', MASTER | SMTPD, TEXT_MARK("How long to wait for the next part of a message."),
+		.least = 100, .most = DAY, .inherits = true},
+	{CONFIG_BLOCK_SERVER, "session-timeout", &config_type_duration,
+		FIELD(config_server, session_timeout), "30m", 's', MASTER | SMTPD,
+		TEXT_MARK("How long a session may last in all."), .least = 100, .most = 7 * DAY,
+		.inherits = true},
+
+	// ---- auth { }
+	{CONFIG_BLOCK_AUTH, "source", &config_type_sources, FIELD(config, auth.sources), "\"accounts\"",
+		'l', MASTER | SMTPD | AUTH,
+		TEXT_MARK("Where passwords are checked; several are asked in turn. accounts: those of "
+		"pabal account."), .words = auth_sources},
+	{CONFIG_BLOCK_AUTH, "socket", &config_type_path, FIELD(config, auth.socket), NULL, 's',
+		MASTER | SMTPD,
+		TEXT_MARK("The authentication socket of a Dovecot that is asked instead.")},
+	{CONFIG_BLOCK_AUTH, "public-socket", &config_type_path, FIELD(config, auth.public_socket), NULL,
+		'r', MASTER | AUTH,
+		TEXT_MARK("Where other programs (Postfix, Exim) may check passwords of our accounts; "
+		"\"\" for nowhere."), .derived = TEXT_MARK("RUN-FOLDER/auth-client")},
+	{CONFIG_BLOCK_AUTH, "public-group", &config_type_name, FIELD(config, auth.public_group), NULL,
+		'r', MASTER | AUTH, TEXT_MARK("The Unix group that may use public-socket.")},
+	{CONFIG_BLOCK_AUTH, "default-domain", &config_type_hostname, FIELD(config, auth.default_domain),
+		NULL, 'l', MASTER | SMTPD | AUTH | QUEUE,
+		TEXT_MARK("A user who logs in as NAME is NAME@DEFAULT-DOMAIN."),
+		.derived = TEXT_MARK("the first of domains")},
+	{CONFIG_BLOCK_AUTH, "cache", &config_type_duration, FIELD(config, auth.cache), "1m", 'l',
+		MASTER | AUTH, TEXT_MARK("How long a right password is remembered (hashed); 0: not."),
+		.least = 0, .most = HOUR},
+	{CONFIG_BLOCK_AUTH, "workers", &config_type_number, FIELD(config, auth.workers), "2", 'r',
+		MASTER | AUTH, TEXT_MARK("Passwords checked at the same time."), .least = 1, .most = 64},
+
+	// ---- deliver { }
+	{CONFIG_BLOCK_DELIVER, "maildir", &config_type_maildir, FIELD(config, deliver.maildir), NULL,
+		'l', MASTER | QUEUE | LOCAL,
+		TEXT_MARK("The Maildir of a mailbox: %u is the local part, %d the domain, %% a percent "
+		"sign."), .derived = TEXT_MARK("STATE-FOLDER/mail/%d/%u/Maildir")},
+	{CONFIG_BLOCK_DELIVER, "separator", &config_type_name, FIELD(config, deliver.separator), NULL,
+		'l', MASTER | SMTPD | QUEUE | LOCAL,
+		TEXT_MARK("What parts a mailbox name from a detail, as + in kim+list@; empty: none.")},
+
+	// ---- route "pattern" { }
+	{CONFIG_BLOCK_ROUTE, "smtp", &config_type_route, NO_FIELD, NULL, 'l',
+		MASTER | QUEUE | SENDER,
+		TEXT_MARK("Hand over to this host (smart host): \"HOST:PORT\", port 25 when left out. No "
+		"MX is looked up.")},
+	{CONFIG_BLOCK_ROUTE, "lmtp", &config_type_route_other, NO_FIELD, NULL, 'l',
+		MASTER | QUEUE | SENDER,
+		TEXT_MARK("Hand over by LMTP: \"/path/of/socket\" or \"HOST:PORT\", port 24 when left out.")},
+	{CONFIG_BLOCK_ROUTE, "local", &config_type_route_other, NO_FIELD, NULL, 'l',
+		MASTER | QUEUE | SENDER, TEXT_MARK("Deliver to mailboxes of this machine.")},
+	{CONFIG_BLOCK_ROUTE, "refuse", &config_type_route_other, NO_FIELD, NULL, 'l',
+		MASTER | QUEUE | SENDER, TEXT_MARK("Refuse with this text.")},
+	{CONFIG_BLOCK_ROUTE, "tls", &config_type_choice, FIELD(config_route, tls), "optional", 'l',
+		MASTER | QUEUE | SENDER,
+		TEXT_MARK("optional: when the host offers it. required: else try later. implicit: at "
+		"once, as on port 465. never."), .words = route_tls,
+		.derived = TEXT_MARK("implicit for port 465, required with user, else optional")},
+	{CONFIG_BLOCK_ROUTE, "source", &config_type_ipaddr, FIELD(config_route, source), NULL, 'l',
+		MASTER | QUEUE | SENDER, TEXT_MARK("The address of ours to connect from.")},
+	{CONFIG_BLOCK_ROUTE, "helo", &config_type_hostname, FIELD(config_route, helo), NULL, 'l',
+		MASTER | QUEUE | SENDER, TEXT_MARK("The name to greet with."),
+		.derived = TEXT_MARK("hostname")},
+	{CONFIG_BLOCK_ROUTE, "user", &config_type_text, FIELD(config_route, user), NULL, 'l',
+		MASTER | SENDER, TEXT_MARK("Log in as this user.")},
+	{CONFIG_BLOCK_ROUTE, "password-file", &config_type_secret_line,
+		FIELD(config_route, password_file), NULL, 'l', MASTER | SENDER,
+		TEXT_MARK("A file whose first line is the password of user; only the server may read it."),
+		.secret_for = SENDER},
+
+	// ---- destination "pattern" { }
+	{CONFIG_BLOCK_DESTINATION, "connections", &config_type_number,
+		FIELD(config_destination, connections), "20", 'l', MASTER | QUEUE | SENDER,
+		TEXT_MARK("Connections to one host at the same time."), .least = 1, .most = 10000},
+	{CONFIG_BLOCK_DESTINATION, "messages", &config_type_number,
+		FIELD(config_destination, messages), "100", 'l', MASTER | QUEUE | SENDER,
+		TEXT_MARK("Messages over one connection."), .least = 1, .most = 1000000},
+
+	// ---- resolver { }
+	{CONFIG_BLOCK_RESOLVER, "servers", &config_type_resolver_servers, NO_FIELD, "auto", 'l',
+		MASTER | RESOLVER,
+		TEXT_MARK("auto: those of /etc/resolv.conf if they pass on DNSSEC, else full recursion. "
+		"recursion: ask the name servers of the world. Or a list of servers.")},
+	{CONFIG_BLOCK_RESOLVER, "trust-anchor", &config_type_anchors,
+		FIELD(config, resolver.trust_anchors), NULL, 'l', MASTER | RESOLVER,
+		TEXT_MARK("A DS or DNSKEY record of a zone that is trusted besides the root.")},
+
+	// ---- log { }
+	{CONFIG_BLOCK_LOG, "to", &config_type_log_to, NO_FIELD, "stderr", 'r', ALL,
+		TEXT_MARK("Where events are written: stderr (the journal, under systemd), syslog, or a "
+		"file.")},
+	{CONFIG_BLOCK_LOG, "format", &config_type_choice, FIELD(config, log.json), "key-value", 'l', ALL,
+		TEXT_MARK("How an event is written."), .words = log_formats},
+	{CONFIG_BLOCK_LOG, "level", &config_type_choice, FIELD(config, log.level), "info", 'l', ALL,
+		TEXT_MARK("The least important events that are written."), .words = log_levels},
+	{CONFIG_BLOCK_LOG, "history-age", &config_type_duration, FIELD(config, log.history_age), "30d",
+		'l', MASTER | QUEUE, TEXT_MARK("How long the searchable history keeps an event."),
+		.least = 0, .most = 3660 * DAY},
+	{CONFIG_BLOCK_LOG, "history-size", &config_type_size, FIELD(config, log.history_size), "1G",
+		'l', MASTER | QUEUE, TEXT_MARK("How large the history may grow."), .least = 0,
+		.most = 1024 * GIB},
+
+	// ---- queue { }
+	{CONFIG_BLOCK_QUEUE, "life", &config_type_duration, FIELD(config, queue.life), "5d", 'l',
+		MASTER | QUEUE, TEXT_MARK("How long delivery is tried before the sender is told it failed."),
+		.least = SECOND, .most = 100 * DAY},
+	{CONFIG_BLOCK_QUEUE, "delay-warning", &config_type_duration,
+		FIELD(config, queue.delay_warning), "4h", 'l', MASTER | QUEUE,
+		TEXT_MARK("When the sender is told that a message is late; 0: never."), .least = 0,
+		.most = 100 * DAY},
+	{CONFIG_BLOCK_QUEUE, "first-retry", &config_type_duration, FIELD(config, queue.first_retry),
+		"5m", 'l', MASTER | QUEUE,
+		TEXT_MARK("The pause after the first try, scattered by a fifth; it doubles each time."),
+		.least = SECOND, .most = DAY},
+	{CONFIG_BLOCK_QUEUE, "max-retry", &config_type_duration, FIELD(config, queue.max_retry), "4h",
+		'l', MASTER | QUEUE, TEXT_MARK("The longest pause."), .least = SECOND, .most = 7 * DAY},
+	{CONFIG_BLOCK_QUEUE, "min-free-percent", &config_type_number,
+		FIELD(config, queue.min_free_percent), "5", 'l', MASTER | QUEUE,
+		TEXT_MARK("Below this much free space on the store's disk no new mail is taken (452 4.3.1)."),
+		.least = 0, .most = 99},
+	{CONFIG_BLOCK_QUEUE, "min-free-size", &config_type_size, FIELD(config, queue.min_free_size),
+		"1G", 'l', MASTER | QUEUE, TEXT_MARK("The same as a size."), .least = 0,
+		.most = 1024 * GIB},
+	{CONFIG_BLOCK_QUEUE, "hold", &config_type_choice, FIELD(config, queue.hold), "no", 'l',
+		MASTER | QUEUE, TEXT_MARK("Accept mail and deliver nothing, for maintenance."),
+		.words = no_yes},
+	{CONFIG_BLOCK_QUEUE, "senders", &config_type_number, FIELD(config, queue.senders), "0", 'r',
+		MASTER | QUEUE, TEXT_MARK("Processes that send mail; 0: as many as processors."),
+		.least = 0, .most = 256},
+
+	// ---- limits { }
+	{CONFIG_BLOCK_LIMITS, "connections", &config_type_number, FIELD(config, limits.connections),
+		"10000", 'l', MASTER | SMTPD | QUEUE, TEXT_MARK("Connections of clients in all."), .least = 1,
+		.most = 10000000},
+	{CONFIG_BLOCK_LIMITS, "connections-address", &config_type_number,
+		FIELD(config, limits.connections_address), "20", 'l', MASTER | SMTPD | QUEUE,
+		TEXT_MARK("Connections from one address."), .least = 1, .most = 10000000},
+	{CONFIG_BLOCK_LIMITS, "connections-network", &config_type_number,
+		FIELD(config, limits.connections_network), "100", 'l', MASTER | SMTPD | QUEUE,
+		TEXT_MARK("Connections from one network (IPv4 /24, IPv6 /64)."), .least = 1,
+		.most = 10000000},
+	{CONFIG_BLOCK_LIMITS, "hops", &config_type_number, FIELD(config, limits.hops), "50", 'l', ALL,
+		TEXT_MARK("Received fields after which a message is taken for a loop."), .least = 1,
+		.most = 1000},
+	{CONFIG_BLOCK_LIMITS, "header-size", &config_type_size, FIELD(config, limits.header_size),
+		"256K", 'l', ALL, TEXT_MARK("All header fields of a message together."), .least = KIB,
+		.most = 64 * MIB},
+	{CONFIG_BLOCK_LIMITS, "body-line", &config_type_size, FIELD(config, limits.body_line), "64K",
+		'l', ALL, TEXT_MARK("The longest line of a message (554 5.6.0 above)."), .least = 998,
+		.most = 64 * MIB},
+	{CONFIG_BLOCK_LIMITS, "workers", &config_type_number, FIELD(config, limits.workers), "0", 'r',
+		MASTER | SMTPD | QUEUE,
+		TEXT_MARK("Processes that serve clients; 0: as many as processors."), .least = 0,
+		.most = 256},
+};
+
+#define SINGLE(type, member) .offset = offsetof(struct type, member)
+#define ITEMS(type, list, number, item) .items = offsetof(struct type, list), \
+	.count = offsetof(struct type, number), .item_size = sizeof(struct item), \
+	.where = offsetof(struct item, where)
+
+// Blocks with offset 0 have rows that count from struct config itself.
+const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
+	[CONFIG_BLOCK_TOP] = {.settings = CONFIG_BLOCK_TOP, .roles = ALL},
+	[CONFIG_BLOCK_TLS] = {"tls", CONFIG_BLOCK_TOP, CONFIG_BLOCK_TLS, SINGLE(config, tls),
+		.roles = MASTER | SMTPD | SENDER, .close = config_tls_close,
+		.help = TEXT_MARK("Certificates and trust of every server that has no tls block of its own, "
+		"and of connections to other servers.")},
+	[CONFIG_BLOCK_SERVER] = {"server", CONFIG_BLOCK_TOP, CONFIG_BLOCK_SERVER,
+		ITEMS(config, servers, server_count, config_server), .most = 256, .reload = 's',
+		.roles = MASTER | SMTPD, .label = TEXT_MARK("a name in quotes"), .open = config_open_server,
+		.close = config_server_close,
+		.help = TEXT_MARK("A service: where it listens and what it asks of clients. Without any, "
+		"there are three: mx on port 25, submission on 587 (requires TLS and AUTH) and submissions "
+		"on 465 (TLS at once, requires AUTH).")},
+	[CONFIG_BLOCK_SERVER_TLS] = {"tls", CONFIG_BLOCK_SERVER, CONFIG_BLOCK_TLS,
+		SINGLE(config_server, tls), .present = offsetof(struct config_server, has_tls),
+		.roles = MASTER | SMTPD, .close = config_tls_close,
+		.help = TEXT_MARK("As the global tls block; what is not set here is taken from there.")},
+	[CONFIG_BLOCK_AUTH] = {"auth", CONFIG_BLOCK_TOP, CONFIG_BLOCK_AUTH, .roles = ALL,
+		.help = TEXT_MARK("Who may log in.")},
+	[CONFIG_BLOCK_DELIVER] = {"deliver", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DELIVER, .roles = ALL,
+		.help = TEXT_MARK("Mailboxes of this machine.")},
+	[CONFIG_BLOCK_ROUTE] = {"route", CONFIG_BLOCK_TOP, CONFIG_BLOCK_ROUTE,
+		ITEMS(config, routes, route_count, config_route), .most = 1000000, .reload = 'l',
+		.roles = MASTER | QUEUE | SENDER, .label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
+		.open = config_open_pattern, .close = config_route_close,
+		.help = TEXT_MARK("Where mail for a domain goes instead of its MX. The domain itself wins "
+		"over the longest \"*.domain\", that over \"*\". One of smtp, lmtp, local and refuse.")},
+	[CONFIG_BLOCK_DESTINATION] = {"destination", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DESTINATION,
+		ITEMS(config, destinations, destination_count, config_destination), .most = 1000000,
+		.reload = 'l', .roles = MASTER | QUEUE | SENDER,
+		.label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""), .open = config_open_pattern,
+		.help = TEXT_MARK("The pace toward a host; chosen as routes are. \"*\" is for all others.")},
+	[CONFIG_BLOCK_RESOLVER] = {"resolver", CONFIG_BLOCK_TOP, CONFIG_BLOCK_RESOLVER, .roles = ALL,
+		.help = TEXT_MARK("Questions to the DNS.")},
+	[CONFIG_BLOCK_LOG] = {"log", CONFIG_BLOCK_TOP, CONFIG_BLOCK_LOG, .roles = ALL,
+		.help = TEXT_MARK("Events and their history.")},
+	[CONFIG_BLOCK_QUEUE] = {"queue", CONFIG_BLOCK_TOP, CONFIG_BLOCK_QUEUE, .roles = ALL,
+		.help = TEXT_MARK("How long and how often delivery is tried.")},
+	[CONFIG_BLOCK_LIMITS] = {"limits", CONFIG_BLOCK_TOP, CONFIG_BLOCK_LIMITS, .roles = ALL,
+		.help = TEXT_MARK("Bounds of the whole server.")},
+};
+
+const struct config_setting *config_settings_of(enum config_block_id block, size_t *out_count)
+{
+	enum config_block_id owner = config_blocks[block].settings;
+	size_t first = 0;
+	while (first < ARRAY_SIZE(settings) && settings[first].block != owner)
+		first++;
+	size_t end = first;
+	while (end < ARRAY_SIZE(settings) && settings[end].block == owner)
+		end++;
+	*out_count = end - first;
+	return settings + first;
+}
+
+const struct config_setting *config_setting_find(enum config_block_id block, struct str name)
+{
+	size_t count;
+	const struct config_setting *s = config_settings_of(block, &count);
+	for (size_t i = 0; i < count; i++)
+		if (str_equal(str_from(s[i].name), name))
+			return &s[i];
+	return NULL;
+}

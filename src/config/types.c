@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: ISC
+// The plain kinds of values: numbers, choices, strings, lists of strings, files.
+// For each: how it is read, printed and carried.
+#include "config/config_internal.h"
+
+#include "base/domain.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "base/unit.h"
+
+// ---- words about what is expected
+
+static void add_range_end(const struct config_setting *s, uint64_t value, struct buf *out)
+{
+	char text[UNIT_TEXT_MAX];
+	if (s->type == &config_type_size)
+		buf_add_text(out, unit_format_size(value, text));
+	else if (s->type == &config_type_duration)
+		buf_add_text(out, unit_format_duration(value, text));
+	else
+		buf_add_format(out, "%llu", (unsigned long long)value);
+}
+
+void config_expected(const struct config_setting *s, struct buf *out)
+{
+	if (s->words && s->type->what == NULL) {
+		buf_add_text(out, TEXT("one of "));
+		for (size_t i = 0; s->words[i]; i++)
+			buf_add_format(out, "%s\"%s\"", i ? ", " : "", s->words[i]);
+		return;
+	}
+	buf_add_text(out, TEXT(s->type->what));
+	if (s->least == 0 && s->most == 0)
+		return;
+	buf_add_text(out, TEXT(" from "));
+	add_range_end(s, s->least, out);
+	buf_add_text(out, TEXT(" to "));
+	add_range_end(s, s->most, out);
+}
+
+// ---- numbers, sizes, times
+
+static int parse_amount(const struct config_setting *s, struct str text, uint64_t *out)
+{
+	int err;
+	if (s->type == &config_type_size)
+		err = unit_parse_size(text, out);
+	else if (s->type == &config_type_duration)
+		err = unit_parse_duration(text, out);
+	else
+		err = str_to_u64(text, out);
+	if (err < 0)
+		return err;
+	return *out < s->least || *out > s->most ? ERR_LIMIT : 0;
+}
+
+static void parse_integer(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	struct config_token t;
+	uint64_t value = 0;
+	if (!config_take_value(p, s, true, &t))
+		return;
+	if (parse_amount(s, t.text, &value) < 0)
+		config_report_expected(p, s, &t, NULL);
+	else
+		*(uint64_t *)config_field(s, base) = value;
+}
+
+static void show_integer(const struct config_setting *s, const void *base, unsigned depth,
+	struct buf *out)
+{
+	config_show_setting(s, depth, out);
+	add_range_end(s, *(const uint64_t *)config_field(s, base), out);
+	buf_add_char(out, '\n');
+}
+
+static void carry_integer(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	config_carry_u64(c, config_field(s, base), s->least, s->most);
+}
+
+const struct config_type config_type_number = {TEXT_MARK("a number"), "NUMBER", false, parse_integer,
+	show_integer, carry_integer, NULL};
+const struct config_type config_type_size = {TEXT_MARK("a size like 50M"), "SIZE", false,
+	parse_integer, show_integer, carry_integer, NULL};
+const struct config_type config_type_duration = {TEXT_MARK("a time like 90s, 5m, 4h or 3d"), "TIME",
+	false, parse_integer, show_integer, carry_integer, NULL};
+
+// ---- choices: the index of a word, in a bool, an enum or a uint64_t
+
+static uint64_t choice_get(const struct config_setting *s, const void *base)
+{
+	const void *field = config_field(s, base);
+	if (s->size == sizeof(bool))
+		return *(const bool *)field;
+	if (s->size == sizeof(unsigned))
+		return *(const unsigned *)field;
+	return *(const uint64_t *)field;
+}
+
+static void choice_set(const struct config_setting *s, void *base, uint64_t value)
+{
+	void *field = config_field(s, base);
+	if (s->size == sizeof(bool))
+		*(bool *)field = value != 0;
+	else if (s->size == sizeof(unsigned))
+		*(unsigned *)field = (unsigned)value;
+	else
+		*(uint64_t *)field = value;
+}
+
+static size_t choice_count(const struct config_setting *s)
+{
+	size_t n = 0;
+	while (s->words[n])
+		n++;
+	return n;
+}
+
+int config_choice_of(const struct config_setting *s, struct str word)
+{
+	for (int i = 0; s->words[i]; i++)
+		if (str_equal(str_from(s->words[i]), word))
+			return i;
+	return -1;
+}
+
+static void parse_choice(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	struct config_token t;
+	if (!config_take_value(p, s, true, &t))
+		return;
+	int found = config_choice_of(s, t.text);
+	if (found < 0)
+		config_report_expected(p, s, &t, NULL);
+	else
+		choice_set(s, base, (uint64_t)found);
+}
+
+static void show_choice(const struct config_setting *s, const void *base, unsigned depth,
+	struct buf *out)
+{
+	config_show_setting(s, depth, out);
+	buf_add_format(out, "%s\n", s->words[choice_get(s, base)]);
+}
+
+static void carry_choice(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	uint64_t value = choice_get(s, base);
+	config_carry_u64(c, &value, 0, choice_count(s) - 1);
+	if (c->mode == CONFIG_DECODE)
+		choice_set(s, base, value);
+}
+
+const struct config_type config_type_choice = {NULL, "WORD", false, parse_choice, show_choice,
+	carry_choice, NULL};
+
+// ---- strings: the types differ in what they make of the text
+
+static void parse_string(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	struct config_token t;
+	struct str value;
+	if (!config_take_value(p, s, false, &t))
+		return;
+	if (s->type->normalise(p, s, &t, &value) == 0)
+		*(struct str *)config_field(s, base) = config_keep(p, value);
+}
+
+static void show_str(const struct config_setting *s, const void *base, unsigned depth,
+	struct buf *out)
+{
+	const struct str *value = config_field(s, base);
+	// An empty path that is not the default says "none".
+	if (value->len == 0 && !(s->derived && s->type == &config_type_path))
+		return;
+	config_show_setting(s, depth, out);
+	config_show_string(*value, out);
+	buf_add_char(out, '\n');
+}
+
+static void carry_string(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	config_carry_str(c, config_field(s, base));
+}
+
+static int expect(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, bool ok)
+{
+	if (!ok)
+		config_report_expected(p, s, t, NULL);
+	return ok ? 0 : ERR_SYNTAX;
+}
+
+static bool is_printable(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.data[i] < ' ' || s.data[i] > '~')
+			return false;
+	return true;
+}
+
+// Texts end up in replies, which are ASCII (RFC 5321 4.2).
+static int normalise_text(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	*out = t->text;
+	return expect(p, s, t, is_printable(t->text) && t->text.len <= 400);
+}
+
+static int normalise_name(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	*out = t->text;
+	return expect(p, s, t, is_printable(t->text) && str_find(t->text, ' ') < 0 &&
+		str_find(t->text, '/') < 0 && t->text.len <= 32);
+}
+
+static bool has_control(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.data[i] < ' ')
+			return true;
+	return false;
+}
+
+static int normalise_path(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	*out = config_resolve_path(p, t->text);
+	return expect(p, s, t, !has_control(t->text) && out->len < 4096);
+}
+
+static int normalise_maildir(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	if (normalise_path(p, s, t, out) < 0)
+		return ERR_SYNTAX;
+	bool user = t->text.len == 0;
+	for (size_t i = 0; i < t->text.len; i++) {
+		if (t->text.data[i] != '%')
+			continue;
+		char c = ++i < t->text.len ? t->text.data[i] : '\0';
+		user = user || c == 'u';
+		if (c != 'u' && c != 'd' && c != '%')
+			return expect(p, s, t, false);
+	}
+	return expect(p, s, t, user);
+}
+
+static int normalise_hostname(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	char name[DOMAIN_MAX + 1];
+	int err = domain_normalise(t->text, name);
+	if (err == 0)
+		*out = arena_str(&p->scratch, str_from(name));
+	return expect(p, s, t, err == 0);
+}
+
+// RFC 5321 4.1.2 Dot-string, with octets over 127 as RFC 6531 allows.
+static bool is_dot_string(struct str s)
+{
+	bool after_dot = true;
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.data[i];
+		bool is_dot = c == '.';
+		if (is_dot ? after_dot : c <= ' ' || c == 0x7f || strchr("()<>[]:;@\\,\"", c) != NULL)
+			return false;
+		after_dot = is_dot;
+	}
+	return s.len > 0 && s.len <= 64 && !after_dot;
+}
+
+static int normalise_mailbox(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	char domain[DOMAIN_MAX + 1];
+	ptrdiff_t at = str_find_last(t->text, '@');
+	struct str local = str_slice(t->text, 0, at < 0 ? 0 : (size_t)at);
+	if (at < 0 || !is_dot_string(local) || domain_normalise(str_skip(t->text, (size_t)at + 1), domain) < 0)
+		return expect(p, s, t, false);
+	char *text = arena_format(&p->scratch, "%.*s@%s", STR_ARG(local), domain);
+	str_lower(text, local.len);
+	*out = str_from(text);
+	return 0;
+}
+
+#define STRING_TYPE(what, syntax, normalise) \
+	{what, syntax, false, parse_string, show_str, carry_string, normalise}
+
+const struct config_type config_type_text =
+	STRING_TYPE(TEXT_MARK("a text in quotes, of at most 400 ASCII characters"), "\"TEXT\"", normalise_text);
+const struct config_type config_type_name =
+	STRING_TYPE(TEXT_MARK("a short name in quotes"), "\"NAME\"", normalise_name);
+const struct config_type config_type_path =
+	STRING_TYPE(TEXT_MARK("a path in quotes"), "\"PATH\"", normalise_path);
+const struct config_type config_type_maildir =
+	STRING_TYPE(TEXT_MARK("a path in quotes, with %u (local part) and perhaps %d (domain) in it"),
+		"\"PATH\"", normalise_maildir);
+const struct config_type config_type_hostname =
+	STRING_TYPE(TEXT_MARK("a host name in quotes, like \"mail.example.kr\""), "\"NAME\"",
+		normalise_hostname);
+const struct config_type config_type_mailbox =
+	STRING_TYPE(TEXT_MARK("an address in quotes, like \"kim@example.kr\""), "\"ADDRESS\"",
+		normalise_mailbox);
+
+// ---- lists of strings
+
+static void add_item(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, void *base)
+{
+	struct config_list *list = config_field(s, base);
+	struct str value;
+	if (s->type->normalise(p, s, t, &value) < 0)
+		return;
+	struct str *item = config_array_add(&p->config->arena, &list->items, &list->count, sizeof *item);
+	*item = config_keep(p, value);
+}
+
+static void parse_list(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	config_take_list(p, s, add_item, base);
+}
+
+static void show_list(const struct config_setting *s, const void *base, unsigned depth,
+	struct buf *out)
+{
+	const struct config_list *list = config_field(s, base);
+	if (list->count == 0)
+		return;
+	config_show_setting(s, depth, out);
+	buf_add_char(out, '{');
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->count > 1) {
+			buf_add_char(out, '\n');
+			config_show_indent(depth + 1, out);
+		} else {
+			buf_add_char(out, ' ');
+		}
+		config_show_string(list->items[i], out);
+	}
+	if (list->count > 1) {
+		buf_add_char(out, '\n');
+		config_show_indent(depth, out);
+	} else {
+		buf_add_char(out, ' ');
+	}
+	buf_add_text(out, "}\n");
+}
+
+static void carry_list(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	config_carry_list(c, config_field(s, base));
+}
+
+static int normalise_source(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	*out = t->text;
+	return expect(p, s, t, config_choice_of(s, t->text) >= 0);
+}
+
+static int normalise_anchor(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	*out = t->text;
+	return expect(p, s, t, str_is_ascii(t->text) && (str_search(t->text, STR(" DS ")) > 0 ||
+		str_search(t->text, STR(" DNSKEY ")) > 0));
+}
+
+#define LIST_TYPE(what, syntax, normalise) \
+	{what, syntax, true, parse_list, show_list, carry_list, normalise}
+
+const struct config_type config_type_domains =
+	LIST_TYPE(TEXT_MARK("domains in quotes, like \"example.kr\""), "\"DOMAIN\"...",
+		normalise_hostname);
+const struct config_type config_type_sources =
+	LIST_TYPE(NULL, "\"SOURCE\"...", normalise_source);
+const struct config_type config_type_anchors =
+	LIST_TYPE(TEXT_MARK("a record in quotes, like \"example.kr. IN DS 12345 13 2 ...\""),
+		"\"RECORD\"", normalise_anchor);
+
+// ---- files whose content belongs to the configuration
+
+static void parse_file(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	struct config_file *file = config_field(s, base);
+	enum config_read how = s->type == &config_type_file ? CONFIG_READ_PLAIN :
+		s->type == &config_type_pem ? CONFIG_READ_PEM :
+		s->type == &config_type_secret_file ? CONFIG_READ_SECRET : CONFIG_READ_SECRET_LINE;
+	struct config_token t;
+	struct str path;
+	if (!config_take_value(p, s, false, &t) || normalise_path(p, s, &t, &path) < 0)
+		return;
+	if (t.text.len == 0) {
+		config_report_expected(p, s, &t, NULL);
+		return;
+	}
+	file->path = config_keep(p, path);
+	struct config_place place = {p->file, t.line, t.column};
+	if (config_read_file(p, file->path, how, place, &file->content) < 0)
+		file->content = STR_EMPTY;
+	else if (s->type == &config_type_file)
+		config_check_authorities(p, file->content, place);
+}
+
+static void show_file(const struct config_setting *s, const void *base, unsigned depth,
+	struct buf *out)
+{
+	const struct config_file *file = config_field(s, base);
+	if (file->path.len == 0)
+		return;
+	config_show_setting(s, depth, out);
+	config_show_string(file->path, out);
+	buf_add_char(out, '\n');
+}
+
+static void carry_file(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	config_carry_file(c, config_field(s, base), !s->secret_for || (s->secret_for & c->roles));
+}
+
+#define FILE_TYPE(what) {what, "\"PATH\"", false, parse_file, show_file, carry_file, NULL}
+
+const struct config_type config_type_file = FILE_TYPE(TEXT_MARK("a path in quotes"));
+const struct config_type config_type_pem = FILE_TYPE(TEXT_MARK("a path in quotes"));
+const struct config_type config_type_secret_file =
+	FILE_TYPE(TEXT_MARK("the path of a file that only the server may read"));
+const struct config_type config_type_secret_line =
+	FILE_TYPE(TEXT_MARK("the path of a file that only the server may read"));
+
+// ---- one address
+
+static void parse_ipaddr(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	struct config_token t;
+	if (config_take_value(p, s, false, &t) && ipaddr_parse(t.text, config_field(s, base)) < 0)
+		config_report_expected(p, s, &t, NULL);
+}
+
+static void show_ipaddr(const struct config_setting *s, const void *base, unsigned depth,
+	struct buf *out)
+{
+	const struct ipaddr *a = config_field(s, base);
+	char text[IPADDR_TEXT_MAX];
+	if (a->family == 0)
+		return;
+	config_show_setting(s, depth, out);
+	buf_add_format(out, "\"%s\"\n", ipaddr_format(a, text));
+}
+
+static void carry_ipaddr(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	config_carry_ipaddr(c, config_field(s, base));
+}
+
+const struct config_type config_type_ipaddr = {TEXT_MARK("an IP address in quotes"), "\"ADDRESS\"",
+	false, parse_ipaddr, show_ipaddr, carry_ipaddr, NULL};
