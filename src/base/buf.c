@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define FIRST_SIZE 256
-#define KEPT_SIZE 4096 // an empty buffer larger than this is freed
+#define KEPT_SIZE  4096 // an empty buffer larger than this is freed
 
 static bool within_limit(const struct buf *b, size_t len)
 {

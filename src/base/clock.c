@@ -44,8 +44,8 @@ static time_t whole_seconds(uint64_t wall_ms)
 const char *clock_format_rfc5322(uint64_t wall_ms, char out[CLOCK_DATE_MAX])
 {
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-		"Sep", "Oct", "Nov", "Dec"};
+	static const char months[12][4] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	// A day short of the end, so that no zone reaches year 10000.
 	time_t last = (time_t)(LAST_SECOND - 86400);
 	time_t when = whole_seconds(wall_ms);
@@ -56,9 +56,9 @@ const char *clock_format_rfc5322(uint64_t wall_ms, char out[CLOCK_DATE_MAX])
 		when = last;
 	localtime_r(&when, &tm);
 	zone = tm.tm_gmtoff / 60;
-	snprintf(out, CLOCK_DATE_MAX, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld",
-		days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
-		tm.tm_min, tm.tm_sec, zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
+	snprintf(out, CLOCK_DATE_MAX, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday],
+		tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
 	return out;
 }
 

@@ -6,9 +6,9 @@
 
 #include <idn2.h>
 
-#define LABEL_MAX 63
+#define LABEL_MAX	63
 #define NAME_MAX_OCTETS 253
-#define UNICODE_MAX 1024 // more UTF-8 than this cannot become 253 octets
+#define UNICODE_MAX	1024 // more UTF-8 than this cannot become 253 octets
 
 // One label: letters, digits, '_', and '-' inside.
 static bool label_is_valid(struct str label)

@@ -71,8 +71,10 @@ static size_t whole_characters(const char *text, size_t len)
 	return tail > len - start ? start - 1 : len;
 }
 
+static size_t format_line(char text[ERROR_TEXT_MAX], const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
 // Formats into text, which may also be among the arguments; returns the length.
-__attribute__((format(printf, 2, 0)))
 static size_t format_line(char text[ERROR_TEXT_MAX], const char *format, va_list args)
 {
 	char line[ERROR_TEXT_MAX];

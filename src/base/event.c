@@ -22,13 +22,13 @@
 #include <unistd.h>
 
 #define LINE_MAX_OCTETS PIPE_BUF
-#define LINE_END 64 // kept free for what ends a line
-#define FACILITY_MAIL (2 << 3) // RFC 3164 4.1.1
+#define LINE_END	64	 // kept free for what ends a line
+#define FACILITY_MAIL	(2 << 3) // RFC 3164 4.1.1
 
 // The one sink. Until event_setup, warnings go to stderr.
 static struct {
 	int fd;
-	int own_fd;    // a second, non-blocking way into the pipe fd, or -1
+	int own_fd; // a second, non-blocking way into the pipe fd, or -1
 	bool is_socket;
 	enum event_sink sink;
 	enum event_format format;
@@ -38,7 +38,7 @@ static struct {
 	void *tap_arg;
 } out = {.fd = STDERR_FILENO, .own_fd = -1, .least = EVENT_WARNING, .process = "pabal"};
 
-static atomic_ulong dropped;     // lines since the last one that got through
+static atomic_ulong dropped;	 // lines since the last one that got through
 static atomic_bool line_is_open; // a line was written in part only
 
 static const struct {
@@ -123,15 +123,18 @@ void event_id(struct event *e, const char *key, uint64_t id)
 		event_text(e, key, id_format(id, text));
 }
 
-__attribute__((format(printf, 3, 0)))
-static void event_vformat(struct event *e, const char *key, const char *format, va_list args)
+static void add_format(struct event *e, const char *key, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
+static void add_format(struct event *e, const char *key, const char *format, va_list args)
 {
 	char text[EVENT_SPACE + 1];
 	int len = vsnprintf(text, sizeof(text), format, args);
 
+	if (len > EVENT_SPACE)
+		len = EVENT_SPACE;
 	if (len > 0)
-		event_str(e, key, str_make(text, (size_t)len < sizeof(text) ? (size_t)len
-									     : sizeof(text) - 1));
+		event_str(e, key, str_make(text, (size_t)len));
 }
 
 void event_format(struct event *e, const char *key, const char *format, ...)
@@ -139,7 +142,7 @@ void event_format(struct event *e, const char *key, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	event_vformat(e, key, format, args);
+	add_format(e, key, format, args);
 	va_end(args);
 }
 
@@ -150,7 +153,7 @@ void event_report(enum event_level level, const char *name, const char *format, 
 
 	event_begin(&e, level, name, 0);
 	va_start(args, format);
-	event_vformat(&e, "reason", format, args);
+	add_format(&e, "reason", format, args);
 	va_end(args);
 	event_emit(&e);
 }
@@ -166,6 +169,8 @@ struct str event_get(const struct event *e, const char *key)
 // ---- writing
 
 struct line {
+	bool json;
+	bool syslog;
 	size_t len;
 	bool cut; // something did not fit
 	char data[LINE_MAX_OCTETS];
@@ -210,14 +215,14 @@ static bool is_unsafe(ucs4_t c)
 
 // Adds the character (or octet that is no character) at the start of s in
 // escaped form and returns how many octets of s it took.
-static size_t put_escaped(struct line *l, struct str s, bool json)
+static size_t put_escaped(struct line *l, struct str s)
 {
 	ucs4_t c;
 	int len = u8_mbtoucr(&c, (const uint8_t *)s.data, s.len);
 	char text[16];
 
 	if (len <= 0) {
-		snprintf(text, sizeof(text), json ? "\\ufffd" : "\\x%02x",
+		snprintf(text, sizeof(text), l->json ? "\\ufffd" : "\\x%02x",
 			(unsigned char)s.data[0]);
 		put_text(l, text);
 		return 1;
@@ -227,7 +232,8 @@ static size_t put_escaped(struct line *l, struct str s, bool json)
 	else if (c == '\n' || c == '\r' || c == '\t')
 		snprintf(text, sizeof(text), "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
 	else if (is_unsafe(c))
-		snprintf(text, sizeof(text), json || c > 0xff ? "\\u%04x" : "\\x%02x", (unsigned)c);
+		snprintf(text, sizeof(text), l->json || c > 0xff ? "\\u%04x" : "\\x%02x",
+			(unsigned)c);
 	else {
 		put(l, s.data, (size_t)len);
 		return (size_t)len;
@@ -237,13 +243,13 @@ static size_t put_escaped(struct line *l, struct str s, bool json)
 }
 
 // False when not even the quote fits; a value that is cut still gets its end.
-static bool put_quoted(struct line *l, struct str s, bool json)
+static bool put_quoted(struct line *l, struct str s)
 {
 	put_text(l, "\"");
 	if (l->cut)
 		return false;
 	while (s.len && !l->cut)
-		s = str_skip(s, put_escaped(l, s, json));
+		s = str_skip(s, put_escaped(l, s));
 	put_end(l, "\"");
 	return true;
 }
@@ -261,17 +267,16 @@ static bool is_plain(struct str s)
 
 static void put_field(struct line *l, const char *key, struct str value)
 {
-	bool json = out.format == EVENT_JSON;
 	size_t start = l->len;
 
 	if (l->cut)
 		return;
-	put_text(l, json ? ",\"" : " ");
+	put_text(l, l->json ? ",\"" : " ");
 	put_text(l, key);
-	put_text(l, json ? "\":" : "=");
-	if (!json && is_plain(value) && l->len + value.len <= LINE_MAX_OCTETS - LINE_END)
+	put_text(l, l->json ? "\":" : "=");
+	if (!l->json && is_plain(value) && l->len + value.len <= LINE_MAX_OCTETS - LINE_END)
 		put(l, value.data, value.len);
-	else if (!put_quoted(l, value, json))
+	else if (!put_quoted(l, value))
 		l->len = start; // a key without its value would be worse than neither
 }
 
@@ -282,19 +287,14 @@ static void put_head(struct line *l, const struct event *e)
 	char text[256];
 
 	clock_format_rfc3339(e->wall_ms, date);
-	if (out.sink == EVENT_SINK_SYSLOG) {
-		snprintf(text, sizeof(text), "<%d>pabal[%ld]: ",
-			FACILITY_MAIL | levels[e->level].severity, (long)getpid());
-		put_text(l, text);
-	}
-	if (out.format == EVENT_JSON) {
+	if (l->json) {
 		snprintf(text, sizeof(text), "{\"time\":\"%s\",\"level\":\"%s\"", date, level);
 		put_text(l, text);
 		put_field(l, "process", str_from(out.process));
 		put_field(l, "event", str_from(e->name));
 		return;
 	}
-	if (out.sink != EVENT_SINK_SYSLOG) { // syslog has a time of its own
+	if (!l->syslog) { // syslog has a time of its own
 		put_text(l, date);
 		put_text(l, " ");
 	}
@@ -302,15 +302,11 @@ static void put_head(struct line *l, const struct event *e)
 	put_text(l, text);
 }
 
-static void format_line(struct line *l, const struct event *e, unsigned long lost)
+// Everything but what starts and ends a line in its sink.
+static void put_event(struct line *l, const struct event *e, unsigned long lost)
 {
-	bool json = out.format == EVENT_JSON;
 	char text[ID_TEXT_MAX + 32];
 
-	l->len = 0;
-	l->cut = false;
-	if (out.sink == EVENT_SINK_LINES && atomic_exchange(&line_is_open, false))
-		put_text(l, "\n");
 	put_head(l, e);
 	if (e->id)
 		put_field(l, "id", str_from(id_format(e->id, text)));
@@ -318,15 +314,47 @@ static void format_line(struct line *l, const struct event *e, unsigned long los
 		put_field(l, e->fields[i].key,
 			str_make(e->space + e->fields[i].offset, e->fields[i].len));
 	if (lost) {
-		snprintf(text, sizeof(text), json ? ",\"dropped\":\"%lu\"" : " dropped=%lu", lost);
+		snprintf(text, sizeof(text), l->json ? ",\"dropped\":\"%lu\"" : " dropped=%lu",
+			lost);
 		put_end(l, text);
 	}
 	if (l->cut || e->used == EVENT_SPACE)
-		put_end(l, json ? ",\"cut\":\"yes\"" : " cut=yes");
-	if (json)
+		put_end(l, l->json ? ",\"cut\":\"yes\"" : " cut=yes");
+	if (l->json)
 		put_end(l, "}");
-	if (out.sink == EVENT_SINK_LINES)
+}
+
+static void format_line(struct line *l, const struct event *e, unsigned long lost)
+{
+	char text[64];
+
+	l->json = out.format == EVENT_JSON;
+	l->syslog = out.sink == EVENT_SINK_SYSLOG;
+	l->len = 0;
+	l->cut = false;
+	if (l->syslog) {
+		snprintf(text, sizeof(text),
+			"<%d>pabal[%ld]: ", FACILITY_MAIL | levels[e->level].severity,
+			(long)getpid());
+		put_text(l, text);
+	} else if (atomic_exchange(&line_is_open, false)) {
+		put_text(l, "\n");
+	}
+	put_event(l, e, lost);
+	if (!l->syslog)
 		put_end(l, "\n");
+}
+
+int event_render_json(const struct event *e, struct buf *to)
+{
+	struct line line;
+
+	line.json = true;
+	line.syslog = false;
+	line.len = 0;
+	line.cut = false;
+	put_event(&line, e, 0);
+	return buf_add(to, line.data, line.len);
 }
 
 // The whole line or nothing, at once.

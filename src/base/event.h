@@ -4,6 +4,7 @@
 #ifndef PABAL_BASE_EVENT_H
 #define PABAL_BASE_EVENT_H
 
+#include "base/buf.h"
 #include "base/ipaddr.h"
 #include "base/str.h"
 
@@ -49,6 +50,10 @@ void event_emit(struct event *e);
 // Shorthand for an event with only a reason.
 void event_report(enum event_level level, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+// Adds the event as one JSON object (all values are strings, at most PIPE_BUF
+// octets, no newline), as the JSON log has it. ERR_LIMIT: b is full.
+int event_render_json(const struct event *e, struct buf *b);
 
 // One sink a process. fd is borrowed. process names the writer ("smtpd[1]").
 void event_setup(const char *process, int fd, enum event_sink sink, enum event_format format,

@@ -16,9 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define READ_STEP 16384
-#define FILE_NAME_MAX 255
-#define OPEN_TRIES 32
+#define READ_STEP      16384
+#define FILE_NAME_MAX  255
+#define OPEN_TRIES     32
 #define NAME_INPUT_MAX 4096 // normalising shrinks a name, but never by that much
 
 // ---- descriptors
@@ -81,8 +81,9 @@ int fd_sync(int fd)
 // How many octets the next read may take: 0 when limit or the buffer is full.
 static size_t read_step(const struct buf *out, size_t left)
 {
-	size_t room = out->limit == 0 ? SIZE_MAX
-		      : out->limit > buf_len(out) ? out->limit - buf_len(out) : 0;
+	size_t room = out->limit == 0		  ? SIZE_MAX
+		      : out->limit > buf_len(out) ? out->limit - buf_len(out)
+						  : 0;
 
 	if (left > room)
 		left = room;
@@ -172,8 +173,8 @@ int file_replace(const char *path, struct str content, unsigned mode, struct err
 	int result;
 	int fd;
 	// A leading dot keeps it from whoever lists the folder's files.
-	int n = snprintf(temporary, sizeof(temporary), "%.*s.%s.XXXXXX", (int)folder, path,
-		path + folder);
+	int n = snprintf(
+		temporary, sizeof(temporary), "%.*s.%s.XXXXXX", (int)folder, path, path + folder);
 
 	if (n < 0 || (size_t)n >= sizeof(temporary))
 		return error_set(err, ERR_LIMIT, TEXT("the path %s is too long"), path);

@@ -5,12 +5,12 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-#define EPOCH_MS UINT64_C(1577836800000) // 2020-01-01T00:00:00Z
-#define MS_BITS 42
-#define SOURCE_BITS 10
+#define EPOCH_MS     UINT64_C(1577836800000) // 2020-01-01T00:00:00Z
+#define MS_BITS	     42
+#define SOURCE_BITS  10
 #define COUNTER_BITS 11
-#define MS_MAX ((UINT64_C(1) << MS_BITS) - 1)
-#define COUNTER_MAX ((1u << COUNTER_BITS) - 1)
+#define MS_MAX	     ((UINT64_C(1) << MS_BITS) - 1)
+#define COUNTER_MAX  ((1u << COUNTER_BITS) - 1)
 
 #define LETTERS (ID_TEXT_MAX - 1) // 5 bits each, 65 in all
 

@@ -82,7 +82,6 @@ const char *text_lookup(const char *english)
 	if (atomic_load(&chosen) == LANGUAGE_ENGLISH)
 		return english;
 	pthread_once(&sorted, sort_entries);
-	found = bsearch(&wanted, entries, ARRAY_SIZE(entries), sizeof(entries[0]),
-		compare_entries);
+	found = bsearch(&wanted, entries, ARRAY_SIZE(entries), sizeof(entries[0]), compare_entries);
 	return found ? found->korean : english;
 }

@@ -81,16 +81,20 @@ const char *unit_format_size_short(uint64_t octets, char out[UNIT_TEXT_MAX])
 
 #define SECOND UINT64_C(1000)
 #define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
-#define WEEK (7 * DAY)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+#define WEEK   (7 * DAY)
 
 static const struct {
 	struct str name;
 	uint64_t ms;
 } duration_units[] = {
-	{{"w", 1}, WEEK}, {{"d", 1}, DAY}, {{"h", 1}, HOUR}, {{"m", 1}, MINUTE},
-	{{"s", 1}, SECOND}, {{"ms", 2}, 1},
+	{{"w", 1}, WEEK},
+	{{"d", 1}, DAY},
+	{{"h", 1}, HOUR},
+	{{"m", 1}, MINUTE},
+	{{"s", 1}, SECOND},
+	{{"ms", 2}, 1},
 };
 #define DURATION_UNITS ARRAY_SIZE(duration_units)
 
@@ -161,7 +165,7 @@ const char *unit_format_duration(uint64_t ms, char out[UNIT_TEXT_MAX])
 	size_t best = UNIT_TEXT_MAX;
 
 	if (ms == 0)
-		return strcpy(out, "0s");
+		return memcpy(out, "0s", sizeof("0s"));
 	// Six units, so all 63 choices of them are tried.
 	for (unsigned units = 1; units < 1u << DURATION_UNITS; units++) {
 		char text[UNIT_TEXT_MAX];

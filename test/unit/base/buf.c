@@ -151,9 +151,26 @@ static void test_base64(void **state)
 static void test_base64_refuses(void **state)
 {
 	static const char *const rows[] = {
-		"Z", "Zg", "Zg=", "Zm9vY", "=", "====", "Z===", "Zg==Zg==", "Zm8=Zm9v",
-		"Z=9v", "=m9v", "Zm=v", "Zm9 ", "Zm9\n", " Zm9v", "Zm9v\r\n", "Zm-_", "*",
-		"Zh==", "Zm9=", // left-over bits
+		"Z",
+		"Zg",
+		"Zg=",
+		"Zm9vY",
+		"=",
+		"====",
+		"Z===",
+		"Zg==Zg==",
+		"Zm8=Zm9v",
+		"Z=9v",
+		"=m9v",
+		"Zm=v",
+		"Zm9 ",
+		"Zm9\n",
+		" Zm9v",
+		"Zm9v\r\n",
+		"Zm-_",
+		"*",
+		"Zh==",
+		"Zm9=", // left-over bits
 		"Zm9v====",
 	};
 	struct buf b = BUF_INIT;
@@ -181,7 +198,9 @@ static void test_hex(void **state)
 	struct buf b = BUF_INIT;
 
 	assert_int_equal(buf_add_hex(&b, STR_EMPTY), 0);
-	assert_int_equal(buf_add_hex(&b, STR("\0\x0f\xf0\xff" "A")), 0);
+	assert_int_equal(buf_add_hex(&b, STR("\0\x0f\xf0\xff"
+					     "A")),
+		0);
 	assert_string_equal(buf_cstr(&b), "000ff0ff41");
 	buf_finish(&b);
 }

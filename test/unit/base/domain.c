@@ -28,13 +28,20 @@ static void test_normalise(void **state)
 		{L63 ".kr", L63 ".kr"},
 		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
 		{"XN--BCHER-KVA.example", "xn--bcher-kva.example"},
-		{"b\xc3\xbc" "cher.example", "xn--bcher-kva.example"},
-		{"B\xc3\x9c" "CHER.Example.", "xn--bcher-kva.example"},
-		{"bu\xcc\x88" "cher.example", "xn--bcher-kva.example"}, // not composed
-		{"fa\xc3\x9f.de", "xn--fa-hia.de"},			  // not "fass.de"
+		{"b\xc3\xbc"
+		 "cher.example",
+			"xn--bcher-kva.example"},
+		{"B\xc3\x9c"
+		 "CHER.Example.",
+			"xn--bcher-kva.example"},
+		{"bu\xcc\x88"
+		 "cher.example",
+			"xn--bcher-kva.example"},   // not composed
+		{"fa\xc3\x9f.de", "xn--fa-hia.de"}, // not "fass.de"
 		{"\xed\x95\x9c\xea\xb8\x80.\xed\x95\x9c\xea\xb5\xad", "xn--bj0bj06e.xn--3e0b707e"},
-		{"\xe4\xbe\x8b\xe3\x80\x82\xed\x95\x9c\xea\xb5\xad", "xn--fsq.xn--3e0b707e"}, // U+3002
-		{"\xef\xbc\xa1.kr", "a.kr"},			     // fullwidth A
+		{"\xe4\xbe\x8b\xe3\x80\x82\xed\x95\x9c\xea\xb5\xad",
+			"xn--fsq.xn--3e0b707e"}, // U+3002
+		{"\xef\xbc\xa1.kr", "a.kr"},	 // fullwidth A
 		{"_x.\xed\x95\x9c\xea\xb5\xad", "_x.xn--3e0b707e"},
 		{"", NULL},
 		{".", NULL},
@@ -52,12 +59,12 @@ static void test_normalise(void **state)
 		{"a@b.kr", NULL},
 		{"a%b.kr", NULL},
 		{"a" L63 ".kr", NULL},
-		{"\xef\xbc\x8f.kr", NULL},	   // fullwidth '/'
-		{"\xef\xbc\x8a.kr", NULL},	   // fullwidth '*'
-		{"\xe2\x80\x8b.kr", NULL},	   // nothing but a zero-width space
-		{"\xf0\x9f\x93\xa7.kr", NULL},	   // a picture is no letter
-		{"\xed\x95.kr", NULL},		   // cut UTF-8
-		{"\xc0\xae.kr", NULL},		   // overlong dot
+		{"\xef\xbc\x8f.kr", NULL},     // fullwidth '/'
+		{"\xef\xbc\x8a.kr", NULL},     // fullwidth '*'
+		{"\xe2\x80\x8b.kr", NULL},     // nothing but a zero-width space
+		{"\xf0\x9f\x93\xa7.kr", NULL}, // a picture is no letter
+		{"\xed\x95.kr", NULL},	       // cut UTF-8
+		{"\xc0\xae.kr", NULL},	       // overlong dot
 		{"\xff.kr", NULL},
 	};
 	char out[DOMAIN_MAX + 1];
@@ -134,7 +141,8 @@ static void test_matches(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_int_equal(domain_matches(str_from(rows[i].pattern), str_from(rows[i].domain)),
+		assert_int_equal(
+			domain_matches(str_from(rows[i].pattern), str_from(rows[i].domain)),
 			rows[i].matches);
 }
 

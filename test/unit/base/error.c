@@ -49,7 +49,8 @@ static void test_set(void **state)
 
 static void test_cut(void **state)
 {
-	static const char *const characters[] = {"a", "\xc3\xa4", "\xed\x95\x9c", "\xf0\x9f\x93\xa7"};
+	static const char *const characters[] = {
+		"a", "\xc3\xa4", "\xed\x95\x9c", "\xf0\x9f\x93\xa7"};
 	char shift[5] = "";
 	char text[2000];
 	struct error err;

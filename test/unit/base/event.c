@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 #include "base/event.h"
 
+#include "base/error.h"
 #include "base/id.h"
 
 #include <jansson.h>
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 #define TIME_MS UINT64_C(1795309200123)
-#define TIME "2026-11-22T01:00:00.123Z"
+#define TIME	"2026-11-22T01:00:00.123Z"
 
 static int ends[2]; // a pipe, or a pair of datagram sockets: read, write
 
@@ -80,9 +81,10 @@ static void test_key_value(void **state)
 	assert_true(str_equal(event_get(&e, "reason"), STR("3 of a=b")));
 	assert_true(str_equal(event_get(&e, "none"), STR_EMPTY));
 	event_emit(&e);
-	assert_string_equal(next_line(), TIME " warning smtpd[1] accept id=0000000000011"
-		" client=192.0.2.1 from=a@example.kr subject=\"two words\""
-		" size=18446744073709551615 session=0000000000012 reason=\"3 of a=b\"\n");
+	assert_string_equal(next_line(),
+		TIME " warning smtpd[1] accept id=0000000000011"
+		     " client=192.0.2.1 from=a@example.kr subject=\"two words\""
+		     " size=18446744073709551615 session=0000000000012 reason=\"3 of a=b\"\n");
 }
 
 static void test_json(void **state)
@@ -94,9 +96,28 @@ static void test_json(void **state)
 	event_text(&e, "to", "a \"b\" <c@example.kr>");
 	event_u64(&e, "code", 550);
 	event_emit(&e);
-	assert_string_equal(next_line(), "{\"time\":\"" TIME "\",\"level\":\"error\","
+	assert_string_equal(next_line(),
+		"{\"time\":\"" TIME "\",\"level\":\"error\","
 		"\"process\":\"queue\",\"event\":\"bounce\",\"id\":\"0000000000011\","
 		"\"to\":\"a \\\"b\\\" <c@example.kr>\",\"code\":\"550\"}\n");
+}
+
+static void test_render_json(void **state)
+{
+	struct buf b = {.limit = 150};
+	struct event e;
+
+	event_setup("queue", ends[1], EVENT_SINK_SYSLOG, EVENT_KEY_VALUE, EVENT_ERROR);
+	begin(&e, EVENT_INFO, "defer", 33);
+	event_text(&e, "to", "c@example.kr");
+	assert_int_equal(event_render_json(&e, &b), 0);
+	assert_string_equal(buf_cstr(&b),
+		"{\"time\":\"" TIME "\",\"level\":\"info\","
+		"\"process\":\"queue\",\"event\":\"defer\",\"id\":\"0000000000011\","
+		"\"to\":\"c@example.kr\"}");
+	assert_int_equal(event_render_json(&e, &b), ERR_LIMIT);
+	assert_string_equal(next_line(), "");
+	buf_finish(&b);
 }
 
 static void test_syslog(void **state)
@@ -105,7 +126,10 @@ static void test_syslog(void **state)
 		enum event_level level;
 		int pri;
 	} rows[] = {
-		{EVENT_DEBUG, 23}, {EVENT_INFO, 22}, {EVENT_WARNING, 20}, {EVENT_ERROR, 19},
+		{EVENT_DEBUG, 23},
+		{EVENT_INFO, 22},
+		{EVENT_WARNING, 20},
+		{EVENT_ERROR, 19},
 	};
 	struct event e;
 	char wanted[200];
@@ -122,8 +146,10 @@ static void test_syslog(void **state)
 	event_setup("queue", ends[1], EVENT_SINK_SYSLOG, EVENT_JSON, EVENT_DEBUG);
 	begin(&e, EVENT_INFO, "defer", 0);
 	event_emit(&e);
-	snprintf(wanted, sizeof(wanted), "<22>pabal[%ld]: {\"time\":\"" TIME "\",\"level\":"
-		"\"info\",\"process\":\"queue\",\"event\":\"defer\"}", (long)getpid());
+	snprintf(wanted, sizeof(wanted),
+		"<22>pabal[%ld]: {\"time\":\"" TIME "\",\"level\":"
+		"\"info\",\"process\":\"queue\",\"event\":\"defer\"}",
+		(long)getpid());
 	assert_string_equal(next_line(), wanted);
 }
 
@@ -152,12 +178,21 @@ static void test_escapes(void **state)
 		{{"a\r\n\tb", 5}, "\"a\\r\\n\\tb\"", "a\\r\\n\\tb"},
 		{{"\0\x1b[2J", 5}, "\"\\x00\\x1b[2J\"", "\\u0000\\u001b[2J"},
 		{{"\x7f", 1}, "\"\\x7f\"", "\\u007f"},
-		{{"\xc2\x9b" "2J", 4}, "\"\\x9b2J\"", "\\u009b2J"},	 // C1: CSI
+		{{"\xc2\x9b"
+		  "2J",
+			 4},
+			"\"\\x9b2J\"", "\\u009b2J"}, // C1: CSI
 		{{"\xed\x95\x9c", 3}, "\"\xed\x95\x9c\"", "\xed\x95\x9c"},
 		{{"\xe2\x80\xa8", 3}, "\"\\u2028\"", "\\u2028"},
-		{{"a\xe2\x80\xae" "b", 5}, "\"a\\u202eb\"", "a\\u202eb"}, // right to left
+		{{"a\xe2\x80\xae"
+		  "b",
+			 5},
+			"\"a\\u202eb\"", "a\\u202eb"}, // right to left
 		{{"\xe2\x81\xa6", 3}, "\"\\u2066\"", "\\u2066"},
-		{{"a\xff" "b", 3}, "\"a\\xffb\"", "a\\ufffdb"},
+		{{"a\xff"
+		  "b",
+			 3},
+			"\"a\\xffb\"", "a\\ufffdb"},
 		{{"\xed\x95", 2}, "\"\\xed\\x95\"", "\\ufffd\\ufffd"},
 		{{"\xf0\x9f\x93\xa7", 4}, "\"\xf0\x9f\x93\xa7\"", "\xf0\x9f\x93\xa7"},
 	};
@@ -174,8 +209,10 @@ static void test_escapes(void **state)
 		assert_string_equal(next_line(), wanted);
 		event_setup("p", ends[1], EVENT_SINK_LINES, EVENT_JSON, EVENT_DEBUG);
 		event_emit(&e);
-		snprintf(wanted, sizeof(wanted), "{\"time\":\"" TIME "\",\"level\":\"info\","
-			"\"process\":\"p\",\"event\":\"try\",\"k\":\"%s\"}\n", rows[i].json);
+		snprintf(wanted, sizeof(wanted),
+			"{\"time\":\"" TIME "\",\"level\":\"info\","
+			"\"process\":\"p\",\"event\":\"try\",\"k\":\"%s\"}\n",
+			rows[i].json);
 		assert_string_equal(next_line(), wanted);
 	}
 }
@@ -400,17 +437,19 @@ static void test_partial_write(void **state)
 	event_emit(&e);
 	event_emit(&e);
 	assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
-	assert_string_equal(text, "2026-11-22\n" TIME " info p try dropped=1\n" TIME " info p try\n");
+	assert_string_equal(
+		text, "2026-11-22\n" TIME " info p try dropped=1\n" TIME " info p try\n");
 	close(fd);
 }
 
 int main(void)
 {
-#define WITH_PIPE(test) cmocka_unit_test_setup_teardown(test, open_pipe, close_ends)
+#define WITH_PIPE(test)	     cmocka_unit_test_setup_teardown(test, open_pipe, close_ends)
 #define WITH_DATAGRAMS(test) cmocka_unit_test_setup_teardown(test, open_datagrams, close_ends)
 	const struct CMUnitTest tests[] = {
 		WITH_PIPE(test_key_value),
 		WITH_PIPE(test_json),
+		WITH_PIPE(test_render_json),
 		WITH_DATAGRAMS(test_syslog),
 		WITH_PIPE(test_escapes),
 		WITH_PIPE(test_any_content),

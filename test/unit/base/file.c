@@ -237,27 +237,17 @@ static void test_name_encode(void **state)
 	} rows[] = {
 		{{"user", 4}, "user"},
 		{{"User.Name+Tag@Example.KR", 24}, "user.name+tag@example.kr"},
-		{{"a_b=c-d", 7}, "a_b=c-d"},
-		{{".", 1}, "%2E"},
-		{{"..", 2}, "%2E."},
-		{{".hidden", 7}, "%2Ehidden"},
-		{{"a..b", 4}, "a..b"},
-		{{"../../etc/passwd", 16}, "%2E.%2F..%2Fetc%2Fpasswd"},
-		{{"a b", 3}, "a%20b"},
-		{{"100%", 4}, "100%25"},
-		{{"%2e", 3}, "%252e"},
-		{{"a\0b", 3}, "a%00b"},
-		{{"a\nb", 3}, "a%0Ab"},
-		{{"~user", 5}, "%7Euser"},
-		{{"\"quoted\"", 8}, "%22quoted%22"},
-		{{"\xc3\xa4", 2}, "%C3%A4"},
-		{{"a\xcc\x88", 3}, "%C3%A4"},	  // composed
-		{{"\xe2\x84\xaa", 3}, "k"},	  // U+212A is the letter
+		{{"a_b=c-d", 7}, "a_b=c-d"}, {{".", 1}, "%2E"}, {{"..", 2}, "%2E."},
+		{{".hidden", 7}, "%2Ehidden"}, {{"a..b", 4}, "a..b"},
+		{{"../../etc/passwd", 16}, "%2E.%2F..%2Fetc%2Fpasswd"}, {{"a b", 3}, "a%20b"},
+		{{"100%", 4}, "100%25"}, {{"%2e", 3}, "%252e"}, {{"a\0b", 3}, "a%00b"},
+		{{"a\nb", 3}, "a%0Ab"}, {{"~user", 5}, "%7Euser"},
+		{{"\"quoted\"", 8}, "%22quoted%22"}, {{"\xc3\xa4", 2}, "%C3%A4"},
+		{{"a\xcc\x88", 3}, "%C3%A4"}, // composed
+		{{"\xe2\x84\xaa", 3}, "k"},   // U+212A is the letter
 		{{"\xed\x95\x9c", 3}, "%ED%95%9C"},
 		{{"\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", 9}, "%ED%95%9C"}, // its letters
-		{{"", 0}, NULL},
-		{{NULL, 0}, NULL},
-		{{"\xff", 1}, NULL},
+		{{"", 0}, NULL}, {{NULL, 0}, NULL}, {{"\xff", 1}, NULL},
 		{{"\xc0\xae", 2}, NULL}, // overlong '.'
 	};
 
@@ -347,15 +337,16 @@ static void test_open_beneath(void **state)
 
 	assert_int_equal(file_open_beneath(folder_fd, "none", O_RDONLY, 0), ERR_NOT_FOUND);
 	assert_int_equal(file_open_beneath(folder_fd, "/etc/passwd", O_RDONLY, 0), ERR_DENIED);
-	assert_int_equal(file_open_beneath(folder_fd, "../x", O_RDONLY | O_CREAT, 0600), ERR_DENIED);
+	assert_int_equal(
+		file_open_beneath(folder_fd, "../x", O_RDONLY | O_CREAT, 0600), ERR_DENIED);
 	assert_int_equal(file_open_beneath(folder_fd, "a/../../x", O_RDONLY, 0), ERR_DENIED);
 	assert_int_equal(symlink("a/b/f", "link"), 0);
 	assert_int_equal(symlink("a", "folder-link"), 0);
 	assert_int_equal(symlink("nowhere", "dangling"), 0);
 	assert_int_equal(file_open_beneath(folder_fd, "link", O_RDONLY, 0), ERR_DENIED);
 	assert_int_equal(file_open_beneath(folder_fd, "folder-link/b/f", O_RDONLY, 0), ERR_DENIED);
-	assert_int_equal(file_open_beneath(folder_fd, "dangling", O_WRONLY | O_CREAT, 0600),
-		ERR_DENIED);
+	assert_int_equal(
+		file_open_beneath(folder_fd, "dangling", O_WRONLY | O_CREAT, 0600), ERR_DENIED);
 	assert_int_equal(access("nowhere", F_OK), -1);
 }
 

@@ -76,8 +76,8 @@ static void test_sockaddr(void **state)
 		socklen_t len;
 		assert_int_equal(ipaddr_parse(str_from(rows[i]), &a), 0);
 		len = ipaddr_to_sockaddr(&a, 587, &storage);
-		assert_int_equal(len, a.family == 4 ? sizeof(struct sockaddr_in)
-						    : sizeof(struct sockaddr_in6));
+		assert_int_equal(len,
+			a.family == 4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 		ipaddr_from_sockaddr((struct sockaddr *)&storage, &b, &port);
 		assert_true(ipaddr_equal(&a, &b));
 		assert_int_equal(port, 587);

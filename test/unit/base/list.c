@@ -18,7 +18,7 @@ static int sum_in_order(struct list *head)
 	int sum = 0;
 
 	LIST_EACH(link, head)
-		sum = sum * 10 + LIST_ENTRY(link, struct item, link)->number;
+	sum = sum * 10 + LIST_ENTRY(link, struct item, link)->number;
 	return sum;
 }
 
@@ -53,11 +53,11 @@ static void test_remove_while_walking(void **state)
 	for (int i = 0; i < 4; i++)
 		list_add_last(&head, &items[i].link);
 	LIST_EACH(link, &head)
-		if (LIST_ENTRY(link, struct item, link)->number % 2 == 0)
-			list_remove(link);
+	if (LIST_ENTRY(link, struct item, link)->number % 2 == 0)
+		list_remove(link);
 	assert_int_equal(sum_in_order(&head), 13);
 	LIST_EACH(link, &head)
-		list_remove(link);
+	list_remove(link);
 	assert_true(list_empty(&head));
 }
 

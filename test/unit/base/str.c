@@ -25,15 +25,13 @@ static void test_equal(void **state)
 		bool equal, nocase;
 		int order;
 	} rows[] = {
-		{{"", 0}, {"", 0}, true, true, 0},
-		{{NULL, 0}, {"", 0}, true, true, 0},
-		{{"abc", 3}, {"abc", 3}, true, true, 0},
-		{{"abc", 3}, {"aBC", 3}, false, true, 1},
+		{{"", 0}, {"", 0}, true, true, 0}, {{NULL, 0}, {"", 0}, true, true, 0},
+		{{"abc", 3}, {"abc", 3}, true, true, 0}, {{"abc", 3}, {"aBC", 3}, false, true, 1},
 		{{"abc", 3}, {"abcd", 4}, false, false, -1},
 		{{"abd", 3}, {"abcd", 4}, false, false, 1},
 		{{"a\0b", 3}, {"a\0b", 3}, true, true, 0},
 		{{"a\0b", 3}, {"a\0c", 3}, false, false, -1},
-		{{"@", 1}, {"`", 1}, false, false, -1},	 // 0x20 apart, but no letters
+		{{"@", 1}, {"`", 1}, false, false, -1},		      // 0x20 apart, but no letters
 		{{"\xc3\x84", 2}, {"\xc3\xa4", 2}, false, false, -1}, // ASCII only
 		{{"\xff", 1}, {"a", 1}, false, false, 1},	      // octets are unsigned
 	};
@@ -177,17 +175,17 @@ static void test_utf8(void **state)
 		{{"", 0}, true},
 		{{"abc", 3}, true},
 		{{"\0", 1}, true},
-		{{"\xed\x95\x9c", 3}, true},	   // U+D55C
-		{{"\xf0\x9f\x93\xa7", 4}, true},   // U+1F4E7
-		{{"\xf4\x8f\xbf\xbf", 4}, true},   // U+10FFFF
-		{{"\xf4\x90\x80\x80", 4}, false},  // past it
-		{{"\xc0\x80", 2}, false},	   // overlong NUL
-		{{"\xc1\xbf", 2}, false},	   // overlong
-		{{"\xe0\x80\x80", 3}, false},	   // overlong
-		{{"\xf0\x80\x80\x80", 4}, false},  // overlong
-		{{"\xed\xa0\x80", 3}, false},	   // surrogate
-		{{"\x80", 1}, false},		   // no lead
-		{{"\xed\x95", 2}, false},	   // cut
+		{{"\xed\x95\x9c", 3}, true},	  // U+D55C
+		{{"\xf0\x9f\x93\xa7", 4}, true},  // U+1F4E7
+		{{"\xf4\x8f\xbf\xbf", 4}, true},  // U+10FFFF
+		{{"\xf4\x90\x80\x80", 4}, false}, // past it
+		{{"\xc0\x80", 2}, false},	  // overlong NUL
+		{{"\xc1\xbf", 2}, false},	  // overlong
+		{{"\xe0\x80\x80", 3}, false},	  // overlong
+		{{"\xf0\x80\x80\x80", 4}, false}, // overlong
+		{{"\xed\xa0\x80", 3}, false},	  // surrogate
+		{{"\x80", 1}, false},		  // no lead
+		{{"\xed\x95", 2}, false},	  // cut
 		{{"a\xff", 2}, false},
 	};
 

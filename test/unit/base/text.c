@@ -40,11 +40,21 @@ static void test_languages(void **state)
 		const char *language;
 		bool korean;
 	} rows[] = {
-		{"ko", true},	       {"ko_KR", true},	      {"ko_KR.UTF-8", true},
-		{"ko_KR.utf8", true},  {"ko-KR", true},	      {"KO", true},
-		{"ko_KR.UTF-8@x", true}, {"ko_KR.eucKR", false}, {"kok_IN", false},
-		{"en", false},	       {"en_US.UTF-8", false}, {"C", false},
-		{"C.UTF-8", false},    {"", false},	      {"k", false},
+		{"ko", true},
+		{"ko_KR", true},
+		{"ko_KR.UTF-8", true},
+		{"ko_KR.utf8", true},
+		{"ko-KR", true},
+		{"KO", true},
+		{"ko_KR.UTF-8@x", true},
+		{"ko_KR.eucKR", false},
+		{"kok_IN", false},
+		{"en", false},
+		{"en_US.UTF-8", false},
+		{"C", false},
+		{"C.UTF-8", false},
+		{"", false},
+		{"k", false},
 		{"de_DE.UTF-8", false},
 	};
 

@@ -174,7 +174,8 @@ static void test_there_and_back(void **state)
 		char out[UNIT_TEXT_MAX];
 		uint64_t back;
 
-		assert_int_equal(unit_parse_size(str_from(unit_format_size(wanted, out)), &back), 0);
+		assert_int_equal(
+			unit_parse_size(str_from(unit_format_size(wanted, out)), &back), 0);
 		assert_int_equal(back, wanted);
 		unit_format_duration(wanted, out);
 		assert_int_equal(unit_parse_duration(str_from(out), &back), 0);
