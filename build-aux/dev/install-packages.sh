@@ -92,7 +92,7 @@ apt_install() {
 	return $apt_status
 }
 
-# need_packages LIST...: installs what is missing of the lists
+# need_packages LIST...: shows and installs what is missing of the lists
 need_packages() {
 	command -v apt-get >/dev/null || die "this machine has no apt; needed packages: $*"
 	wanted=$*
@@ -100,17 +100,16 @@ need_packages() {
 	if [ -z "$missing" ]; then
 		return 0
 	fi
-	# shellcheck disable=SC2086 # a list of words
-	set -- $missing
 	step "Install packages with apt"
-	printf '%s\n' "$*" | fold -s -w 72 | sed 's/^/        /'
-	if package_exists "$1" && apt_install logged "$@"; then
-		good "$# packages installed"
-		return 0
+	if ! package_exists gcc; then
+		apt_update || return 1
+		missing=$(packages_missing "$wanted")
 	fi
-	apt_update || return 1
-	# shellcheck disable=SC2046 # a list of words; alternatives can differ now
-	set -- $(packages_missing "$wanted")
-	apt_install quietly "$@" || return 1
-	good "$# packages installed"
+	# shellcheck disable=SC2086 # a list of words
+	printf '%s\n' $missing | paste -sd ' ' | fold -s -w 72 | sed 's/^/        /'
+	# shellcheck disable=SC2086
+	if ! apt_install logged $missing; then
+		apt_update && apt_install quietly $missing || return 1
+	fi
+	good "installed"
 }

@@ -69,11 +69,14 @@ folder() {
 	fi
 }
 
+# What src/role/sockets.c makes at start, too; here so that rights are right
+# before the first one.
 install_folders() {
 	folder 755 root /etc/pabal &&
 		folder 755 root /etc/pabal/tls &&
 		folder 755 root /var/lib/pabal &&
 		folder 755 root /var/lib/pabal/empty &&
+		folder 755 root /var/lib/pabal/tls &&
 		folder 700 pabal-queue /var/lib/pabal/queue &&
 		folder 700 pabal-auth /var/lib/pabal/auth &&
 		folder 700 pabal-mail /var/lib/pabal/mail &&
