@@ -15,8 +15,8 @@ struct stage {
 	const struct stage_facts *facts;
 	struct headers_reader reader;
 	uint64_t hops;
-	struct map ours;            // keys of the recipients whose Delivered-To is ours to judge
-	bool ours_filled;           // only once a Delivered-To was seen
+	struct map ours;	     // keys of the recipients whose Delivered-To is ours to judge
+	bool ours_filled;	     // only once a Delivered-To was seen
 	struct stage_result *result; // during octets and end
 };
 
@@ -86,15 +86,16 @@ static void check_delivered_to(struct stage *s, struct str value)
 	buf_finish(&text);
 }
 
-static void see_field(void *arg, struct str name, struct str value, uint64_t offset,
-	uint64_t length)
+static void see_field(
+	void *arg, struct str name, struct str value, uint64_t offset, uint64_t length)
 {
 	struct stage *s = arg;
 
 	if (str_equal_nocase(name, STR("Received"))) {
 		if (++s->hops > s->facts->config->limits.hops)
 			stage_refuse(s->result, 554, "5.4.6", "hops",
-				TEXT("mail loop: the message has passed more than %llu mail systems"),
+				TEXT("mail loop: the message has passed more than %llu mail "
+				     "systems"),
 				(unsigned long long)s->facts->config->limits.hops);
 	} else if (str_equal_nocase(name, STR("Delivered-To"))) {
 		check_delivered_to(s, value);
@@ -137,5 +138,9 @@ static void limits_destroy(struct stage *s)
 }
 
 const struct stage_class stage_limits = {
-	"limits", limits_begin, limits_octets, limits_end, limits_destroy,
+	"limits",
+	limits_begin,
+	limits_octets,
+	limits_end,
+	limits_destroy,
 };

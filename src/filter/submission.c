@@ -14,8 +14,8 @@
 struct stage {
 	const struct stage_facts *facts;
 	struct headers_reader reader;
-	struct edit removal;         // fields next to each other leave in one edit
-	uint64_t octets;             // of the body so far
+	struct edit removal; // fields next to each other leave in one edit
+	uint64_t octets;     // of the body so far
 	bool has_date;
 	bool has_message_id;
 	struct stage_result *result; // during octets and end
@@ -57,8 +57,8 @@ static void remove_field(struct stage *s, uint64_t offset, uint64_t length)
 	s->removal = (struct edit){.offset = offset, .remove = length};
 }
 
-static void see_field(void *arg, struct str name, struct str value, uint64_t offset,
-	uint64_t length)
+static void see_field(
+	void *arg, struct str name, struct str value, uint64_t offset, uint64_t length)
 {
 	struct stage *s = arg;
 
@@ -113,5 +113,9 @@ static void submission_destroy(struct stage *s)
 }
 
 const struct stage_class stage_submission = {
-	"submission", submission_begin, submission_octets, submission_end, submission_destroy,
+	"submission",
+	submission_begin,
+	submission_octets,
+	submission_end,
+	submission_destroy,
 };

@@ -54,6 +54,7 @@ void digest_result(struct digest *d, uint8_t out[MESSAGE_DIGEST_SIZE])
 
 void digest_of(struct str octets, uint8_t out[MESSAGE_DIGEST_SIZE])
 {
-	if (EVP_Digest(octets.len ? octets.data : "", octets.len, out, NULL, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(octets.len ? octets.data : "", octets.len, out, NULL, EVP_sha256(), NULL) !=
+		1)
 		fatal("SHA-256 failed");
 }

@@ -47,24 +47,26 @@ static const struct explanation explanations[] = {
 	{"6.0", "Something in the form of the message was not accepted.",
 		"Send it again with another mail program, or send this report to your "
 		"postmaster."},
-	{"6.7", "The message needs a mail server that takes international addresses, and the "
+	{"6.7",
+		"The message needs a mail server that takes international addresses, and the "
 		"recipient's does not.",
 		"Use addresses with plain Latin letters for this recipient."},
 	{"7.8", "Our mail server could not log in at the next one.",
 		"You cannot mend this yourself: send this report to your postmaster."},
-	{"7.10", "The recipient's mail system asks for a protected connection that could not be "
+	{"7.10",
+		"The recipient's mail system asks for a protected connection that could not be "
 		"made.",
 		"You cannot mend this yourself: send this report to your postmaster."},
 	{"7.20", "The signature of the message was missing or did not verify (DKIM).",
 		"Send this report to the postmaster of your own domain."},
 	{"7.23", "Our mail server may not send for your domain (SPF).",
 		"Send this report to the postmaster of your own domain."},
-	{"7.26", "The recipient's mail system could not verify that the message is from your "
+	{"7.26",
+		"The recipient's mail system could not verify that the message is from your "
 		"domain.",
 		"Send this report to the postmaster of your own domain."},
 	// Whole subjects, for details that are not above.
-	{"1", "There is something wrong with the address.",
-		"Check the spelling of the address."},
+	{"1", "There is something wrong with the address.", "Check the spelling of the address."},
 	{"2", "The recipient's mailbox could not take the message.",
 		"Ask the recipient in another way, or send the message again later."},
 	{"3", "The recipient's mail system could not take the message.",

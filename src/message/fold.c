@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-#define LINE_AIM  78
-#define WORD_MAX  900 // leaves room for a field's name and indent in 998
+#define LINE_AIM   78
+#define WORD_MAX   900 // leaves room for a field's name and indent in 998
 #define FORMAT_MAX 1001
 
 static void add(struct fold *f, struct str s)
@@ -152,7 +152,7 @@ struct str fold_atom(struct str s, char out[FOLD_ATOM_MAX])
 {
 	size_t len = s.len < FOLD_ATOM_MAX ? s.len : FOLD_ATOM_MAX - 1;
 	bool literal = s.len > 2 && s.data[0] == '[' && str_find(s, ']') == (ptrdiff_t)s.len - 1 &&
-		str_find_last(s, '[') == 0 && s.len < FOLD_ATOM_MAX;
+		       str_find_last(s, '[') == 0 && s.len < FOLD_ATOM_MAX;
 
 	if (s.len == 0)
 		return STR("unknown");

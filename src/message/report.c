@@ -23,8 +23,8 @@ struct writer {
 	struct buf *out;
 	struct returned returned;
 	char boundary[BOUNDARY_MAX];
-	bool utf8;          // RFC 6533 forms
-	bool to_sender;     // else a postmaster reads it
+	bool utf8;	// RFC 6533 forms
+	bool to_sender; // else a postmaster reads it
 	int err;
 };
 
@@ -37,18 +37,15 @@ static const struct {
 	[REPORT_FAILED] = {"failed",
 		{"Your message was not delivered", "A message was not delivered"},
 		"The message was not delivered to this address, and no more tries will be made."},
-	[REPORT_DELAYED] = {"delayed",
-		{"Your message is delayed", "A message is delayed"},
+	[REPORT_DELAYED] = {"delayed", {"Your message is delayed", "A message is delayed"},
 		"The message has not been delivered to this address yet."},
 	[REPORT_DELIVERED] = {"delivered",
 		{"Your message was delivered", "A message was delivered"},
 		"The message was delivered to this address."},
-	[REPORT_RELAYED] = {"relayed",
-		{"Your message was passed on", "A message was passed on"},
+	[REPORT_RELAYED] = {"relayed", {"Your message was passed on", "A message was passed on"},
 		"The message was passed on to a mail system that sends no reports of success. You "
 		"will hear of it again only if it fails there."},
-	[REPORT_EXPANDED] = {"expanded",
-		{"Your message was passed on", "A message was passed on"},
+	[REPORT_EXPANDED] = {"expanded", {"Your message was passed on", "A message was passed on"},
 		"The message was passed on to the several addresses behind this one. No reports of "
 		"success will come from there."},
 };
@@ -187,7 +184,7 @@ static void add_header(struct writer *w)
 static bool is_smtp_reply(struct str s)
 {
 	return s.len >= 3 && s.data[0] >= '2' && s.data[0] <= '5' && s.data[1] >= '0' &&
-		s.data[1] <= '9' && s.data[2] >= '0' && s.data[2] <= '9';
+	       s.data[1] <= '9' && s.data[2] >= '0' && s.data[2] <= '9';
 }
 
 static void explain_reason(struct writer *w, const struct report_recipient *p)
@@ -291,8 +288,8 @@ static void add_recipient_fields(struct writer *w, const struct report_recipient
 {
 	line(w, "");
 	add_original_recipient(w, p->orcpt);
-	address_field(w, "Final-Recipient",
-		str_is_ascii(p->address) ? STR("rfc822") : STR("utf-8"), p->address);
+	address_field(w, "Final-Recipient", str_is_ascii(p->address) ? STR("rfc822") : STR("utf-8"),
+		p->address);
 	field(w, "Action", str_from(actions[p->action].name));
 	field(w, "Status", p->status);
 	if (p->remote.len > 0)

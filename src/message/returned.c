@@ -65,8 +65,8 @@ static void keep_value(struct buf *out, struct str value, size_t most, bool utf8
 		buf_clear(out);
 }
 
-static void survey_field(void *arg, struct str name, struct str value, uint64_t offset,
-	uint64_t length)
+static void survey_field(
+	void *arg, struct str name, struct str value, uint64_t offset, uint64_t length)
 {
 	struct survey *s = arg;
 	struct returned *t = s->returned;
@@ -136,7 +136,7 @@ void returned_init(struct returned *t, const struct report *r, bool failed)
 	check_message_id(&t->message_id);
 
 	t->whole = all && failed && r->original->ret == SMTP_RET_FULL &&
-		!has_long_line(buf_str(&t->octets));
+		   !has_long_line(buf_str(&t->octets));
 	if (!t->whole) {
 		t->octets.end = t->octets.start + survey.end;
 		cut_lines(&t->octets);

@@ -13,8 +13,14 @@
 static const char *protocol_name(const struct trace_received *t)
 {
 	static const char *const names[] = {
-		"ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA",
-		"UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA",
+		"ESMTP",
+		"ESMTPS",
+		"ESMTPA",
+		"ESMTPSA",
+		"UTF8SMTP",
+		"UTF8SMTPS",
+		"UTF8SMTPA",
+		"UTF8SMTPSA",
 	};
 
 	if (!t->esmtp)

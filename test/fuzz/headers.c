@@ -23,8 +23,8 @@ static void tell(void *arg, struct str name, struct str value, uint64_t offset, 
 	t->end = offset + length;
 	headers_unfold(value, &unfolded);
 	BUG_ON(str_find(buf_str(&unfolded), '\n') >= 0);
-	buf_add_format(&t->text, "%zu %zu %llu %d ", name.len, value.len, (unsigned long long)length,
-		t->reader.truncated);
+	buf_add_format(&t->text, "%zu %zu %llu %d ", name.len, value.len,
+		(unsigned long long)length, t->reader.truncated);
 	buf_add_str(&t->text, name);
 	buf_add_str(&t->text, value);
 	buf_add_str(&t->text, buf_str(&unfolded));

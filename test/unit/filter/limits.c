@@ -18,7 +18,8 @@ static struct envelope_recipient recipients[] = {
 // Runs one body in pieces of step octets.
 static void run(struct str body, size_t step, unsigned code, const char *rule, const char *words)
 {
-	struct stage_facts facts = {.config = &config, .recipients = recipients,
+	struct stage_facts facts = {.config = &config,
+		.recipients = recipients,
 		.recipient_count = ARRAY_SIZE(recipients)};
 	struct stage_run *r = stage_run_create(&facts);
 	const struct stage_result *result;
@@ -79,14 +80,15 @@ static void test_hops(void **state)
 	expect("Received: a\r\nRECEIVED: b\r\nreceived: c\r\nReceived :d\r\n\r\n", 554, "hops",
 		"more than 3");
 	expect("Received: a\r\nReceived: b\r\nReceived: c\r\nReceived: d", 554, "hops", "3");
-	expect("X-Received: a\r\nReceived-SPF: b\r\nReceived: c\r\nReceived: d\r\nReceived: e\r\n", 0,
-		NULL, NULL);
+	expect("X-Received: a\r\nReceived-SPF: b\r\nReceived: c\r\nReceived: d\r\nReceived: e\r\n",
+		0, NULL, NULL);
 }
 
 static void test_loop(void **state)
 {
 	expect("Delivered-To: kim@example.kr\r\n\r\n", 554, "loop", "kim@example.kr");
-	expect("Subject: x\r\ndelivered-to:\r\n KIM@Example.KR \r\n\r\n", 554, "loop", "kim@example.kr");
+	expect("Subject: x\r\ndelivered-to:\r\n KIM@Example.KR \r\n\r\n", 554, "loop",
+		"kim@example.kr");
 	expect("Delivered-To: park@example.kr\r\nDelivered-To: kim@example.kr\r\n\r\n", 554, "loop",
 		"kim@example.kr");
 	// Somebody else at our domain, a recipient elsewhere, text that is no address, no field.

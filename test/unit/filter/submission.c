@@ -26,8 +26,8 @@ static void render_sent(const struct stage_result *result, struct str body, stru
 	struct buf whole = BUF_INIT;
 	ptrdiff_t at;
 
-	assert_int_equal(render_init(&r, buf_str(&result->fields), buf_str(&result->edits), body.len),
-		0);
+	assert_int_equal(
+		render_init(&r, buf_str(&result->fields), buf_str(&result->edits), body.len), 0);
 	while (render_next(&r, &literal, &offset, &len)) {
 		buf_add_str(&whole, literal);
 		buf_add_str(&whole, str_slice(body, offset, offset + len));
@@ -50,7 +50,8 @@ static void render_sent(const struct stage_result *result, struct str body, stru
 
 static void run(const char *text, const char *expected, size_t step)
 {
-	struct stage_facts facts = {.config = &config, .submission = true, .id = 4711, .wall_ms = WALL};
+	struct stage_facts facts = {
+		.config = &config, .submission = true, .id = 4711, .wall_ms = WALL};
 	struct stage_run *r = stage_run_create(&facts);
 	struct str body = str_from(text);
 	const struct stage_result *result;
@@ -71,8 +72,10 @@ static const struct {
 	const char *sent;
 } cases[] = {
 	// Nothing to mend.
-	{"Date: x\r\nMessage-ID: <1@x>\r\n\r\ntext\r\n", "Date: x\r\nMessage-ID: <1@x>\r\n\r\ntext\r\n"},
-	{"DATE: x\r\nmessage-id: <1@x>\r\n\r\ntext\r\n", "DATE: x\r\nmessage-id: <1@x>\r\n\r\ntext\r\n"},
+	{"Date: x\r\nMessage-ID: <1@x>\r\n\r\ntext\r\n",
+		"Date: x\r\nMessage-ID: <1@x>\r\n\r\ntext\r\n"},
+	{"DATE: x\r\nmessage-id: <1@x>\r\n\r\ntext\r\n",
+		"DATE: x\r\nmessage-id: <1@x>\r\n\r\ntext\r\n"},
 	// One or both are missing; what stands in the text does not count.
 	{"Message-ID: <1@x>\r\n\r\nDate: x\r\n", DATE "Message-ID: <1@x>\r\n\r\nDate: x\r\n"},
 	{"Date: x\r\n\r\ntext\r\n", "Message-ID: <ID>\r\nDate: x\r\n\r\ntext\r\n"},
@@ -82,7 +85,8 @@ static const struct {
 	// Blind copies, folded, several, next to each other, last, all there is.
 	{"Date: x\r\nBcc: a@b,\r\n c@d\r\nMessage-ID: <1@x>\r\n\r\nBcc: text\r\n",
 		"Date: x\r\nMessage-ID: <1@x>\r\n\r\nBcc: text\r\n"},
-	{"bcc: a\r\nBCC : b\r\nDate: x\r\nResent-Bcc: c\r\nMessage-ID: <1@x>\r\nBcc:\r\n\r\ntext\r\n",
+	{"bcc: a\r\nBCC : b\r\nDate: x\r\nResent-Bcc: c\r\nMessage-ID: "
+	 "<1@x>\r\nBcc:\r\n\r\ntext\r\n",
 		"Date: x\r\nMessage-ID: <1@x>\r\n\r\ntext\r\n"},
 	{"Bcc: a\r\n", DATE "Message-ID: <ID>\r\n"},
 	{"Date: x\r\nMessage-ID: <1@x>\r\nBcc: a", "Date: x\r\nMessage-ID: <1@x>\r\n"},

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 // Renders in body pieces of at most step octets, as a sender with a small buffer does.
-static void render_all(struct buf *out, struct str headers, struct str edits, struct str body,
-	uint64_t step)
+static void render_all(
+	struct buf *out, struct str headers, struct str edits, struct str body, uint64_t step)
 {
 	struct render r;
 	struct str literal;
@@ -28,7 +28,8 @@ static void render_all(struct buf *out, struct str headers, struct str edits, st
 	assert_int_equal(buf_len(out), render_size(&r));
 }
 
-static void expect_render(struct str headers, struct str edits, struct str body, struct str expected)
+static void expect_render(
+	struct str headers, struct str edits, struct str body, struct str expected)
 {
 	for (uint64_t step = 1; step < 5; step++) {
 		struct buf out = BUF_INIT;
@@ -107,8 +108,8 @@ static void test_corrupt(void **state)
 	// Cut anywhere but between two edits.
 	for (size_t n = 1; n < whole.len; n++)
 		if (n != 27)
-			assert_int_equal(render_init(&r, STR_EMPTY, str_slice(whole, 0, n), 8),
-				ERR_CORRUPT);
+			assert_int_equal(
+				render_init(&r, STR_EMPTY, str_slice(whole, 0, n), 8), ERR_CORRUPT);
 	// Out of order.
 	edits.data[edits.start] = 100;
 	assert_int_equal(render_init(&r, STR_EMPTY, whole, 1000), ERR_CORRUPT);
@@ -163,7 +164,8 @@ static void test_random(void **state)
 		memcpy(expected, headers.data, headers.len);
 		used = headers.len;
 		for (uint64_t n = random_below(8); n > 0; n--) {
-			struct edit e = {.offset = at + random_below(size - at + 1) / (1 + random_below(4))};
+			struct edit e = {
+				.offset = at + random_below(size - at + 1) / (1 + random_below(4))};
 
 			e.remove = random_below(size - e.offset + 1) / (1 + random_below(4));
 			e.insert = str_make(letters, random_below(sizeof(letters)));
@@ -176,7 +178,8 @@ static void test_random(void **state)
 		}
 		memcpy(expected + used, body + at, size - at);
 		used += size - at;
-		expect_render(headers, buf_str(&edits), str_make(body, size), str_make(expected, used));
+		expect_render(
+			headers, buf_str(&edits), str_make(body, size), str_make(expected, used));
 		buf_finish(&edits);
 	}
 }

@@ -27,14 +27,16 @@ static void test_field(void **state)
 
 	// 78 octets stay on the line, 79 do not.
 	fold_field(&f, &out, "Subject", false);
-	fold_text(&f, STR("0123456789012345678901234567890123456789012345678901234567890 23456789"));
+	fold_text(
+		&f, STR("0123456789012345678901234567890123456789012345678901234567890 23456789"));
 	fold_end(&f);
 	expect("Subject: 0123456789012345678901234567890123456789012345678901234567890\r\n"
 	       "\t23456789\r\n");
 	fold_field(&f, &out, "Subject", false);
 	fold_text(&f, STR("012345678901234567890123456789012345678901234567890123456789 23456789"));
 	fold_end(&f);
-	expect("Subject: 012345678901234567890123456789012345678901234567890123456789 23456789\r\n");
+	expect("Subject: 012345678901234567890123456789012345678901234567890123456789 "
+	       "23456789\r\n");
 
 	fold_field(&f, &out, "A", false);
 	fold_word(&f, STR("b"));
@@ -113,8 +115,8 @@ static void test_atom(void **state)
 	char atom[FOLD_ATOM_MAX], name[400];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_true(str_equal(fold_atom(str_from(cases[i].name), atom),
-			str_from(cases[i].expected)));
+		assert_true(str_equal(
+			fold_atom(str_from(cases[i].name), atom), str_from(cases[i].expected)));
 	memset(name, 'x', sizeof(name));
 	assert_int_equal(fold_atom(str_make(name, sizeof(name)), atom).len, FOLD_ATOM_MAX - 1);
 }

@@ -33,7 +33,7 @@ static void tell(void *arg, struct str name, struct str value, uint64_t offset, 
 static const struct {
 	const char *body;
 	const char *fields;
-	unsigned size;   // of the section
+	unsigned size;	 // of the section
 	unsigned offset; // where it ended
 	bool separated;
 } cases[] = {

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#define WALL 1795309200000ULL // Sun, 22 Nov 2026 01:00:00 UTC
+#define WALL	  1795309200000ULL // Sun, 22 Nov 2026 01:00:00 UTC
 #define MAX_PARTS 4
 
 static struct buf out;
@@ -85,16 +85,26 @@ static void write_report(void)
 
 static int reset(void **state)
 {
-	original = (struct envelope){.sender = STR("kim@example.kr"), .envid = STR("QQ+3D1"),
-		.received_ms = WALL, .size = sizeof(body) - 1,
+	original = (struct envelope){.sender = STR("kim@example.kr"),
+		.envid = STR("QQ+3D1"),
+		.received_ms = WALL,
+		.size = sizeof(body) - 1,
 		.headers = STR("Received: from laptop by mail.example.kr\r\n")};
 	recipient = (struct report_recipient){.address = STR("lee@example.org"),
-		.orcpt = STR("rfc822;lee+2Bx@example.org"), .action = REPORT_FAILED,
-		.status = STR("5.1.1"), .remote = STR("mx.example.org"),
-		.diagnostic = STR("550 5.1.1 no such user"), .last_try_ms = WALL + 60000};
-	report = (struct report){.original = &original, .original_body = str_from(body),
-		.body_complete = true, .recipients = &recipient, .recipient_count = 1,
-		.hostname = STR("mail.example.kr"), .to = STR("kim@example.kr"), .id = 4711,
+		.orcpt = STR("rfc822;lee+2Bx@example.org"),
+		.action = REPORT_FAILED,
+		.status = STR("5.1.1"),
+		.remote = STR("mx.example.org"),
+		.diagnostic = STR("550 5.1.1 no such user"),
+		.last_try_ms = WALL + 60000};
+	report = (struct report){.original = &original,
+		.original_body = str_from(body),
+		.body_complete = true,
+		.recipients = &recipient,
+		.recipient_count = 1,
+		.hostname = STR("mail.example.kr"),
+		.to = STR("kim@example.kr"),
+		.id = 4711,
 		.wall_ms = WALL + 61000};
 	return 0;
 }
@@ -102,7 +112,8 @@ static int reset(void **state)
 static void test_failed(void **state)
 {
 	write_report();
-	assert_true(contains(seen.header, "From: Mail Delivery System <postmaster@mail.example.kr>\r\n"));
+	assert_true(contains(
+		seen.header, "From: Mail Delivery System <postmaster@mail.example.kr>\r\n"));
 	assert_true(contains(seen.header, "To: <kim@example.kr>\r\n"));
 	assert_true(contains(seen.header, "Subject: Your message was not delivered\r\n"));
 	assert_true(contains(seen.header, "Date: Sun, 22 Nov 2026 10:01:01 +0900\r\n"));
@@ -111,46 +122,47 @@ static void test_failed(void **state)
 	assert_true(contains(seen.header, "References: <1@laptop.example.kr>\r\n"));
 	assert_true(contains(seen.header, "Auto-Submitted: auto-replied\r\n"));
 	assert_true(contains(seen.header, "MIME-Version: 1.0\r\n"));
-	assert_true(contains(seen.header,
-		"Content-Type: multipart/report; report-type=delivery-status;\r\n"));
+	assert_true(contains(
+		seen.header, "Content-Type: multipart/report; report-type=delivery-status;\r\n"));
 	assert_true(contains(seen.header, "Content-Transfer-Encoding: 7bit\r\n"));
 	assert_int_equal(seen.count, 3);
 
 	// Words: what happened, what the other host said, what to do.
-	assert_true(str_starts(seen.parts[0], STR("Content-Type: text/plain; charset=us-ascii\r\n")));
+	assert_true(
+		str_starts(seen.parts[0], STR("Content-Type: text/plain; charset=us-ascii\r\n")));
 	assert_true(contains(seen.parts[0], "This is the mail system at mail.example.kr."));
 	assert_true(contains(seen.parts[0], "sent on Sun, 22 Nov 2026 10:00:00 +0900.\r\n"));
 	assert_true(contains(seen.parts[0], "subject is: dinner on Sunday\r\n"));
-	assert_true(contains(seen.parts[0], "<lee@example.org>\r\n    The message was not delivered"));
+	assert_true(
+		contains(seen.parts[0], "<lee@example.org>\r\n    The message was not delivered"));
 	assert_true(contains(seen.parts[0], "The mail server mx.example.org said:\r\n"
 					    "        550 5.1.1 no such user\r\n"));
 	assert_true(contains(seen.parts[0], "What this means: There is no such mailbox"));
 	assert_true(contains(seen.parts[0], "What you can do: Check the spelling"));
 
-	assert_true(str_equal(seen.parts[1],
-		STR("Content-Type: message/delivery-status\r\n"
-		    "Content-Transfer-Encoding: 7bit\r\n"
-		    "\r\n"
-		    "Original-Envelope-Id: QQ=1\r\n"
-		    "Reporting-MTA: dns; mail.example.kr\r\n"
-		    "Arrival-Date: Sun, 22 Nov 2026 10:00:00 +0900\r\n"
-		    "\r\n"
-		    "Original-Recipient: rfc822; lee+x@example.org\r\n"
-		    "Final-Recipient: rfc822; lee@example.org\r\n"
-		    "Action: failed\r\n"
-		    "Status: 5.1.1\r\n"
-		    "Remote-MTA: dns; mx.example.org\r\n"
-		    "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
-		    "Last-Attempt-Date: Sun, 22 Nov 2026 10:01:00 +0900\r\n")));
+	assert_true(str_equal(
+		seen.parts[1], STR("Content-Type: message/delivery-status\r\n"
+				   "Content-Transfer-Encoding: 7bit\r\n"
+				   "\r\n"
+				   "Original-Envelope-Id: QQ=1\r\n"
+				   "Reporting-MTA: dns; mail.example.kr\r\n"
+				   "Arrival-Date: Sun, 22 Nov 2026 10:00:00 +0900\r\n"
+				   "\r\n"
+				   "Original-Recipient: rfc822; lee+x@example.org\r\n"
+				   "Final-Recipient: rfc822; lee@example.org\r\n"
+				   "Action: failed\r\n"
+				   "Status: 5.1.1\r\n"
+				   "Remote-MTA: dns; mx.example.org\r\n"
+				   "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
+				   "Last-Attempt-Date: Sun, 22 Nov 2026 10:01:00 +0900\r\n")));
 
-	assert_true(str_equal(seen.parts[2],
-		STR("Content-Type: text/rfc822-headers\r\n"
-		    "Content-Transfer-Encoding: 7bit\r\n"
-		    "\r\n"
-		    "Received: from laptop by mail.example.kr\r\n"
-		    "Message-ID: <1@laptop.example.kr>\r\n"
-		    "Subject: dinner on\r\n Sunday\r\n"
-		    "Bcc: park@example.kr\r\n")));
+	assert_true(str_equal(seen.parts[2], STR("Content-Type: text/rfc822-headers\r\n"
+						 "Content-Transfer-Encoding: 7bit\r\n"
+						 "\r\n"
+						 "Received: from laptop by mail.example.kr\r\n"
+						 "Message-ID: <1@laptop.example.kr>\r\n"
+						 "Subject: dinner on\r\n Sunday\r\n"
+						 "Bcc: park@example.kr\r\n")));
 }
 
 // RFC 3461 4.3: RET=FULL gives the message back, of a failure only, as it was sent on.
@@ -164,15 +176,14 @@ static void test_whole_message(void **state)
 	original.edits = buf_str(&edits);
 	original.ret = SMTP_RET_FULL;
 	write_report();
-	assert_true(str_equal(seen.parts[2],
-		STR("Content-Type: message/rfc822\r\n"
-		    "Content-Transfer-Encoding: 7bit\r\n"
-		    "\r\n"
-		    "Received: from laptop by mail.example.kr\r\n"
-		    "Message-ID: <1@laptop.example.kr>\r\n"
-		    "Subject: dinner on\r\n Sunday\r\n"
-		    "\r\n"
-		    "Are you coming?\r\n")));
+	assert_true(str_equal(seen.parts[2], STR("Content-Type: message/rfc822\r\n"
+						 "Content-Transfer-Encoding: 7bit\r\n"
+						 "\r\n"
+						 "Received: from laptop by mail.example.kr\r\n"
+						 "Message-ID: <1@laptop.example.kr>\r\n"
+						 "Subject: dinner on\r\n Sunday\r\n"
+						 "\r\n"
+						 "Are you coming?\r\n")));
 	assert_true(contains(seen.parts[0], "The message is attached."));
 
 	recipient.action = REPORT_DELAYED;
@@ -213,7 +224,7 @@ static void test_actions(void **state)
 		assert_true(contains(seen.header, cases[i].subject));
 		assert_true(contains(seen.parts[1], cases[i].field));
 		assert_int_equal(contains(seen.parts[1],
-			"Will-Retry-Until: Mon, 23 Nov 2026 10:00:00 +0900\r\n"),
+					 "Will-Retry-Until: Mon, 23 Nov 2026 10:00:00 +0900\r\n"),
 			cases[i].action == REPORT_DELAYED);
 		assert_int_equal(contains(seen.parts[0], "You need not send it again"),
 			cases[i].action == REPORT_DELAYED);
@@ -242,9 +253,10 @@ static void test_several(void **state)
 	for (struct str rest = seen.parts[1], line; str_split(&rest, '\n', &line);)
 		blocks += str_starts(line, STR("Final-Recipient:"));
 	assert_int_equal(blocks, 3);
-	assert_true(contains(seen.parts[1], "\r\n\r\nFinal-Recipient: rfc822; choi@example.net\r\n"));
-	assert_true(contains(seen.parts[1],
-		"Diagnostic-Code: X-Local; could not be reached for 5 days\r\n"));
+	assert_true(
+		contains(seen.parts[1], "\r\n\r\nFinal-Recipient: rfc822; choi@example.net\r\n"));
+	assert_true(contains(
+		seen.parts[1], "Diagnostic-Code: X-Local; could not be reached for 5 days\r\n"));
 	assert_true(contains(seen.parts[0], "The reason:\r\n        could not be reached"));
 }
 
@@ -272,7 +284,8 @@ static void test_utf8(void **state)
 	assert_true(contains(seen.parts[0], "text/plain; charset=utf-8\r\n"));
 	assert_true(contains(seen.parts[0], "<\xec\x9d\xb4@example.org>"));
 	assert_true(contains(seen.parts[1], "Content-Type: message/global-delivery-status\r\n"));
-	assert_true(contains(seen.parts[1], "Final-Recipient: utf-8; \xec\x9d\xb4@example.org\r\n"));
+	assert_true(
+		contains(seen.parts[1], "Final-Recipient: utf-8; \xec\x9d\xb4@example.org\r\n"));
 	assert_true(contains(seen.parts[2], "Content-Type: message/global-headers\r\n"));
 	original.ret = SMTP_RET_FULL;
 	write_report();

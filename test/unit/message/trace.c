@@ -26,8 +26,12 @@ static void expect(const char *text)
 static struct trace_received base_facts(void)
 {
 	struct trace_received t = {
-		.helo = STR("laptop.example.kr"), .reverse = STR("host-1.example.net"),
-		.hostname = STR("mail.example.kr"), .esmtp = true, .id = ID, .wall_ms = WALL,
+		.helo = STR("laptop.example.kr"),
+		.reverse = STR("host-1.example.net"),
+		.hostname = STR("mail.example.kr"),
+		.esmtp = true,
+		.id = ID,
+		.wall_ms = WALL,
 	};
 
 	ipaddr_parse(STR("192.0.2.1"), &t.client);
@@ -50,10 +54,11 @@ static void test_received(void **state)
 {
 	struct trace_received t = base_facts();
 
-	expect_received(&t, "Received: from laptop.example.kr (host-1.example.net [192.0.2.1])\r\n"
-			    "\tby mail.example.kr with ESMTP id ",
+	expect_received(&t,
+		"Received: from laptop.example.kr (host-1.example.net [192.0.2.1])\r\n"
+		"\tby mail.example.kr with ESMTP id ",
 		";\r\n"
-			    "\tSun, 22 Nov 2026 10:00:00 +0900\r\n");
+		"\tSun, 22 Nov 2026 10:00:00 +0900\r\n");
 	t.tls = t.auth = true;
 	t.tls_version = STR("TLSv1.3");
 	t.tls_cipher = STR("TLS_AES_256_GCM_SHA384");
@@ -61,18 +66,20 @@ static void test_received(void **state)
 	t.recipient = STR("kim@example.kr");
 	t.reverse = STR_EMPTY;
 	ipaddr_parse(STR("2001:db8::1"), &t.client);
-	expect_received(&t, "Received: from laptop.example.kr ([IPv6:2001:db8::1])\r\n"
-			    "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits))\r\n"
-			    "\tby mail.example.kr with ESMTPSA id ",
+	expect_received(&t,
+		"Received: from laptop.example.kr ([IPv6:2001:db8::1])\r\n"
+		"\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits))\r\n"
+		"\tby mail.example.kr with ESMTPSA id ",
 		"\r\n"
-			    "\tfor <kim@example.kr>; Sun, 22 Nov 2026 10:00:00 +0900\r\n");
+		"\tfor <kim@example.kr>; Sun, 22 Nov 2026 10:00:00 +0900\r\n");
 	t = base_facts();
 	t.client.family = 0;
 	t.esmtp = false;
-	expect_received(&t, "Received: from laptop.example.kr\r\n"
-			    "\tby mail.example.kr with SMTP id ",
+	expect_received(&t,
+		"Received: from laptop.example.kr\r\n"
+		"\tby mail.example.kr with SMTP id ",
 		";\r\n"
-			    "\tSun, 22 Nov 2026 10:00:00 +0900\r\n");
+		"\tSun, 22 Nov 2026 10:00:00 +0900\r\n");
 }
 
 // RFC 3848, RFC 6531 4.3.
@@ -114,16 +121,18 @@ static void test_hostile(void **state)
 
 	t.client.family = 0;
 	t.helo = STR("a\r\nBcc: x");
-	expect_received(&t, "Received: from a??Bcc??x\r\n"
-			    "\tby mail.example.kr with ESMTP id ",
+	expect_received(&t,
+		"Received: from a??Bcc??x\r\n"
+		"\tby mail.example.kr with ESMTP id ",
 		";\r\n"
-			    "\tSun, 22 Nov 2026 10:00:00 +0900\r\n");
+		"\tSun, 22 Nov 2026 10:00:00 +0900\r\n");
 	t.helo = STR("good.example(by");
 	t.recipient = STR("a@b>;\r\nX: <y");
-	expect_received(&t, "Received: from good.example?by\r\n"
-			    "\tby mail.example.kr with ESMTP id ",
+	expect_received(&t,
+		"Received: from good.example?by\r\n"
+		"\tby mail.example.kr with ESMTP id ",
 		"\r\n"
-			    "\tfor <a@b>;??X: <y>; Sun, 22 Nov 2026 10:00:00 +0900\r\n");
+		"\tfor <a@b>;??X: <y>; Sun, 22 Nov 2026 10:00:00 +0900\r\n");
 	t = base_facts();
 	memset(text, 'h', sizeof(text));
 	t.helo = str_make(text, 255);
