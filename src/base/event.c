@@ -274,7 +274,8 @@ static void put_field(struct line *l, const char *key, struct str value)
 	put_text(l, l->json ? ",\"" : " ");
 	put_text(l, key);
 	put_text(l, l->json ? "\":" : "=");
-	if (!l->json && is_plain(value) && l->len + value.len <= LINE_MAX_OCTETS - LINE_END)
+	if (!l->cut && !l->json && is_plain(value) &&
+		l->len + value.len <= LINE_MAX_OCTETS - LINE_END)
 		put(l, value.data, value.len);
 	else if (!put_quoted(l, value))
 		l->len = start; // a key without its value would be worse than neither

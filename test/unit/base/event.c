@@ -222,6 +222,7 @@ static void check_key_value(const char *line)
 {
 	size_t len = strlen(line);
 	bool quoted = false;
+	unsigned fields = 0;
 
 	assert_true(len > 0 && len <= PIPE_BUF);
 	assert_int_equal(line[len - 1], '\n');
@@ -232,6 +233,9 @@ static void check_key_value(const char *line)
 			i++;
 		else if (line[i] == '"')
 			quoted = !quoted;
+		else if (!quoted && line[i] == ' ') // time, level, process, name, then k=v
+			assert_true(++fields < 4 ||
+				    strcspn(line + i + 1, "=") < strcspn(line + i + 1, " \n"));
 	}
 	assert_false(quoted);
 }
@@ -291,8 +295,8 @@ static void test_line_boundary(void **state)
 			memset(second, '"', 1000); // each becomes two octets
 			begin(&e, EVENT_INFO, "try", 0);
 			event_str(&e, "a", str_make(first, len));
-			event_str(&e, "b", str_make(second, 900));
-			event_text(&e, "c", "d");
+			event_str(&e, "b", str_make(second, 950));
+			event_text(&e, "a-longer-key", "d");
 			event_setup("p", ends[1], EVENT_SINK_LINES,
 				sink ? EVENT_JSON : EVENT_KEY_VALUE, EVENT_DEBUG);
 			event_emit(&e);
