@@ -82,6 +82,8 @@
 #define IPC_FIELDS_account_answer(F) /* state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now */ \
 	F(u64, request) F(u8, state) F(u32, rights) F(str, name)
 #define IPC_FIELDS_account_changed(F) /* queue -> auth, smtpd: forget what you remember */ F(str, name)
+#define IPC_FIELDS_store_state(F) /* queue -> smtpd, at once and when it changes: no space for new mail */ \
+	F(u8, full)
 #define IPC_FIELDS_spool_open(F) F(u64, request)
 #define IPC_FIELDS_spool_file(F) /* descriptor when err is 0 */ F(u64, request) F(u32, err) F(u64, spool)
 #define IPC_FIELDS_submit(F) /* a whole message; spool != 0: the body is in that file (synced) */ \
@@ -119,7 +121,7 @@
 	M(start) M(config) M(peer) M(listener) M(control) M(folder) M(log) M(tickets) M(go) M(drain) \
 	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
-	M(account_query) M(account_answer) M(account_changed) M(spool_open) M(spool_file) M(submit) \
+	M(account_query) M(account_answer) M(account_changed) M(store_state) M(spool_open) M(spool_file) M(submit) \
 	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode)
 
 // ---- generated from here on

@@ -13,6 +13,8 @@ enum dns_status {
 	DNS_FAILED,     // SERVFAIL, time-out, no server: temporary
 	DNS_BOGUS,      // DNSSEC says forged: temporary
 };
+// A bit beside the type: /etc/hosts counts too (names of routes and smart hosts, never of MX).
+#define DNS_FROM_HOSTS 0x10000u
 enum { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
 
 struct dns_answer {

@@ -91,13 +91,8 @@ static void add_self_signed(struct config *c, struct config_reader *reader)
 	struct error err = {0};
 	struct buf pem = BUF_INIT;
 	snprintf(path, sizeof path, "%.*s/tls/self-signed.pem", STR_ARG(c->state_folder));
-	struct config_certificate *own = arena_alloc(&c->arena, sizeof *own);
-	if (!reader->read(reader->arg, path, true, &pem, &err)) {
-		own->certificate.path = arena_str(&c->arena, str_from(path));
-		own->certificate.content = arena_str(&c->arena, buf_str(&pem));
-		c->tls.certificates = own;
-		c->tls.certificate_count = 1;
-	}
+	if (!reader->read(reader->arg, path, true, &pem, &err))
+		config_fill_certificate(c, str_from(path), buf_str(&pem));
 	buf_finish_wipe(&pem);
 }
 
@@ -122,7 +117,7 @@ int builder_main(int argc, char **argv)
 	struct config_reader reader = {.read = ask_master};
 	struct config_findings findings = {0};
 	struct config *c = config_build(argv[1], &reader, &findings);
-	if (c && !findings.errors && !c->tls.certificate_count)
+	if (c && !findings.errors && config_needs_certificate(c))
 		add_self_signed(c, &reader);
 	if (c && !findings.errors)
 		for (size_t i = 0; i < 7; i++)

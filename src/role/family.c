@@ -105,6 +105,26 @@ static void send_drain(struct child *c, uint64_t within_ms)
 		(void)ipc_send_drain(c->channel, &m);
 }
 
+static size_t role_index(const struct role *role)
+{
+	return (size_t)(role - roles);
+}
+
+static void send_config(struct master *m, struct child *c)
+{
+	size_t i = role_index(c->role);
+	struct ipc_config part = {.generation = m->snapshot->generation, .size = m->snapshot->sizes[i]};
+	(void)ipc_send_config_fd(c->channel, &part, m->snapshot->fds[i]);
+}
+
+// An old generation: its sessions go on under the rights of the new one from their next MAIL.
+static void retire(struct child *old)
+{
+	if (old->channel)
+		send_config(old->master, old);
+	send_drain(old, DRAIN_RELOAD_MS);
+}
+
 static void on_ready(void *arg, struct str body, int fd)
 {
 	struct child *c = arg;
@@ -118,7 +138,7 @@ static void on_ready(void *arg, struct str body, int fd)
 		c->state = CHILD_READY;
 	// Only now that the new generation answers may the old one stop taking connections.
 	if (c->place && c->place->draining && c->state == CHILD_READY) {
-		send_drain(c->place->draining, DRAIN_RELOAD_MS);
+		retire(c->place->draining);
 		c->place->draining = NULL;
 	}
 	if (!m->serving && family_ready(m)) {
@@ -214,18 +234,6 @@ static void on_close(struct ipc_channel *ch, void *arg)
 }
 
 // ---- starting
-static size_t role_index(const struct role *role)
-{
-	return (size_t)(role - roles);
-}
-
-static void send_config(struct master *m, struct child *c)
-{
-	size_t i = role_index(c->role);
-	struct ipc_config part = {.generation = m->snapshot->generation, .size = m->snapshot->sizes[i]};
-	(void)ipc_send_config_fd(c->channel, &part, m->snapshot->fds[i]);
-}
-
 static void hand_over(struct master *m, struct child *c)
 {
 	char empty[1024];
@@ -333,7 +341,7 @@ void family_new_generation(struct master *m)
 		old->place = NULL;
 		// One that never became ready has no connections; it can go at once.
 		if (p->draining)
-			send_drain(old, DRAIN_RELOAD_MS);
+			retire(old);
 		else
 			p->draining = old;
 		start_child(p);

@@ -48,18 +48,6 @@ static void self_signed_path(const struct config *config, char *out, size_t size
 	snprintf(out, size, "%.*s/tls/self-signed.pem", STR_ARG(config->state_folder));
 }
 
-static bool needs_self_signed(const struct config *config)
-{
-	for (size_t i = 0; i < config->server_count; i++) {
-		const struct config_tls *tls = config_server_tls(config, &config->servers[i]);
-		for (size_t l = 0; l < config->servers[i].listen_count; l++)
-			if (!tls->certificate_count &&
-				config->servers[i].listens[l].tls != CONFIG_LISTEN_NO_TLS)
-				return true;
-	}
-	return false;
-}
-
 // True when a file was made and the configuration has to be built once more.
 static bool make_self_signed(const struct config *config)
 {
@@ -121,7 +109,7 @@ static void on_first_build(struct master *m, struct snapshot *s, const char *fin
 		give_up(m, err.text);
 		return;
 	}
-	if (needs_self_signed(s->config) && make_self_signed(s->config)) {
+	if (config_needs_certificate(s->config) && make_self_signed(s->config)) {
 		if (snapshot_build(m, on_first_build, &err))
 			give_up(m, err.text);
 		return;

@@ -18,7 +18,7 @@ const struct role roles[] = {
 	},
 	{
 		.name = "resolver", .user = "pabal-dns", .root = ROLE_ROOT_HOST,
-		.count = ROLE_ONE, .config_for = CONFIG_FOR_RESOLVER, .control = true,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_RESOLVER,
 		.peers = PEERS("queue"),
 		ROLE_RESOLVER_CALLS,
 	},

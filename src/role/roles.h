@@ -31,7 +31,7 @@ ROLE_PROTOTYPES(smtpd)
 #define ROLE_QUEUE_CALLS ROLE_CALLS(queue), .control_socket = role_queue_control
 #define ROLE_AUTH_CALLS \
 	ROLE_CALLS(auth), .control_socket = role_auth_control, .folder_given = role_auth_folder
-#define ROLE_RESOLVER_CALLS ROLE_CALLS(resolver), .control_socket = role_resolver_control
+#define ROLE_RESOLVER_CALLS ROLE_CALLS(resolver)
 #define ROLE_LOCAL_CALLS ROLE_CALLS(local)
 #define ROLE_SENDER_CALLS ROLE_CALLS(sender), .connected = role_sender_connected
 #define ROLE_SMTPD_CALLS \
