@@ -38,6 +38,7 @@ struct policy_facts {
 	unsigned known;                    // POLICY_FACT_* that are filled
 
 	struct ipaddr client;
+	struct ipaddr local;               // our end of the connection; family 0: not known
 	const struct config_client *client_rule; // longest matching rule, or NULL
 	uint32_t connections_address, connections_network, connections_all;
 
@@ -52,14 +53,14 @@ struct policy_facts {
 	enum policy_existence recipient_exists;
 	unsigned recipients_so_far;           // accepted in this transaction
 	unsigned messages_so_far;             // in this connection
-	bool direct_to_local;                 // filled by policy: the recipient is ours
 };
 
 struct policy_verdict {
 	enum policy_kind kind;
 	unsigned need;
-	const char *rule;      // stable name: "relay-denied", "clients file:12", "max-recipients"…
-	char rule_text[160];   // where the rule stands, for the log ("" when it is built in)
+	const char *rule;      // stable name: "relay-denied", "client-denied", "max-recipients"…
+	char rule_text[160];   // where it was written, "clients pabal.conf:12" ("" when it is built in)
+	bool local;            // at RCPT: the recipient is ours
 	struct smtp_reply reply; // of DEFER, REFUSE, DROP: says why and what to do about it
 	uint32_t delay_ms;     // wait before the reply
 	char labels[64];

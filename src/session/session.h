@@ -30,7 +30,9 @@ struct session_submission {
 
 // What the session asks of its surroundings. Each `ask` is answered exactly once by the
 // function named, or not at all after session_destroy. At most one is open at a time, except
-// that octets may go on arriving. Answers may come before the ask returns.
+// that octets may go on arriving. Answers may come before the ask returns; an answer to
+// nothing asked is ignored. No function of the host may call session_destroy from inside,
+// except close, which is always the last thing the session does.
 struct session_host {
 	// Fetch the facts `need` for f; answered by session_facts.
 	void (*facts)(void *arg, unsigned need, const struct policy_facts *f);
@@ -43,8 +45,9 @@ struct session_host {
 	// Write octets to the spool file (in order), then sync: answered by session_spool_synced.
 	void (*spool_write)(void *arg, struct str octets); // may buffer; pauses input itself when behind
 	void (*spool_sync)(void *arg);
-	void (*spool_abort)(void *arg); // the body is not wanted: close the file, nothing else
-	// Commit; answered by session_submitted.
+	// The body is not wanted: close the file (or the one that is being opened), nothing else.
+	void (*spool_abort)(void *arg);
+	// Commit; answered by session_submitted. Takes the spool file over: no spool_abort follows.
 	void (*submit)(void *arg, const struct session_submission *s);
 	// STARTTLS was answered 220: flush, then start TLS, then session_secured.
 	void (*start_tls)(void *arg);
@@ -77,6 +80,7 @@ struct session_options {
 	uint16_t client_port, local_port;
 	uint64_t id;                          // of the session
 	bool implicit_tls;                    // tls is set by session_secured before session_begin
+	bool no_tls;                          // STARTTLS is not offered: the host has no usable certificate
 };
 
 struct session *session_create(const struct session_options *o);
@@ -84,13 +88,18 @@ void session_destroy(struct session *s);  // at any time; open asks are cancelle
 // Says the banner (after the connect verdict). early: the client talked before it.
 void session_begin(struct session *s, bool early_talker);
 // Feeds octets; returns how many were used. While an answer is awaited, command octets stay
-// with the caller; it feeds again after the answer (session_wants_input tells).
+// with the caller; it feeds again after the answer (session_wants_input tells). The same holds
+// while the host leaves much output in session_output: feed again when it was sent.
 size_t session_input(struct session *s, struct str octets);
 bool session_wants_input(const struct session *s);
 struct buf *session_output(struct session *s);
-// Milliseconds the client may be silent in this state (command or data time-out), and since when
-// the session may last at all is the host's timer: config session_timeout.
+// Milliseconds the client may be silent in this state (command or data time-out); how long
+// the session may last at all is the host's timer: config session_timeout. 0: it is our turn.
 uint64_t session_silence_limit(const struct session *s);
+// A new generation of the configuration: holds from the next MAIL on (a right that was taken
+// away is gone then). The old one is not used after that.
+void session_reconfigure(struct session *s, const struct config *config,
+	const struct config_server *server);
 // The client was silent too long, the session too old, or the server drains: says 421 and closes.
 void session_timed_out(struct session *s);
 void session_shut_down(struct session *s);  // at the next command boundary, "421 4.3.2"

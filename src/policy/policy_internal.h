@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: ISC
+// The table of rules that are built in, and how a verdict is made from a row of it.
+#ifndef PABAL_POLICY_INTERNAL_H
+#define PABAL_POLICY_INTERNAL_H
+
+#include "policy/policy.h"
+
+enum policy_rule {
+	POLICY_RULE_ALLOW,
+	POLICY_RULE_CLIENT_DENIED,
+	POLICY_RULE_CONNECTIONS_ADDRESS,
+	POLICY_RULE_CONNECTIONS_NETWORK,
+	POLICY_RULE_CONNECTIONS_ALL,
+	POLICY_RULE_AUTH_NOT_OFFERED,
+	POLICY_RULE_AUTH_NEEDS_TLS,
+	POLICY_RULE_REQUIRE_TLS,
+	POLICY_RULE_REQUIRE_AUTH,
+	POLICY_RULE_MAX_MESSAGES,
+	POLICY_RULE_MAX_SIZE,
+	POLICY_RULE_ACCOUNT_DISABLED,
+	POLICY_RULE_ACCOUNT_REMOVED,
+	POLICY_RULE_ACCOUNT_UNKNOWN,
+	POLICY_RULE_SUBMIT_DENIED,
+	POLICY_RULE_SENDER_BAD,
+	POLICY_RULE_MAX_RECIPIENTS,
+	POLICY_RULE_RECIPIENT_BAD,
+	POLICY_RULE_POSTMASTER,
+	POLICY_RULE_LITERAL_LOCAL,
+	POLICY_RULE_HIDDEN_ROUTE,
+	POLICY_RULE_RECIPIENT_LOCAL,
+	POLICY_RULE_RECIPIENT_UNKNOWN,
+	POLICY_RULE_RECIPIENT_UNCERTAIN,
+	POLICY_RULE_RELAY_ACCOUNT,
+	POLICY_RULE_RELAY_CLIENT,
+	POLICY_RULE_RELAY_DENIED,
+	POLICY_RULES
+};
+
+const char *policy_rule_name(enum policy_rule rule);
+// Fills the whole verdict: kind, name and codes come from the table, the words from format
+// (NULL: none are needed). The client reads "NAME: words", so that it can be looked up.
+void policy_verdict_set(struct policy_verdict *v, enum policy_rule rule, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void policy_verdict_need(struct policy_verdict *v, unsigned need);
+// Names the line of the configuration that decided. client may be NULL.
+void policy_verdict_cite(struct policy_verdict *v, const struct config_client *client);
+
+// "Must be under TLS" and "must have logged in", the same at MAIL and RCPT. True when v was set.
+bool policy_session_refused(const struct policy_facts *f, struct policy_verdict *v);
+// What the account's state forbids, or NEED when it is not known. True when v was set.
+bool policy_account_refused(const struct policy_facts *f, struct policy_verdict *v);
+
+#endif

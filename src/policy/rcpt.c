@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: ISC
+// Is this recipient taken? Ours and existing, or elsewhere with the right to relay.
+// The address was reduced to its real domain by smtp/address.c; a local part is never
+// read as a route.
+#include "policy/policy_internal.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+
+static bool is_role(const char *local, bool with_abuse)
+{
+	struct str s = str_from(local);
+
+	return str_equal_nocase(s, STR("postmaster")) ||
+		(with_abuse && str_equal_nocase(s, STR("abuse")));
+}
+
+// 0.0.0.0 and :: connect to this host.
+static bool is_unspecified(const struct ipaddr *ip)
+{
+	static const struct ipaddr zero;
+
+	return !memcmp(ip->octets, zero.octets, ip->family == 4 ? 4 : 16);
+}
+
+// An address literal that is this host: our end of the connection, one we listen on, loopback.
+static bool is_own_address(const struct policy_facts *f, const struct ipaddr *ip)
+{
+	if (ipaddr_is_loopback(ip) || is_unspecified(ip) ||
+		(f->local.family && ipaddr_equal(&f->local, ip)))
+		return true;
+	for (size_t i = 0; i < f->config->server_count; i++) {
+		const struct config_server *server = &f->config->servers[i];
+		for (size_t j = 0; j < server->listen_count; j++) {
+			const struct ipaddr *own = &server->listens[j].address;
+			if (own->family && ipaddr_equal(own, ip))
+				return true;
+		}
+	}
+	return false;
+}
+
+// The port of the first server on which one can log in; 0 when there is none.
+static unsigned login_port(const struct config *c)
+{
+	for (size_t i = 0; i < c->server_count; i++)
+		if (c->servers[i].require_auth && c->servers[i].listen_count)
+			return c->servers[i].listens[0].port;
+	return 0;
+}
+
+static void deny_relay(const struct policy_facts *f, struct policy_verdict *v)
+{
+	const char *domain = f->recipient->domain;
+	unsigned port = login_port(f->config);
+
+	if (f->account.len)
+		policy_verdict_set(v, POLICY_RULE_RELAY_DENIED,
+			TEXT("%s is not a domain of this server and your account has no right to send "
+			     "to other hosts; ask the administrator"), domain);
+	else if (f->server->offer_auth || f->server->require_auth)
+		policy_verdict_set(v, POLICY_RULE_RELAY_DENIED,
+			TEXT("%s is not a domain of this server; log in to send mail to other hosts"),
+			domain);
+	else if (port)
+		policy_verdict_set(v, POLICY_RULE_RELAY_DENIED,
+			TEXT("%s is not a domain of this server; log in on port %u to send mail to other "
+			     "hosts"), domain, port);
+	else
+		policy_verdict_set(v, POLICY_RULE_RELAY_DENIED,
+			TEXT("%s is not a domain of this server and your address has no right to relay"),
+			domain);
+}
+
+static void decide_remote(const struct policy_facts *f, struct policy_verdict *v)
+{
+	const char *rule;
+
+	if (!policy_may_relay(f, &rule)) {
+		deny_relay(f, v);
+		return;
+	}
+	if (rule == policy_rule_name(POLICY_RULE_RELAY_ACCOUNT)) {
+		policy_verdict_set(v, POLICY_RULE_RELAY_ACCOUNT, NULL);
+		return;
+	}
+	policy_verdict_set(v, POLICY_RULE_RELAY_CLIENT, NULL);
+	policy_verdict_cite(v, f->client_rule);
+}
+
+static void decide_existence(const struct policy_facts *f, struct policy_verdict *v)
+{
+	if (!(f->known & POLICY_FACT_RECIPIENT)) {
+		policy_verdict_need(v, POLICY_FACT_RECIPIENT);
+		return;
+	}
+	switch (f->recipient_exists) {
+	case POLICY_EXISTS_YES:
+		policy_verdict_set(v, POLICY_RULE_RECIPIENT_LOCAL, NULL);
+		return;
+	case POLICY_EXISTS_NO:
+		policy_verdict_set(v, POLICY_RULE_RECIPIENT_UNKNOWN,
+			TEXT("there is no %s here; check the spelling"), f->recipient->text);
+		return;
+	case POLICY_EXISTS_UNKNOWN:
+		break;
+	}
+	policy_verdict_set(v, POLICY_RULE_RECIPIENT_UNCERTAIN,
+		TEXT("the recipient cannot be looked up now; try again"));
+}
+
+static void decide_local(const struct policy_facts *f, struct policy_verdict *v)
+{
+	const struct smtp_address *to = f->recipient;
+	struct str hidden;
+	const char *rule;
+
+	if (is_role(to->local, true)) {
+		policy_verdict_set(v, POLICY_RULE_POSTMASTER, NULL);
+		return;
+	}
+	// With the right to relay the local part is taken as it stands, so it must exist.
+	if (smtp_address_hidden_domain(to, &hidden) && !policy_may_relay(f, &rule)) {
+		policy_verdict_set(v, POLICY_RULE_HIDDEN_ROUTE,
+			TEXT("the part before the last @ names another destination (%.*s); write the "
+			     "recipient's own address"), STR_ARG(hidden));
+		return;
+	}
+	decide_existence(f, v);
+}
+
+// Addresses that need no look at a domain. True when v was set.
+static bool decide_special(const struct policy_facts *f, struct policy_verdict *v)
+{
+	const struct smtp_address *to = f->recipient;
+
+	if (!to || to->null) {
+		policy_verdict_set(v, POLICY_RULE_RECIPIENT_BAD, TEXT("a recipient is needed"));
+		return true;
+	}
+	if (to->postmaster || (to->literal && is_own_address(f, &to->ip) && is_role(to->local, false))) {
+		policy_verdict_set(v, POLICY_RULE_POSTMASTER, NULL);
+		return true;
+	}
+	if (to->literal && is_own_address(f, &to->ip)) {
+		policy_verdict_set(v, POLICY_RULE_LITERAL_LOCAL,
+			TEXT("only postmaster is reached by the address of this host; use a domain"));
+		return true;
+	}
+	return false;
+}
+
+void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v)
+{
+	bool local;
+
+	if (policy_session_refused(f, v))
+		return;
+	if (f->server->max_recipients && f->recipients_so_far >= f->server->max_recipients) {
+		policy_verdict_set(v, POLICY_RULE_MAX_RECIPIENTS,
+			TEXT("a message may have %" PRIu64 " recipients; send the rest in another one"),
+			f->server->max_recipients);
+		return;
+	}
+	if (policy_account_refused(f, v))
+		return;
+	if (decide_special(f, v)) {
+		v->local = v->kind == POLICY_ALLOW;
+		return;
+	}
+	local = !f->recipient->literal &&
+		config_is_local_domain(f->config, str_from(f->recipient->domain));
+	if (local)
+		decide_local(f, v);
+	else
+		decide_remote(f, v);
+	v->local = local;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: ISC
+// The one place where replies are written, reported and counted. The error that reaches
+// the server's max-errors is answered, then the session ends.
+#include "session/session_internal.h"
+
+#include "base/text.h"
+
+#define DETAIL_MAX 120 // octets of the client's own words in a reply
+
+struct spoken {
+	const char *rule, *rule_text;
+	struct str reason;  // for the log only
+	bool close, is_auth;
+};
+
+static void say(struct session *s, const struct smtp_reply *r, const struct spoken *how)
+{
+	uint64_t max_errors = s->facts.server->max_errors;
+
+	if (s->state == SESSION_CLOSED)
+		return;
+	smtp_reply_write(&s->output, r);
+	if (how->is_auth)
+		session_report_auth(s, r, how->rule, how->reason);
+	else if (r->code >= 400)
+		session_report_refusal(s, r, how->rule, how->rule_text);
+	if (r->code >= 500)
+		s->errors++;
+	if (how->close)
+		session_close(s, how->rule ? how->rule : "quit");
+	else if (max_errors && s->errors >= max_errors && r->code >= 500)
+		session_answer(s, REPLY_TOO_MANY_ERRORS);
+}
+
+void session_answer_detail(struct session *s, enum reply reply, struct str detail)
+{
+	const struct reply_text *text = reply_text(reply);
+	struct spoken how = {text->rule, "", STR_EMPTY, text->close, text->is_auth};
+	struct smtp_reply r;
+
+	detail = str_slice(detail, 0, DETAIL_MAX);
+	if (text->is_auth) { // a login's detail is for the log
+		how.reason = detail;
+		detail = STR_EMPTY;
+	}
+	smtp_reply_set(&r, text->code, text->enhanced, "%s%s%.*s", text_lookup(text->text),
+		detail.len ? ": " : "", STR_ARG(detail));
+	say(s, &r, &how);
+}
+
+void session_answer(struct session *s, enum reply reply)
+{
+	session_answer_detail(s, reply, STR_EMPTY);
+}
+
+void session_answer_verdict(struct session *s, const struct policy_verdict *v)
+{
+	struct spoken how = {v->rule, v->rule_text, STR_EMPTY, v->kind == POLICY_DROP, false};
+
+	say(s, &v->reply, &how);
+}
+
+void session_answer_stage(struct session *s, const struct stage_result *result)
+{
+	struct spoken how = {result->rule, "", STR_EMPTY, false, false};
+	struct smtp_reply r;
+
+	smtp_reply_set(&r, result->code, result->enhanced, "%s", result->text);
+	say(s, &r, &how);
+}
+
+void session_answer_lines(struct session *s, struct str lines)
+{
+	buf_add_str(&s->output, lines);
+}
+
+void session_challenge(struct session *s, struct str challenge)
+{
+	buf_add_text(&s->output, "334 ");
+	buf_add_base64(&s->output, challenge);
+	buf_add_text(&s->output, "\r\n");
+}

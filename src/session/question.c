@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: ISC
+// Asks policy and fetches the facts that it wants, all that are missing at once. A fact
+// that was asked for and did not come makes the question end as temporary.
+#include "session/session_internal.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+static const struct {
+	void (*policy)(const struct policy_facts *f, struct policy_verdict *v);
+	void (*decided)(struct session *s, const struct policy_verdict *v);
+} questions[QUESTIONS] = {
+	[QUESTION_CONNECT] = {policy_connect, session_decided_connect},
+	[QUESTION_MAIL] = {policy_mail, session_decided_mail},
+	[QUESTION_RCPT] = {policy_rcpt, session_decided_rcpt},
+	[QUESTION_DATA] = {policy_data, session_decided_data},
+	[QUESTION_BDAT] = {policy_data, session_decided_bdat},
+};
+
+static void set_unavailable(struct session *s, struct policy_verdict *v)
+{
+	bool connect = s->question == QUESTION_CONNECT;
+	const struct reply_text *text = reply_text(REPLY_UNAVAILABLE);
+
+	*v = (struct policy_verdict){.kind = connect ? POLICY_DROP : POLICY_DEFER, .rule = text->rule};
+	smtp_reply_set(&v->reply, connect ? 421 : text->code, text->enhanced, "%s",
+		text_lookup(text->text));
+}
+
+static void step(struct session *s)
+{
+	struct policy_verdict v;
+	unsigned missing;
+
+	questions[s->question].policy(&s->facts, &v);
+	if (v.kind == POLICY_NEED) {
+		missing = v.need & ~s->asked;
+		if (missing) {
+			s->asked |= (uint8_t)missing;
+			s->wait = SESSION_WAIT_FACTS;
+			s->host->facts(s->arg, missing, &s->facts);
+			return;
+		}
+		set_unavailable(s, &v);
+	}
+	if (v.delay_ms) {
+		s->verdict = mem_alloc(sizeof(v));
+		*s->verdict = v;
+		s->wait = SESSION_WAIT_DELAY;
+		s->host->delay(s->arg, v.delay_ms);
+		return;
+	}
+	questions[s->question].decided(s, &v);
+}
+
+enum reply session_ask(struct session *s, enum question question)
+{
+	s->question = (uint8_t)question;
+	s->asked = 0;
+	step(s);
+	return REPLY_NONE;
+}
+
+static void merge(struct policy_facts *own, unsigned known, const struct policy_facts *filled)
+{
+	if (known & POLICY_FACT_CONNECTIONS) {
+		own->connections_address = filled->connections_address;
+		own->connections_network = filled->connections_network;
+		own->connections_all = filled->connections_all;
+	}
+	if (known & POLICY_FACT_ACCOUNT) {
+		own->account_state = filled->account_state;
+		own->account_may_submit = filled->account_may_submit;
+		own->account_may_relay = filled->account_may_relay;
+	}
+	if (known & POLICY_FACT_RECIPIENT)
+		own->recipient_exists = filled->recipient_exists;
+	own->known |= known;
+}
+
+void session_facts(struct session *s, unsigned known, const struct policy_facts *filled)
+{
+	if (s->wait != SESSION_WAIT_FACTS)
+		return;
+	session_enter(s);
+	s->wait = SESSION_WAIT_NONE;
+	merge(&s->facts, known & s->asked, filled);
+	step(s);
+	session_leave(s);
+}
+
+void session_delayed(struct session *s)
+{
+	struct policy_verdict *v = s->verdict;
+
+	if (s->wait != SESSION_WAIT_DELAY)
+		return;
+	session_enter(s);
+	s->wait = SESSION_WAIT_NONE;
+	s->verdict = NULL;
+	questions[s->question].decided(s, v);
+	mem_free(v);
+	session_leave(s);
+}

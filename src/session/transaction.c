@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: ISC
+// Recipients of a message and what they point to.
+#include "session/transaction.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+struct transaction *transaction_create(size_t arena_limit)
+{
+	struct transaction *t = mem_alloc(sizeof(*t));
+
+	t->arena.limit = arena_limit;
+	return t;
+}
+
+void transaction_destroy(struct transaction *t)
+{
+	if (!t)
+		return;
+	BUG_ON(t->body);
+	mem_free(t->recipients);
+	arena_finish(&t->arena);
+	mem_free(t);
+}
+
+static struct str keep(struct transaction *t, const char *text)
+{
+	return text[0] ? arena_str(&t->arena, str_from(text)) : STR_EMPTY;
+}
+
+int transaction_add_recipient(struct transaction *t, bool hold, const char *hold_reason)
+{
+	struct envelope_recipient r = {
+		.address = keep(t, t->recipient.text),
+		.domain = keep(t, t->recipient.domain),
+		.orcpt = keep(t, t->rcpt.orcpt),
+		.notify = (uint8_t)t->rcpt.notify,
+		.hold = hold,
+		.hold_reason = keep(t, hold_reason),
+	};
+
+	if (!r.address.data || !r.domain.data || !r.orcpt.data || !r.hold_reason.data)
+		return ERR_LIMIT;
+	if (t->count == t->size) {
+		t->size = t->size ? t->size * 2 : 4;
+		t->recipients = mem_resize(t->recipients, t->size * sizeof(r));
+	}
+	t->recipients[t->count++] = r;
+	return 0;
+}
+
+void transaction_hold_all(struct transaction *t, const char *reason)
+{
+	struct str kept = keep(t, reason);
+
+	for (unsigned i = 0; i < t->count; i++) {
+		t->recipients[i].hold = true;
+		if (!t->recipients[i].hold_reason.len && kept.data)
+			t->recipients[i].hold_reason = kept;
+	}
+}
