@@ -41,7 +41,8 @@ build_fuzz() {
 	(
 		export CC=clang
 		build "$run/build-fuzz" '' --buildtype=debugoptimized -Dfuzz=true -Dlayering=false \
-			-Db_sanitize=address,undefined -Db_lundef=false
+			-Db_sanitize=address,undefined -Db_lundef=false \
+			-Dc_args=-fsanitize=fuzzer-no-link
 	) || return 1
 	good "${run#"$tree"/}/build-fuzz"
 }

@@ -7,6 +7,7 @@ r"""SMTP conversations as text, run against a real server.
     @server NAME            which listener: mx (the default), submission, submissions
     @source ADDRESS         where the client comes from
     @starttls               STARTTLS and the handshake; not EHLO
+    @handshake              only the handshake
     @auth USER PASSWORD     AUTH PLAIN, must be accepted
     @raw "octets\r\n"       sent as they are; \r \n \t \0 \\ \" \xNN; * COUNT repeats
     @closed                 the server ends the connection here
@@ -96,6 +97,9 @@ class Run:
         reply = self.need().starttls()
         assert reply.code == 220, reply
 
+    def handshake(self, _rest):
+        self.need().wrap()
+
     def auth(self, rest):
         reply = self.need().auth_plain(*rest.split())
         assert reply.code == 235, reply
@@ -124,6 +128,6 @@ class Run:
 
 STEPS = {
     "C:": Run.say, "S:": Run.expect, "S=": Run.expect_exact, "S+": Run.has, "S-": Run.has_not,
-    "@raw": Run.raw, "@starttls": Run.starttls, "@auth": Run.auth, "@closed": Run.closed,
-    "@silent": Run.silent, "@connect": Run.connect,
+    "@raw": Run.raw, "@starttls": Run.starttls, "@handshake": Run.handshake,
+    "@auth": Run.auth, "@closed": Run.closed, "@silent": Run.silent, "@connect": Run.connect,
 }

@@ -57,7 +57,7 @@ class Client:
                 (address, port), timeout, (source, 0) if source else None)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if implicit:
-            self._wrap(tls_context)
+            self.wrap(tls_context)
         self.banner = self.reply() if banner else None
 
     def __enter__(self):
@@ -138,10 +138,11 @@ class Client:
     def starttls(self, context=None):
         reply = self.command("STARTTLS")
         if reply.code == 220:
-            self._wrap(context)
+            self.wrap(context)
         return reply
 
-    def _wrap(self, context):
+    def wrap(self, context=None):
+        """The handshake alone."""
         context = context or tls.unchecked_context()
         self.socket = context.wrap_socket(self.socket, server_hostname=self.hostname)
 
