@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: ISC
+// The one table of administration commands.
+#include "control/control.h"
+
+#include "base/str.h"
+#include "base/text.h"
+
+const struct control_command control_commands[] = {
+	{"status", "master", CONTROL_READ, false, TEXT_MARK("how the server is doing")},
+	{"reload", "master", CONTROL_OPERATE, false, TEXT_MARK("read the configuration again")},
+	{"stop", "master", CONTROL_ADMIN, false, TEXT_MARK("stop the server")},
+	{"queue status", "queue", CONTROL_READ, true, TEXT_MARK("numbers of the queue")},
+	{"queue list", "queue", CONTROL_READ, true, TEXT_MARK("list recipients that wait")},
+	{"queue show", "queue", CONTROL_READ, true, TEXT_MARK("show one message")},
+	{"queue retry", "queue", CONTROL_OPERATE, true, TEXT_MARK("try again now")},
+	{"queue hold", "queue", CONTROL_OPERATE, true, TEXT_MARK("keep, do not try")},
+	{"queue release", "queue", CONTROL_OPERATE, true, TEXT_MARK("try what was held")},
+	{"queue delete", "queue", CONTROL_ADMIN, true, TEXT_MARK("throw away without a report")},
+	{"account list", "queue", CONTROL_READ, true, TEXT_MARK("list accounts")},
+	{"account show", "queue", CONTROL_READ, true, TEXT_MARK("show one account")},
+	{"account add", "queue", CONTROL_ADMIN, true, TEXT_MARK("make an account")},
+	{"account enable", "queue", CONTROL_ADMIN, true, TEXT_MARK("let an account log in again")},
+	{"account disable", "queue", CONTROL_ADMIN, true, TEXT_MARK("keep an account from logging in")},
+	{"account remove", "queue", CONTROL_ADMIN, true, TEXT_MARK("remove an account")},
+	{"secret set", "auth", CONTROL_ADMIN, true, TEXT_MARK("set the password of an account")},
+	{"secret remove", "auth", CONTROL_ADMIN, true, TEXT_MARK("forget the password of an account")},
+	{"trace", "queue", CONTROL_READ, true, TEXT_MARK("tell the story of a message or an address")},
+};
+const size_t control_command_count = ARRAY_SIZE(control_commands);
+
+const struct control_command *control_command_find(const char *name)
+{
+	for (size_t i = 0; i < control_command_count; i++)
+		if (!strcmp(control_commands[i].name, name))
+			return &control_commands[i];
+	return NULL;
+}
