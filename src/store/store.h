@@ -18,6 +18,7 @@ struct store;
 
 struct store_options {
 	const char *folder;   // holds queue.db and spool/; or NULL when folder_fd is given
+	int folder_fd;        // used, not taken, when folder is NULL
 	unsigned node;        // 0..15
 	bool create;          // make what is missing
 };
@@ -63,6 +64,10 @@ struct store_new_recipient {
 void store_batch_add_message(struct store_batch *b, const struct envelope *envelope,
 	uint64_t expires_ms, const struct store_body *body, const struct store_new_recipient *recipients,
 	unsigned recipient_count);
+// One more recipient of a stored message (a child of an expansion), in the batch that finishes
+// its parent.
+void store_batch_add_recipient(struct store_batch *b, uint64_t message,
+	const struct store_new_recipient *recipient);
 // The recipient ended (delivered, bounced, deleted): its row goes, and with the last one the
 // message, and then its spool file.
 void store_batch_finish_recipient(struct store_batch *b, uint64_t message, uint64_t recipient);
@@ -78,11 +83,14 @@ struct store_retry {
 void store_batch_retry_recipient(struct store_batch *b, uint64_t recipient, const struct store_retry *r);
 // A claim given back untried: due again at next_try_ms, nothing counted.
 void store_batch_return_recipient(struct store_batch *b, uint64_t recipient, uint64_t next_try_ms);
+// A recipient that is being tried keeps its claim; its retry or return then ends in held.
 void store_batch_hold_recipient(struct store_batch *b, uint64_t recipient, struct str reason);
+// Also "try now" for one that is due. For one that is claimed only the hold is taken off.
 void store_batch_release_recipient(struct store_batch *b, uint64_t recipient, uint64_t next_try_ms);
+// value 0 removes it.
 void store_batch_set_counter(struct store_batch *b, struct str name, uint64_t window, uint64_t value);
 
-// err: 0, ERR_FULL, ERR_SYSTEM, ERR_CORRUPT. Exactly one call a batch, on the loop.
+// err: 0, ERR_FULL, ERR_SYSTEM, ERR_CORRUPT; ERR_EXISTS for an id that is there already. Exactly one call a batch, on the loop.
 typedef void (*store_done)(void *arg, int err);
 // Takes the batch. The completion means: on stable storage.
 void store_apply(struct store *s, struct store_batch *b, store_done done, void *arg);
@@ -125,8 +133,9 @@ struct store_filter {
 	bool any_state;
 	enum recipient_state state;
 	uint64_t after;          // recipient id: paging, ascending
-	unsigned limit;          // at most 1000
+	unsigned limit;          // at most 1000; fewer rows than that: the end
 };
+// last_recipient: of the page, `after` for the next one; 0: no row.
 typedef void (*store_list_done)(void *arg, int err, unsigned count, uint64_t last_recipient);
 void store_list(struct store *s, const struct store_filter *f, store_each_due each,
 	store_list_done done, void *arg);
@@ -136,6 +145,10 @@ struct store_totals {
 };
 typedef void (*store_totals_done)(void *arg, int err, const struct store_totals *t);
 void store_count(struct store *s, store_totals_done done, void *arg);
+
+// Every counter, at start.
+typedef void (*store_each_counter)(void *arg, struct str name, uint64_t window, uint64_t value);
+void store_counter_list(struct store *s, store_each_counter each, store_done done, void *arg);
 
 // ---------------------------------------------------------------- directory (no secrets)
 enum { ACCOUNT_MAY_SUBMIT = 1, ACCOUNT_MAY_RELAY = 2 };
@@ -165,7 +178,10 @@ void store_account_remove(struct store *s, struct str name, store_done done, voi
 int store_spool_create(struct store *s, uint64_t *out_spool, int *out_fd, struct error *err);
 // Gives it its name and remembers its folder for the sync that precedes the group's commit.
 // The writer has synced the octets. The queue checks size before.
+// Followed by store_apply of the batch with its row; if that fails the store removes the file.
 int store_spool_link(struct store *s, uint64_t spool, int fd, struct error *err);
+// A body that will not be linked after all: needed where the file had to have a name; close fd too.
+void store_spool_discard(struct store *s, uint64_t spool);
 // Spool files without a row, left by a crash: removed in the background after open. Counted here.
 uint64_t store_spool_swept(const struct store *s);
 // Octets free and percent free on the store's disk.

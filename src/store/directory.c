@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: ISC
+// Accounts and their addresses. An account's own name is the first row of the address table.
+#include "store/store_internal.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "store/rows.h"
+
+#define LIST_MAX 1000
+
+struct account_request {
+	struct request request;
+	struct arena arena;
+	struct store_account account; // asked (name), or found
+	enum query query;             // how it is found
+	store_account_done found;
+	store_done done;
+	void *arg;
+};
+
+static void free_request(struct account_request *a)
+{
+	arena_finish(&a->arena);
+	mem_free(a);
+}
+
+static struct account_request *create(const struct request_class *class, struct str name)
+{
+	struct account_request *a = request_create(sizeof(*a), class);
+
+	a->account.name = arena_str(&a->arena, name);
+	return a;
+}
+
+// 1: found and read into out, 0: there is none.
+static int find_account(struct store *s, enum query query, struct str name, struct arena *arena,
+	struct store_account *out)
+{
+	struct sql_statement *q = sql_use(s->db, query);
+	int code;
+
+	sql_bind_text(q, 1, name);
+	code = sql_step(q);
+	if (code != 1)
+		return code;
+	rows_read_account(q, arena, out);
+	sql_end(q);
+	return 1;
+}
+
+// ---------------------------------------------------------------- one account
+
+static int get_run(struct store *s, struct request *r)
+{
+	struct account_request *a = (struct account_request *)r;
+	struct store_account found = {0};
+	int code = find_account(s, a->query, a->account.name, &a->arena, &found);
+
+	if (code == 1)
+		a->account = found;
+	r->err = code == 0 ? ERR_NOT_FOUND : 0;
+	return code < 0 ? code : 0;
+}
+
+static void get_complete(struct store *s, struct request *r)
+{
+	struct account_request *a = (struct account_request *)r;
+
+	a->found(a->arg, r->err, r->err == 0 ? &a->account : NULL);
+	free_request(a);
+}
+
+static const struct request_class get_class = {.run = get_run, .complete = get_complete};
+
+static void get(struct store *s, enum query query, struct str name, store_account_done done,
+	void *arg)
+{
+	struct account_request *a = create(&get_class, name);
+
+	a->query = query;
+	a->found = done;
+	a->arg = arg;
+	store_request(s, &a->request);
+}
+
+void store_account_get(struct store *s, struct str name, store_account_done done, void *arg)
+{
+	get(s, QUERY_ACCOUNT_GET, name, done, arg);
+}
+
+void store_address_get(struct store *s, struct str key, store_account_done done, void *arg)
+{
+	get(s, QUERY_ADDRESS_GET, key, done, arg);
+}
+
+// ---------------------------------------------------------------- changing
+
+static void change_complete(struct store *s, struct request *r)
+{
+	struct account_request *a = (struct account_request *)r;
+
+	if (a->done)
+		a->done(a->arg, r->err);
+	free_request(a);
+}
+
+static void change(struct store *s, struct account_request *a, store_done done, void *arg)
+{
+	a->done = done;
+	a->arg = arg;
+	store_request(s, &a->request);
+}
+
+static int insert_account(struct store *s, const struct store_account *a)
+{
+	struct sql_statement *q = sql_use(s->db, QUERY_ACCOUNT_ADD);
+
+	sql_bind_u64(q, 1, a->id);
+	sql_bind_text(q, 2, a->name);
+	sql_bind_u64(q, 3, a->enabled);
+	sql_bind_u64(q, 4, a->rights);
+	sql_bind_u64(q, 5, a->quota);
+	sql_bind_u64(q, 6, a->created_ms);
+	sql_bind_u64(q, 7, a->changed_ms);
+	return sql_run(q);
+}
+
+static int insert_address(struct store *s, struct str name, uint64_t account)
+{
+	struct sql_statement *q = sql_use(s->db, QUERY_ADDRESS_ADD);
+
+	sql_bind_text(q, 1, name);
+	sql_bind_u64(q, 2, account);
+	return sql_run(q);
+}
+
+static int add_run(struct store *s, struct request *r)
+{
+	struct account_request *a = (struct account_request *)r;
+	struct store_account other = {0};
+	struct str name = a->account.name;
+	int code = find_account(s, QUERY_ACCOUNT_GET, name, &a->arena, &other);
+
+	if (code == 0) // the address of another account?
+		code = find_account(s, QUERY_ADDRESS_GET, name, &a->arena, &other);
+	if (code == 1)
+		r->err = ERR_EXISTS;
+	if (code != 0)
+		return code < 0 ? code : 0;
+	code = insert_account(s, &a->account);
+	return code < 0 ? code : insert_address(s, name, a->account.id);
+}
+
+static const struct request_class add_class = {.run = add_run, .complete = change_complete};
+
+void store_account_add(struct store *s, const struct store_account *account, store_done done,
+	void *arg)
+{
+	struct account_request *a = create(&add_class, account->name);
+	struct str name = a->account.name;
+
+	BUG_ON(account->id == 0 || account->name.len == 0);
+	a->account = *account;
+	a->account.name = name;
+	change(s, a, done, arg);
+}
+
+static int set_enabled_run(struct store *s, struct request *r)
+{
+	struct account_request *a = (struct account_request *)r;
+	struct sql_statement *q = sql_use(s->db, QUERY_ACCOUNT_SET_ENABLED);
+	int code;
+
+	sql_bind_u64(q, 1, a->account.enabled);
+	sql_bind_u64(q, 2, a->account.changed_ms);
+	sql_bind_text(q, 3, a->account.name);
+	code = sql_run(q);
+	if (code == 0)
+		r->err = sql_changed(s->db) ? 0 : ERR_NOT_FOUND;
+	return code;
+}
+
+static const struct request_class set_enabled_class = {
+	.run = set_enabled_run,
+	.complete = change_complete,
+};
+
+void store_account_set_enabled(struct store *s, struct str name, bool enabled, store_done done,
+	void *arg)
+{
+	struct account_request *a = create(&set_enabled_class, name);
+
+	a->account.enabled = enabled;
+	a->account.changed_ms = clock_wall_ms();
+	change(s, a, done, arg);
+}
+
+static int remove_by_id(struct store *s, enum query query, uint64_t id)
+{
+	struct sql_statement *q = sql_use(s->db, query);
+
+	sql_bind_u64(q, 1, id);
+	return sql_run(q);
+}
+
+static int remove_run(struct store *s, struct request *r)
+{
+	struct account_request *a = (struct account_request *)r;
+	struct store_account found = {0};
+	int code = find_account(s, QUERY_ACCOUNT_GET, a->account.name, &a->arena, &found);
+
+	r->err = code == 0 ? ERR_NOT_FOUND : 0;
+	if (code != 1)
+		return code;
+	code = remove_by_id(s, QUERY_ADDRESS_REMOVE_ALL, found.id);
+	return code < 0 ? code : remove_by_id(s, QUERY_ACCOUNT_REMOVE, found.id);
+}
+
+static const struct request_class remove_class = {.run = remove_run, .complete = change_complete};
+
+void store_account_remove(struct store *s, struct str name, store_done done, void *arg)
+{
+	change(s, create(&remove_class, name), done, arg);
+}
+
+// ---------------------------------------------------------------- listing
+
+struct account_list {
+	struct request request;
+	struct arena keys, arena;
+	struct str after;
+	unsigned limit, count;
+	struct store_account *accounts; // room for limit
+	store_each_account each;
+	store_done done;
+	void *arg;
+};
+
+static void list_forget(struct request *r)
+{
+	struct account_list *l = (struct account_list *)r;
+
+	arena_finish(&l->arena);
+	l->count = 0;
+}
+
+static int list_run(struct store *s, struct request *r)
+{
+	struct account_list *l = (struct account_list *)r;
+	struct sql_statement *q = sql_use(s->db, QUERY_ACCOUNT_LIST);
+	int code;
+
+	sql_bind_text(q, 1, l->after);
+	sql_bind_u64(q, 2, l->limit);
+	while ((code = sql_step(q)) == 1)
+		rows_read_account(q, &l->arena, &l->accounts[l->count++]);
+	return code;
+}
+
+static void list_complete(struct store *s, struct request *r)
+{
+	struct account_list *l = (struct account_list *)r;
+
+	for (unsigned i = 0; i < l->count && r->err == 0; i++)
+		l->each(l->arg, &l->accounts[i]);
+	l->done(l->arg, r->err);
+	arena_finish(&l->arena);
+	arena_finish(&l->keys);
+	mem_free(l->accounts);
+	mem_free(l);
+}
+
+static const struct request_class list_class = {
+	.run = list_run,
+	.forget = list_forget,
+	.complete = list_complete,
+};
+
+void store_account_list(struct store *s, struct str after, unsigned limit,
+	store_each_account each, store_done done, void *arg)
+{
+	struct account_list *l = request_create(sizeof(*l), &list_class);
+
+	l->after = arena_str(&l->keys, after);
+	l->limit = limit > 0 && limit < LIST_MAX ? limit : LIST_MAX;
+	l->accounts = mem_array(l->limit, sizeof(l->accounts[0]));
+	l->each = each;
+	l->done = done;
+	l->arg = arg;
+	store_request(s, &l->request);
+}

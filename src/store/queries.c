@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: ISC
+// The texts of all statements on queue.db. States are numbers of enum recipient_state:
+// 0 due, 1 claimed, 2 held. Parameters appear in the order of their numbers.
+#include "store/queries.h"
+
+#include "store/rows.h"
+
+const char *const query_texts[QUERY_COUNT] = {
+	[QUERY_MESSAGE_ADD] =
+		"INSERT INTO message (" MESSAGE_COLUMNS ", body) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+		"$8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+	[QUERY_MESSAGE_REMOVE] = "DELETE FROM message WHERE id = $1",
+	[QUERY_RECIPIENT_ADD] =
+		"INSERT INTO recipient (id, message, state, next_ms, owner, tries, depth, parent, "
+		"notify, delay_warned, hold, address, domain, orcpt, hold_reason, status, reply, remote) "
+		"VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 0, $9, $10, $11, $12, $13, '', '', '')",
+	[QUERY_RECIPIENT_REMOVE] = "DELETE FROM recipient WHERE id = $1",
+	[QUERY_RECIPIENT_CLAIM] =
+		"UPDATE recipient SET state = 1, owner = $1, next_ms = $2 WHERE id = $3",
+	[QUERY_RECIPIENT_RETRY] =
+		"UPDATE recipient SET state = $1, next_ms = $2, owner = 0, tries = $3, "
+		"delay_warned = $4, status = $5, reply = $6, remote = $7 WHERE id = $8",
+	[QUERY_RECIPIENT_MOVE] =
+		"UPDATE recipient SET state = $1, next_ms = $2, owner = 0 WHERE id = $3",
+	[QUERY_RECIPIENT_SET_HOLD] =
+		"UPDATE recipient SET state = $1, hold = $2, hold_reason = $3 WHERE id = $4",
+	[QUERY_CLAIMS_RESET] =
+		"UPDATE recipient SET state = $1, next_ms = $2, owner = 0 WHERE state = 1 AND hold = $3",
+	[QUERY_TOTAL_SET] =
+		"UPDATE total SET messages = $1, octets = $2, due = $3, claimed = $4, held = $5 "
+		"WHERE id = 1",
+	[QUERY_COUNTER_SET] =
+		"INSERT INTO counter (name, start, value) VALUES ($1, $2, $3) "
+		"ON CONFLICT (name, start) DO UPDATE SET value = excluded.value",
+	[QUERY_COUNTER_REMOVE] = "DELETE FROM counter WHERE name = $1 AND start = $2",
+
+	[QUERY_PLACE] = "SELECT message, state, hold FROM recipient WHERE id = $1",
+	[QUERY_OTHER_RECIPIENT] = "SELECT 1 FROM recipient WHERE message = $1 LIMIT 1",
+	[QUERY_MESSAGE_SIZE] = "SELECT size, spool FROM message WHERE id = $1",
+	[QUERY_MESSAGE] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = $1",
+	[QUERY_BODY] = "SELECT size, spool, digest, body FROM message WHERE id = $1",
+	[QUERY_DUE] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient WHERE state = 0 AND next_ms <= $1 "
+		"ORDER BY next_ms LIMIT $2",
+	[QUERY_NEXT_DUE] = "SELECT next_ms FROM recipient WHERE state = 0 ORDER BY next_ms LIMIT 1",
+	[QUERY_RECIPIENTS_AFTER] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient WHERE id > $1 ORDER BY id",
+	[QUERY_RECIPIENTS_OF_MESSAGE] =
+		"SELECT " RECIPIENT_COLUMNS " FROM recipient WHERE message = $1 AND id > $2 "
+		"ORDER BY id LIMIT $3",
+	[QUERY_RECIPIENT] = "SELECT " RECIPIENT_COLUMNS " FROM recipient WHERE id = $1",
+	[QUERY_OLDEST] = "SELECT received_ms FROM message ORDER BY id LIMIT 1",
+	[QUERY_TOTAL] = "SELECT messages, octets, due, claimed, held FROM total WHERE id = 1",
+	[QUERY_COUNTERS] = "SELECT name, start, value FROM counter",
+	[QUERY_SPOOL_USED] = "SELECT 1 FROM message WHERE spool = $1 AND spool <> 0",
+
+	[QUERY_ACCOUNT_GET] = "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name = $1",
+	[QUERY_ADDRESS_GET] =
+		"SELECT " ACCOUNT_COLUMNS " FROM account "
+		"WHERE id = (SELECT account FROM address WHERE name = $1)",
+	[QUERY_ACCOUNT_LIST] =
+		"SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > $1 ORDER BY name LIMIT $2",
+	[QUERY_ACCOUNT_ADD] =
+		"INSERT INTO account (" ACCOUNT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	[QUERY_ADDRESS_ADD] = "INSERT INTO address (name, account) VALUES ($1, $2)",
+	[QUERY_ACCOUNT_SET_ENABLED] =
+		"UPDATE account SET enabled = $1, changed_ms = $2 WHERE name = $3",
+	[QUERY_ACCOUNT_REMOVE] = "DELETE FROM account WHERE id = $1",
+	[QUERY_ADDRESS_REMOVE_ALL] = "DELETE FROM address WHERE account = $1",
+};
