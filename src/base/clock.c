@@ -50,15 +50,17 @@ const char *clock_format_rfc5322(uint64_t wall_ms, char out[CLOCK_DATE_MAX])
 	time_t last = (time_t)(LAST_SECOND - 86400);
 	time_t when = whole_seconds(wall_ms);
 	struct tm tm = {0};
+	char text[128]; // what the compiler thinks could be needed
 	long zone;
 
 	if (when > last)
 		when = last;
 	localtime_r(&when, &tm);
 	zone = tm.tm_gmtoff / 60;
-	snprintf(out, CLOCK_DATE_MAX, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday],
+	snprintf(text, sizeof(text), "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday],
 		tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
 		zone < 0 ? '-' : '+', labs(zone) / 60, labs(zone) % 60);
+	str_copy(str_from(text), out, CLOCK_DATE_MAX);
 	return out;
 }
 
@@ -66,9 +68,11 @@ const char *clock_format_rfc3339(uint64_t wall_ms, char out[CLOCK_DATE_MAX])
 {
 	time_t when = whole_seconds(wall_ms);
 	struct tm tm = {0};
+	char text[128];
 
 	gmtime_r(&when, &tm);
-	snprintf(out, CLOCK_DATE_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
 		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
+	str_copy(str_from(text), out, CLOCK_DATE_MAX);
 	return out;
 }
