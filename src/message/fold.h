@@ -13,7 +13,7 @@
 struct fold {
 	struct buf *out;
 	const char *indent; // starts each further line
-	size_t margin;      // octets of the line that are not text yet asking for a blank
+	size_t margin;      // a word right behind this many octets needs no blank before it
 	size_t column;      // octets on the line
 	size_t words;       // on the line
 	bool utf8;          // octets over 127 may stay

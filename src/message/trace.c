@@ -60,10 +60,8 @@ static void add_tls(struct fold *f, const struct trace_received *t)
 
 	fold_break(f);
 	fold_format(f, "(using %.*s", STR_ARG(fold_atom(t->tls_version, atom)));
-	fold_text(f, STR("with cipher"));
-	fold_word(f, fold_atom(t->tls_cipher, atom));
-	fold_format(f, "(%u", t->tls_bits);
-	fold_word(f, STR("bits))"));
+	fold_format(f, "with cipher %.*s", STR_ARG(fold_atom(t->tls_cipher, atom)));
+	fold_format(f, "(%u bits))", t->tls_bits);
 }
 
 int trace_add_received(struct buf *out, const struct trace_received *t)
@@ -86,7 +84,7 @@ int trace_add_received(struct buf *out, const struct trace_received *t)
 		fold_word(&f, STR("for"));
 		fold_format(&f, "<%.*s>;", STR_ARG(t->recipient));
 	}
-	fold_text(&f, str_from(clock_format_rfc5322(t->wall_ms, date)));
+	fold_word(&f, str_from(clock_format_rfc5322(t->wall_ms, date)));
 	return complete(out, before, fold_end(&f));
 }
 

@@ -8,12 +8,9 @@
 
 #define HEADER_SIZE 200
 
-static struct str domains[] = {STR("example.kr")};
-static struct config config = {.domains = {domains, 1}};
-static struct envelope_recipient recipients[] = {
-	{.address = STR("kim@example.kr"), .domain = STR("example.kr")},
-	{.address = STR("lee@example.org"), .domain = STR("example.org")},
-};
+static struct config config;
+static struct str domains[1];
+static struct envelope_recipient recipients[2];
 
 // Runs one body in pieces of step octets.
 static void run(struct str body, size_t step, unsigned code, const char *rule, const char *words)
@@ -108,6 +105,12 @@ static void test_first(void **state)
 
 static int setup(void **state)
 {
+	domains[0] = STR("example.kr");
+	config.domains = (struct config_list){domains, 1};
+	recipients[0].address = STR("kim@example.kr");
+	recipients[0].domain = STR("example.kr");
+	recipients[1].address = STR("lee@example.org");
+	recipients[1].domain = STR("example.org");
 	config.limits.header_size = HEADER_SIZE;
 	config.limits.hops = 3;
 	return 0;

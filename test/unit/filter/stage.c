@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-static struct config config = {.hostname = STR("mail.example.kr")};
+static struct config config;
 
 // After a refusal nothing more is looked at or added.
 static void test_refusal_ends(void **state)
@@ -41,6 +41,7 @@ static void test_given_up(void **state)
 
 static int setup(void **state)
 {
+	config.hostname = STR("mail.example.kr");
 	config.limits.header_size = 1000;
 	config.limits.hops = 1;
 	return 0;
