@@ -48,14 +48,18 @@ logged() {
 	"$@" >"$logged_file" 2>&1
 }
 
-# quietly LOG COMMAND...: the same; when it fails, the end of the output is shown
+# quietly LOG COMMAND...: the same; when it fails, what tells why is shown: the
+# first errors, or the end of the output
 quietly() {
 	if logged "$@"; then
 		return 0
 	fi
 	shift
 	bad "$*"
-	tail -n 15 "$logged_file" | quote
+	{
+		grep -E -m 10 'error:|ERROR:|^E: |undefined reference|^FAILED' "$logged_file" ||
+			tail -n 15 "$logged_file"
+	} | quote
 	note "all of it: $logged_file"
 	return 1
 }

@@ -15,6 +15,7 @@ import shutil
 import signal
 import string
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -48,6 +49,9 @@ deliver { maildir "$folder/mail/%d/%u/Maildir" }
 
 NO_DNS = "127.0.0.1:9"
 
+ROLE_USERS = ["pabal-" + role for role in "smtpd auth queue sender dns mail web".split()]
+ROLE_GROUPS = [*ROLE_USERS, "pabal-admin"]
+
 
 class Template(string.Template):
     idpattern = "[a-z][a-z0-9_]*"
@@ -62,6 +66,8 @@ class Pabal:
                  as_root=False, start=True, environment=None, name="pabal", **words):
         self.folder = Path(folder) / name
         self.as_root = as_root
+        if as_root:
+            make_role_users()
         self.environment = environment or {}
         self.listeners = {}
         self.process = None
@@ -296,6 +302,24 @@ class Pabal:
 
     def await_event(self, event, seconds=10, since=0, **fields):
         return self.log.await_event(event, seconds, since, **fields)
+
+
+def make_role_users():
+    """The users of the role table, for the tests only: files mounted over those
+    of the machine, in the mount namespace that the tests have."""
+    assert os.environ.get("PABAL_TEST_NETWORK"), "not on the machine itself"
+    for path, names, row in (("/etc/group", ROLE_GROUPS, "{0}:x:{1}:"),
+                             ("/etc/passwd", ROLE_USERS,
+                              "{0}:x:{1}:{1}::/nonexistent:/usr/sbin/nologin")):
+        text = Path(path).read_text()
+        lines = [row.format(name, 64200 + number) for number, name in enumerate(names)
+                 if not re.search(rf"^{name}:", text, re.M)]
+        if not lines:
+            continue
+        with tempfile.NamedTemporaryFile("w", delete=False) as new:
+            new.write(text.rstrip("\n") + "\n" + "\n".join(lines) + "\n")
+        os.chmod(new.name, 0o644)
+        subprocess.run(["mount", "--bind", new.name, path], check=True)
 
 
 class _Words(dict):
