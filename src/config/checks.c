@@ -186,10 +186,14 @@ static void check_listen(struct config_parser *p, size_t server, size_t listen)
 
 static bool covers_hostname(const struct config *c, const struct config_tls *tls)
 {
-	for (size_t i = 0; i < tls->certificate_count; i++)
-		if (config_certificate_covers(tls->certificates[i].certificate.content, c->hostname))
+	bool all_read = true;
+	for (size_t i = 0; i < tls->certificate_count; i++) {
+		struct str pem = tls->certificates[i].certificate.content;
+		if (config_certificate_covers(pem, c->hostname))
 			return true;
-	return tls->certificate_count == 0;
+		all_read = all_read && pem.len;
+	}
+	return tls->certificate_count == 0 || !all_read;
 }
 
 static void check_certificates(struct config_parser *p)
@@ -242,6 +246,9 @@ static void check_times(struct config_parser *p)
 {
 	const struct config *c = p->config;
 	const struct config_frame *f = &p->single[CONFIG_BLOCK_QUEUE];
+	// None of them can be 0, unless it was wrong and reported.
+	if (!c->queue.life || !c->queue.first_retry || !c->queue.max_retry)
+		return;
 	if (c->queue.first_retry > c->queue.max_retry)
 		config_report(p, 'E', config_place_of(f, config_place_of(f, "first-retry").line ?
 			"first-retry" : "max-retry"), TEXT("first-retry is longer than max-retry"));
