@@ -39,10 +39,6 @@ bool policy_account_refused(const struct policy_facts *f, struct policy_verdict 
 {
 	if (!f->account.len)
 		return false;
-	if (!(f->known & POLICY_FACT_ACCOUNT)) {
-		policy_verdict_need(v, POLICY_FACT_ACCOUNT);
-		return true;
-	}
 	switch (f->account_state) {
 	case POLICY_ACCOUNT_ENABLED:
 		if (f->account_may_submit)

@@ -29,6 +29,8 @@ static bool limit_passed(const struct policy_facts *f, struct policy_verdict *v)
 
 void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 {
+	unsigned need;
+
 	if (policy_session_refused(f, v) || limit_passed(f, v))
 		return;
 	if (f->sender && f->sender->postmaster) { // RFC 5321 4.1.2: without domain only at RCPT
@@ -36,9 +38,18 @@ void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 			TEXT("the sender needs a domain, as in postmaster@example.org"));
 		return;
 	}
+	need = (POLICY_FACT_SPACE | (f->account.len ? POLICY_FACT_ACCOUNT : 0u)) & ~f->known;
+	if (need) {
+		policy_verdict_need(v, need);
+		return;
+	}
 	if (policy_account_refused(f, v))
 		return;
-	policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
+	if (f->store_full)
+		policy_verdict_set(v, POLICY_RULE_STORE_FULL,
+			TEXT("this server is short of disk space and takes no mail now; try again later"));
+	else
+		policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
 }
 
 void policy_data(const struct policy_facts *f, struct policy_verdict *v)

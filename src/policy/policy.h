@@ -46,6 +46,7 @@ struct policy_facts {
 	struct str account;                // authenticated account, "" for none
 	enum policy_account account_state;
 	bool account_may_submit, account_may_relay;
+	bool store_full;                   // below the free space that is kept: no new mail
 
 	const struct smtp_address *sender;    // from MAIL on
 	const struct smtp_mail_parameters *mail;

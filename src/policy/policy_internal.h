@@ -22,6 +22,7 @@ enum policy_rule {
 	POLICY_RULE_ACCOUNT_UNKNOWN,
 	POLICY_RULE_SUBMIT_DENIED,
 	POLICY_RULE_SENDER_BAD,
+	POLICY_RULE_STORE_FULL,
 	POLICY_RULE_MAX_RECIPIENTS,
 	POLICY_RULE_RECIPIENT_BAD,
 	POLICY_RULE_POSTMASTER,
@@ -47,7 +48,7 @@ void policy_verdict_cite(struct policy_verdict *v, const struct config_client *c
 
 // "Must be under TLS" and "must have logged in", the same at MAIL and RCPT. True when v was set.
 bool policy_session_refused(const struct policy_facts *f, struct policy_verdict *v);
-// What the account's state forbids, or NEED when it is not known. True when v was set.
+// What the account's state forbids. True when v was set. ACCOUNT must be known.
 bool policy_account_refused(const struct policy_facts *f, struct policy_verdict *v);
 
 #endif

@@ -163,6 +163,10 @@ void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v)
 			f->server->max_recipients);
 		return;
 	}
+	if (f->account.len && !(f->known & POLICY_FACT_ACCOUNT)) {
+		policy_verdict_need(v, POLICY_FACT_ACCOUNT);
+		return;
+	}
 	if (policy_account_refused(f, v))
 		return;
 	if (decide_special(f, v)) {

@@ -33,6 +33,7 @@ static const struct rule {
 	[POLICY_RULE_ACCOUNT_UNKNOWN] = {"account-uncertain", POLICY_DEFER, false, 451, "4.3.0"},
 	[POLICY_RULE_SUBMIT_DENIED] = {"submit-denied", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_SENDER_BAD] = {"sender-without-domain", POLICY_REFUSE, false, 553, "5.1.7"},
+	[POLICY_RULE_STORE_FULL] = {"store-full", POLICY_DEFER, false, 452, "4.3.1"},
 	// rcpt
 	[POLICY_RULE_MAX_RECIPIENTS] = {"max-recipients", POLICY_DEFER, false, 452, "4.5.3"},
 	[POLICY_RULE_RECIPIENT_BAD] = {"recipient-empty", POLICY_REFUSE, false, 550, "5.1.3"},

@@ -34,7 +34,7 @@ static void renew_facts(struct session *s)
 		s->next_config = NULL;
 	}
 	s->facts.client_rule = config_client_rule(s->facts.config, &s->facts.client);
-	s->facts.known &= ~(unsigned)POLICY_FACT_ACCOUNT;
+	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE);
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
 }
 

@@ -75,6 +75,8 @@ static void merge(struct policy_facts *own, unsigned known, const struct policy_
 	}
 	if (known & POLICY_FACT_RECIPIENT)
 		own->recipient_exists = filled->recipient_exists;
+	if (known & POLICY_FACT_SPACE)
+		own->store_full = filled->store_full;
 	own->known |= known;
 }
 

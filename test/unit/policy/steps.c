@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: ISC
+// The steps besides relaying: who may connect, log in and begin a message, and which facts
+// each step asks for.
+#include "facts.h"
+
+#include <stdint.h>
+
+static void expect(const struct policy_verdict *v, enum policy_kind kind, const char *rule,
+	unsigned code, const char *enhanced)
+{
+	assert_string_equal(v->rule, rule);
+	assert_int_equal(v->kind, kind);
+	assert_int_equal(v->reply.code, code);
+	assert_string_equal(v->reply.enhanced, enhanced);
+}
+
+static void test_connect_denied(void **state)
+{
+	struct config_client deny = {.action = CONFIG_CLIENT_DENY, .text = STR("no robots, please"),
+		.line = 7, .file = STR("pabal.conf")};
+	struct policy_facts f = house_facts(SERVER_MX, NULL);
+	struct policy_verdict v;
+
+	f.client_rule = &deny;
+	policy_connect(&f, &v); // needs no facts
+	expect(&v, POLICY_DROP, "client-denied", 554, "5.7.1");
+	assert_string_equal(v.reply.text, "client-denied: no robots, please");
+	assert_string_equal(v.rule_text, "clients pabal.conf:7");
+	deny.text = STR_EMPTY;
+	policy_connect(&f, &v);
+	assert_string_equal(v.reply.text,
+		"client-denied: your address may not use this server; ask its postmaster");
+}
+
+static void test_connect_counts(void **state)
+{
+	static const struct {
+		uint32_t address, network, all;
+		const char *rule; // NULL: allowed
+	} rows[] = {
+		{1, 1, 1, NULL},
+		{20, 100, 1000, NULL},
+		{21, 21, 21, "max-connections-address"},
+		{1, 101, 101, "max-connections-network"},
+		{1, 1, 1001, "max-connections"},
+		{UINT32_MAX, UINT32_MAX, UINT32_MAX, "max-connections-address"},
+	};
+	struct policy_facts f = house_facts(SERVER_MX, NULL);
+	struct policy_verdict v;
+
+	policy_connect(&f, &v);
+	assert_int_equal(v.kind, POLICY_NEED);
+	assert_int_equal(v.need, POLICY_FACT_CONNECTIONS);
+	house.limits.connections_address = 20;
+	house.limits.connections_network = 100;
+	house.limits.connections = 1000;
+	f.known = POLICY_FACT_CONNECTIONS;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		f.connections_address = rows[i].address;
+		f.connections_network = rows[i].network;
+		f.connections_all = rows[i].all;
+		policy_connect(&f, &v);
+		if (rows[i].rule)
+			expect(&v, POLICY_DROP, rows[i].rule, 421, "4.7.0");
+		else
+			assert_int_equal(v.kind, POLICY_ALLOW);
+	}
+}
+
+static void test_auth(void **state)
+{
+	static const struct {
+		int server;
+		bool tls, without_tls;
+		unsigned code; // 0: allowed
+		const char *rule;
+	} rows[] = {
+		{SERVER_MX, true, false, 502, "auth-not-offered"},
+		{SERVER_MX, false, true, 502, "auth-not-offered"},
+		{SERVER_OFFERING, true, false, 0, NULL},
+		{SERVER_OFFERING, false, false, 538, "auth-needs-tls"},
+		{SERVER_OFFERING, false, true, 0, NULL},
+		{SERVER_SUBMISSION, true, false, 0, NULL},
+		{SERVER_SUBMISSION, false, false, 530, "require-tls"},
+		{SERVER_SUBMISSION, false, true, 530, "require-tls"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct policy_facts f = house_facts(rows[i].server, NULL);
+		struct policy_verdict v;
+
+		house_servers[rows[i].server].auth_without_tls = rows[i].without_tls;
+		f.tls = rows[i].tls;
+		policy_auth(&f, &v);
+		house_servers[rows[i].server].auth_without_tls = false;
+		assert_int_equal(v.kind, rows[i].code ? POLICY_REFUSE : POLICY_ALLOW);
+		assert_int_equal(v.reply.code, rows[i].code);
+		if (rows[i].rule)
+			assert_string_equal(v.rule, rows[i].rule);
+	}
+}
+
+struct mail_case {
+	struct policy_facts f;
+	struct smtp_address sender;
+	struct smtp_mail_parameters mail;
+	struct policy_verdict v;
+};
+
+static void begin(struct mail_case *c, int server, const char *sender)
+{
+	size_t used;
+
+	*c = (struct mail_case){.f = house_facts(server, NULL)};
+	c->f.known = POLICY_FACT_SPACE;
+	assert_int_equal(smtp_address_parse_path(str_from(sender), &c->sender, &used), 0);
+	c->f.sender = &c->sender;
+	c->f.mail = &c->mail;
+}
+
+static void log_in(struct mail_case *c, enum policy_account account)
+{
+	c->f.account = STR("kim@example.org");
+	c->f.known |= POLICY_FACT_ACCOUNT;
+	c->f.account_state = account;
+	c->f.account_may_submit = true;
+}
+
+static void test_mail_needs_tls_and_login(void **state)
+{
+	struct mail_case c;
+
+	begin(&c, SERVER_SUBMISSION, "<kim@example.org>");
+	c.f.tls = false;
+	log_in(&c, POLICY_ACCOUNT_ENABLED);
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "require-tls", 530, "5.7.0");
+	assert_string_equal(c.v.reply.text, "Must issue a STARTTLS command first");
+	begin(&c, SERVER_SUBMISSION, "<kim@example.org>");
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "require-auth", 530, "5.7.0");
+	assert_string_equal(c.v.reply.text, "Authentication required");
+	begin(&c, SERVER_MX, "<kim@example.org>");
+	c.f.tls = false;
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.kind, POLICY_ALLOW);
+	begin(&c, SERVER_MX, "<>");
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.kind, POLICY_ALLOW);
+}
+
+static void test_mail_limits(void **state)
+{
+	struct mail_case c;
+
+	begin(&c, SERVER_MX, "<kim@example.org>");
+	c.mail.has_size = true;
+	c.mail.size = 10000;
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.kind, POLICY_ALLOW);
+	c.mail.size = 10001;
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "max-message-size", 552, "5.3.4");
+	c.mail.size = UINT64_MAX;
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "max-message-size", 552, "5.3.4");
+	begin(&c, SERVER_MX, "<kim@example.org>");
+	c.f.messages_so_far = 100;
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_DROP, "max-messages", 421, "4.7.0");
+	begin(&c, SERVER_MX, "<postmaster>");
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "sender-without-domain", 553, "5.1.7");
+}
+
+static void test_mail_store_full(void **state)
+{
+	struct mail_case c;
+
+	begin(&c, SERVER_MX, "<kim@example.org>");
+	c.f.known = 0;
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.kind, POLICY_NEED);
+	assert_int_equal(c.v.need, POLICY_FACT_SPACE);
+	c.f.account = STR("kim@example.org"); // all that is missing is fetched at once
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.need, POLICY_FACT_SPACE | POLICY_FACT_ACCOUNT);
+	c.f.account = STR_EMPTY;
+	c.f.known = POLICY_FACT_SPACE;
+	c.f.store_full = true;
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_DEFER, "store-full", 452, "4.3.1");
+}
+
+static void test_mail_account(void **state)
+{
+	struct mail_case c;
+
+	begin(&c, SERVER_SUBMISSION, "<kim@example.org>");
+	c.f.account = STR("kim@example.org");
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.kind, POLICY_NEED);
+	assert_int_equal(c.v.need, POLICY_FACT_ACCOUNT);
+	log_in(&c, POLICY_ACCOUNT_ENABLED);
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.kind, POLICY_ALLOW);
+	c.f.account_may_submit = false;
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "submit-denied", 550, "5.7.1");
+	log_in(&c, POLICY_ACCOUNT_DISABLED);
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "account-disabled", 550, "5.7.1");
+	log_in(&c, POLICY_ACCOUNT_NONE);
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "account-removed", 550, "5.7.1");
+	log_in(&c, POLICY_ACCOUNT_UNKNOWN);
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_DEFER, "account-uncertain", 451, "4.3.0");
+}
+
+static void test_rcpt_facts_and_limits(void **state)
+{
+	struct smtp_address to;
+	struct policy_facts f = house_facts(SERVER_MX, &to);
+	struct policy_verdict v;
+
+	smtp_address_parse(STR("kim@example.org"), &to);
+	policy_rcpt(&f, &v);
+	assert_int_equal(v.kind, POLICY_NEED);
+	assert_int_equal(v.need, POLICY_FACT_RECIPIENT);
+	f.known = POLICY_FACT_RECIPIENT;
+	f.recipient_exists = POLICY_EXISTS_UNKNOWN;
+	policy_rcpt(&f, &v);
+	expect(&v, POLICY_DEFER, "recipient-uncertain", 451, "4.3.0");
+	f.recipient_exists = POLICY_EXISTS_YES;
+	f.recipients_so_far = 99;
+	policy_rcpt(&f, &v);
+	assert_int_equal(v.kind, POLICY_ALLOW);
+	assert_true(v.local);
+	f.recipients_so_far = 100;
+	policy_rcpt(&f, &v);
+	expect(&v, POLICY_DEFER, "max-recipients", 452, "4.5.3");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_connect_denied),
+		cmocka_unit_test(test_connect_counts),
+		cmocka_unit_test(test_auth),
+		cmocka_unit_test(test_mail_needs_tls_and_login),
+		cmocka_unit_test(test_mail_limits),
+		cmocka_unit_test(test_mail_store_full),
+		cmocka_unit_test(test_mail_account),
+		cmocka_unit_test(test_rcpt_facts_and_limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
