@@ -254,9 +254,7 @@ static void start_child(struct place *p)
 {
 	struct master *m = p->master;
 	struct error err = {0};
-	char title[32];
-	snprintf(title, sizeof title, "%s", p->role->name);
-	char *argv[] = {"pabal", "role", title, NULL};
+	const char *const argv[] = {"pabal", "role", p->role->name, NULL};
 	pid_t pid;
 	int socket;
 	if (spawn_process(m->binary, argv, &pid, &socket, &err)) {

@@ -214,7 +214,7 @@ bool snapshot_building(const struct master *m)
 
 int snapshot_build(struct master *m, snapshot_done done, struct error *err)
 {
-	char *argv[] = {"pabal", "builder", m->config_path, NULL};
+	const char *const argv[] = {"pabal", "builder", m->config_path, NULL};
 	pid_t pid;
 	int socket;
 	int result = spawn_process(m->binary, argv, &pid, &socket, err);

@@ -15,7 +15,7 @@
 
 #define CHANNEL_FD 3
 
-static _Noreturn void become(int binary, int socket, char *const argv[])
+static _Noreturn void become(int binary, int socket, const char *const argv[])
 {
 	// dup2 onto itself would keep close-on-exec.
 	if (socket == CHANNEL_FD ? fd_set_cloexec(CHANNEL_FD, false) < 0 : dup2(socket, CHANNEL_FD) < 0)
@@ -27,7 +27,7 @@ static _Noreturn void become(int binary, int socket, char *const argv[])
 	// Time zone and language of the log are all a role may know of our environment.
 	char zone[256] = "TZ=";
 	const char *tz = getenv("TZ");
-	char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL, NULL};
+	const char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL, NULL};
 	if (tz && strlen(tz) < sizeof zone - 4) {
 		strcat(zone, tz);
 		environment[2] = zone;
@@ -35,7 +35,7 @@ static _Noreturn void become(int binary, int socket, char *const argv[])
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execveat(binary, "", argv, environment, AT_EMPTY_PATH);
+	execveat(binary, "", (char *const *)argv, (char *const *)environment, AT_EMPTY_PATH);
 	_exit(71);
 }
 
@@ -50,7 +50,7 @@ int spawn_open_binary(int *out_fd, struct error *err)
 	return result;
 }
 
-int spawn_process(int binary, char *const argv[], pid_t *out_pid, int *out_socket, struct error *err)
+int spawn_process(int binary, const char *const argv[], pid_t *out_pid, int *out_socket, struct error *err)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)

@@ -11,6 +11,6 @@
 int spawn_open_binary(int *out_fd, struct error *err);
 // Runs it with argv; *out_socket is our end of its channel (descriptor 3 there). The caller owns
 // the socket and reaps the process.
-int spawn_process(int binary, char *const argv[], pid_t *out_pid, int *out_socket, struct error *err);
+int spawn_process(int binary, const char *const argv[], pid_t *out_pid, int *out_socket, struct error *err);
 
 #endif
