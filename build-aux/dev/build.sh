@@ -31,6 +31,13 @@ build_release() {
 	build "$run/build" pabal --buildtype=release -Dlayering=false --prefix=/usr --sbindir=sbin
 }
 
+build_sanitized() {
+	step "Build with AddressSanitizer and UBSan"
+	build "$run/build-test" '' --buildtype=debugoptimized \
+		-Db_sanitize=address,undefined || return 1
+	good "${run#"$tree"/}/build-test"
+}
+
 # libFuzzer comes with clang.
 build_fuzz() {
 	step "Build the fuzz targets"

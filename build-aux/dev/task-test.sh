@@ -14,12 +14,10 @@ task_test() {
 
 	need_packages "$packages_build $packages_test" || exit 1
 	need_peers || exit 1
-	if [ "${1:-}" != fuzz ]; then
-		step "Build with AddressSanitizer and UBSan"
-		build "$run/build-test" '' --buildtype=debugoptimized \
-			-Db_sanitize=address,undefined || exit 1
-		good "${run#"$tree"/}/build-test"
-	fi
+	case "$*" in
+	fuzz | "fuzz -- "*) ;;
+	*) build_sanitized || exit 1 ;;
+	esac
 	if test_wants_fuzz "$@"; then
 		build_fuzz || exit 1
 	fi
