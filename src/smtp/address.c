@@ -13,7 +13,7 @@ static bool is_atext(char c)
 	unsigned char u = (unsigned char)c;
 
 	return u >= 0x80 || (u >= '0' && u <= '9') || (u >= 'a' && u <= 'z') ||
-		(u >= 'A' && u <= 'Z') || (u && strchr("!#$%&'*+-/=?^_`{|}~", c));
+	       (u >= 'A' && u <= 'Z') || (u && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
 static bool is_printable(char c)
@@ -67,7 +67,8 @@ static int parse_quoted(struct str s, struct smtp_address *a, size_t *out_used)
 			return len ? 0 : ERR_SYNTAX;
 		}
 		if (c == '\\') {
-			if (++i == s.len || !is_printable(s.data[i]) || (unsigned char)s.data[i] >= 0x80)
+			if (++i == s.len || !is_printable(s.data[i]) ||
+				(unsigned char)s.data[i] >= 0x80)
 				return ERR_SYNTAX;
 			c = s.data[i];
 		}
@@ -288,7 +289,8 @@ bool smtp_address_hidden_domain(const struct smtp_address *a, struct str *out_do
 	if (s.len && s.data[0] == '@') {
 		size_t end = 1;
 
-		while (end < s.len && s.data[end] != ',' && s.data[end] != ':' && s.data[end] != '@')
+		while (end < s.len && s.data[end] != ',' && s.data[end] != ':' &&
+			s.data[end] != '@')
 			end++;
 		found = str_slice(s, 1, end);
 	}

@@ -37,7 +37,7 @@ struct decoder {
 	const struct smtp_limits *limits;
 	void (*give)(void *arg, struct str octets);
 	void *arg;
-	const char *p;   // next octet to look at
+	const char *p; // next octet to look at
 	const char *end;
 	const char *run; // first octet looked at and not yet given out
 	struct finder cr, lf, nul;
@@ -155,14 +155,24 @@ void smtp_data_init(struct smtp_data *d)
 bool smtp_data_read(struct smtp_data *d, struct str input, const struct smtp_limits *limits,
 	void (*give)(void *arg, struct str octets), void *arg, size_t *out_used)
 {
-	static void (*const steps[])(struct decoder *x) = {
-		[LINE_START] = line_start, [IN_LINE] = in_line, [CR_SEEN] = cr_seen,
-		[DOT_SEEN] = dot_seen, [DOT_CR_SEEN] = dot_cr_seen,
+	static void (*const steps[])(struct decoder * x) = {
+		[LINE_START] = line_start,
+		[IN_LINE] = in_line,
+		[CR_SEEN] = cr_seen,
+		[DOT_SEEN] = dot_seen,
+		[DOT_CR_SEEN] = dot_cr_seen,
 	};
 	struct decoder x = {
-		.d = d, .limits = limits, .give = give, .arg = arg, .p = input.data,
-		.end = input.data + input.len, .run = input.data,
-		.cr = {.c = '\r'}, .lf = {.c = '\n'}, .nul = {.c = '\0'},
+		.d = d,
+		.limits = limits,
+		.give = give,
+		.arg = arg,
+		.p = input.data,
+		.end = input.data + input.len,
+		.run = input.data,
+		.cr = {.c = '\r'},
+		.lf = {.c = '\n'},
+		.nul = {.c = '\0'},
 	};
 
 	while (x.p < x.end && d->state != ENDED) {

@@ -70,8 +70,8 @@ void smtp_client_fail(struct smtp_client *c, const struct smtp_result *r, bool t
 	}
 }
 
-void smtp_client_fail_text(struct smtp_client *c, const char *enhanced, const char *why,
-	bool try_next)
+void smtp_client_fail_text(
+	struct smtp_client *c, const char *enhanced, const char *why, bool try_next)
 {
 	struct smtp_result r = {.outcome = SMTP_TEMPORARY};
 
@@ -176,9 +176,11 @@ static void after_hello(struct smtp_client *c)
 		c->phase = PHASE_STARTTLS;
 	} else if (!c->tls && c->options.tls == SMTP_TLS_REQUIRED) {
 		smtp_client_send(c, "QUIT");
-		smtp_client_fail_text(c, "4.7.4", c->tls_refused ?
-			TEXT("TLS is required, but the server refused STARTTLS") :
-			TEXT("TLS is required, but the server does not offer STARTTLS"), true);
+		smtp_client_fail_text(c, "4.7.4",
+			c->tls_refused
+				? TEXT("TLS is required, but the server refused STARTTLS")
+				: TEXT("TLS is required, but the server does not offer STARTTLS"),
+			true);
 	} else if (c->options.authenticate) {
 		c->phase = PHASE_AUTH_WAIT;
 	} else {
@@ -304,12 +306,12 @@ size_t smtp_client_input(struct smtp_client *c, struct str octets)
 	while (used < octets.len && status == SMTP_REPLY_READY && c->phase != PHASE_TLS &&
 		c->phase != PHASE_CLOSED) {
 		if (spoke_early(c)) {
-			smtp_client_fail_text(c, "4.5.0",
-				TEXT("the server spoke before it was asked"), true);
+			smtp_client_fail_text(
+				c, "4.5.0", TEXT("the server spoke before it was asked"), true);
 			break;
 		}
-		status = smtp_reply_read(&c->reader, str_skip(octets, used),
-			&c->options.limits, &n);
+		status =
+			smtp_reply_read(&c->reader, str_skip(octets, used), &c->options.limits, &n);
 		used += n;
 		if (status == SMTP_REPLY_READY)
 			on_reply(c);

@@ -47,8 +47,8 @@ static void start_login(struct smtp_client *c, const char *user, const char *pas
 	smtp_client_send(c, "AUTH LOGIN");
 }
 
-void smtp_client_auth(struct smtp_client *c, const char *user, const char *password,
-	bool plaintext_ok)
+void smtp_client_auth(
+	struct smtp_client *c, const char *user, const char *password, bool plaintext_ok)
 {
 	if (c->phase != PHASE_AUTH_WAIT)
 		return;

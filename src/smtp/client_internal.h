@@ -12,16 +12,16 @@ enum smtp_client_phase {
 	PHASE_EHLO,
 	PHASE_HELO,
 	PHASE_STARTTLS,
-	PHASE_TLS,       // the driver's handshake
+	PHASE_TLS,	 // the driver's handshake
 	PHASE_AUTH_WAIT, // the driver's credentials
 	PHASE_AUTH,
 	PHASE_READY,
 	PHASE_MAIL,
 	PHASE_RCPT,
 	PHASE_DATA,
-	PHASE_BODY,      // the driver sends
+	PHASE_BODY, // the driver sends
 	PHASE_FINAL,
-	PHASE_LONE_DOT,  // 354 though nobody was accepted
+	PHASE_LONE_DOT, // 354 though nobody was accepted
 	PHASE_RSET,
 	PHASE_QUIT,
 	PHASE_CLOSED,
@@ -45,7 +45,7 @@ struct smtp_client {
 	uint64_t size_limit;
 	bool tls;
 	bool tls_refused;
-	char server[DOMAIN_MAX + 1];           // name in the banner
+	char server[DOMAIN_MAX + 1]; // name in the banner
 	char last[SMTP_REPLY_TEXT_MAX + DOMAIN_MAX + 64];
 	struct smtp_result failure;
 	bool failure_try_next;
@@ -59,7 +59,7 @@ struct smtp_client {
 	// transaction; message is NULL outside of one
 	struct smtp_client_message *message;
 	unsigned char *standing; // of each recipient
-	unsigned current;        // recipient of the next reply (RCPT, LMTP FINAL)
+	unsigned current;	 // recipient of the next reply (RCPT, LMTP FINAL)
 	unsigned accepted;
 	bool pipelined;
 };
@@ -69,8 +69,8 @@ void smtp_client_send(struct smtp_client *c, const char *format, ...)
 // Ends the session: open recipients and the failure of the session get r.
 void smtp_client_fail(struct smtp_client *c, const struct smtp_result *r, bool try_next);
 // The same with words of ours, temporary.
-void smtp_client_fail_text(struct smtp_client *c, const char *enhanced, const char *why,
-	bool try_next);
+void smtp_client_fail_text(
+	struct smtp_client *c, const char *enhanced, const char *why, bool try_next);
 void smtp_client_fail_unexpected(struct smtp_client *c);
 // The reply just read as a result: 2yz, 4yz, 5yz; anything else is temporary.
 void smtp_client_judge(const struct smtp_client *c, struct smtp_result *out);

@@ -134,8 +134,8 @@ static bool has_unsafe_address(const struct smtp_client_message *m)
 }
 
 // Fills r and returns true when this host can never take the message.
-static bool cannot_send(const struct smtp_client *c, const struct smtp_client_message *m,
-	struct smtp_result *r)
+static bool cannot_send(
+	const struct smtp_client *c, const struct smtp_client_message *m, struct smtp_result *r)
 {
 	const char *enhanced = NULL, *why = NULL;
 

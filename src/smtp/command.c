@@ -8,11 +8,23 @@
 #define RCPT_EXTRA 540
 
 static const char *const verb_names[SMTP_VERBS] = {
-	[SMTP_UNKNOWN] = "UNKNOWN", [SMTP_HELO] = "HELO", [SMTP_EHLO] = "EHLO",
-	[SMTP_LHLO] = "LHLO", [SMTP_STARTTLS] = "STARTTLS", [SMTP_AUTH] = "AUTH",
-	[SMTP_MAIL] = "MAIL", [SMTP_RCPT] = "RCPT", [SMTP_DATA] = "DATA", [SMTP_BDAT] = "BDAT",
-	[SMTP_RSET] = "RSET", [SMTP_NOOP] = "NOOP", [SMTP_VRFY] = "VRFY", [SMTP_EXPN] = "EXPN",
-	[SMTP_HELP] = "HELP", [SMTP_QUIT] = "QUIT", [SMTP_ETRN] = "ETRN",
+	[SMTP_UNKNOWN] = "UNKNOWN",
+	[SMTP_HELO] = "HELO",
+	[SMTP_EHLO] = "EHLO",
+	[SMTP_LHLO] = "LHLO",
+	[SMTP_STARTTLS] = "STARTTLS",
+	[SMTP_AUTH] = "AUTH",
+	[SMTP_MAIL] = "MAIL",
+	[SMTP_RCPT] = "RCPT",
+	[SMTP_DATA] = "DATA",
+	[SMTP_BDAT] = "BDAT",
+	[SMTP_RSET] = "RSET",
+	[SMTP_NOOP] = "NOOP",
+	[SMTP_VRFY] = "VRFY",
+	[SMTP_EXPN] = "EXPN",
+	[SMTP_HELP] = "HELP",
+	[SMTP_QUIT] = "QUIT",
+	[SMTP_ETRN] = "ETRN",
 };
 
 const char *smtp_verb_name(enum smtp_verb verb)
@@ -53,8 +65,8 @@ void smtp_command_parse(struct str line, struct smtp_command *out)
 }
 
 // "FROM:<path>": what is behind the path goes to *out_rest.
-static enum smtp_fault parse_path(struct str argument, struct str keyword,
-	struct smtp_address *out, struct str *out_rest, struct str *out_offending)
+static enum smtp_fault parse_path(struct str argument, struct str keyword, struct smtp_address *out,
+	struct str *out_rest, struct str *out_offending)
 {
 	struct str s = argument;
 	size_t used;
@@ -132,12 +144,12 @@ enum smtp_fault smtp_command_parse_bdat(struct str argument, uint64_t *out_size,
 	if (rest.len && !*out_last)
 		return SMTP_FAULT_SYNTAX;
 	// 20 digits at most (RFC 3030 2); more octets than 64 bits count are never sent.
-	return size.len > 20 || str_to_u64(size, out_size) < 0 ? SMTP_FAULT_TOO_LONG :
-		SMTP_FAULT_NONE;
+	return size.len > 20 || str_to_u64(size, out_size) < 0 ? SMTP_FAULT_TOO_LONG
+							       : SMTP_FAULT_NONE;
 }
 
-enum smtp_fault smtp_command_parse_auth(struct str argument, char out_mechanism[21],
-	struct str *out_initial)
+enum smtp_fault smtp_command_parse_auth(
+	struct str argument, char out_mechanism[21], struct str *out_initial)
 {
 	struct str rest = argument, mechanism;
 

@@ -21,8 +21,9 @@ static size_t through_crlf(struct str input)
 
 static bool is_clean(struct str line)
 {
-	return !line.len || (!memchr(line.data, '\r', line.len) &&
-		!memchr(line.data, '\n', line.len) && !memchr(line.data, '\0', line.len));
+	return !line.len ||
+	       (!memchr(line.data, '\r', line.len) && !memchr(line.data, '\n', line.len) &&
+		       !memchr(line.data, '\0', line.len));
 }
 
 static enum smtp_line_status skip(struct smtp_line *l, struct str input, size_t *out_used)
@@ -41,8 +42,8 @@ static enum smtp_line_status skip(struct smtp_line *l, struct str input, size_t 
 	return SMTP_LINE_TOO_LONG;
 }
 
-enum smtp_line_status smtp_line_take(struct smtp_line *l, struct str input, size_t limit,
-	struct str *out_line, size_t *out_used)
+enum smtp_line_status smtp_line_take(
+	struct smtp_line *l, struct str input, size_t limit, struct str *out_line, size_t *out_used)
 {
 	*out_line = STR_EMPTY;
 	*out_used = 0;

@@ -211,12 +211,19 @@ static int set_orcpt(struct str value, void *out)
 // ---- the tables
 
 static const struct parameter mail_parameters[] = {
-	{"SIZE", set_size}, {"BODY", set_body}, {"SMTPUTF8", set_smtputf8},
-	{"RET", set_ret}, {"ENVID", set_envid}, {"AUTH", set_auth}, {NULL, NULL},
+	{"SIZE", set_size},
+	{"BODY", set_body},
+	{"SMTPUTF8", set_smtputf8},
+	{"RET", set_ret},
+	{"ENVID", set_envid},
+	{"AUTH", set_auth},
+	{NULL, NULL},
 };
 
 static const struct parameter rcpt_parameters[] = {
-	{"NOTIFY", set_notify}, {"ORCPT", set_orcpt}, {NULL, NULL},
+	{"NOTIFY", set_notify},
+	{"ORCPT", set_orcpt},
+	{NULL, NULL},
 };
 
 // esmtp-keyword and esmtp-value of RFC 5321 4.1.2.
@@ -277,15 +284,15 @@ static int parse(struct str s, const struct parameter *table, void *out, struct 
 	return 0;
 }
 
-int smtp_mail_parameters_parse(struct str s, struct smtp_mail_parameters *out,
-	struct str *out_offending)
+int smtp_mail_parameters_parse(
+	struct str s, struct smtp_mail_parameters *out, struct str *out_offending)
 {
 	memset(out, 0, sizeof(*out));
 	return parse(s, mail_parameters, out, out_offending);
 }
 
-int smtp_rcpt_parameters_parse(struct str s, struct smtp_rcpt_parameters *out,
-	struct str *out_offending)
+int smtp_rcpt_parameters_parse(
+	struct str s, struct smtp_rcpt_parameters *out, struct str *out_offending)
 {
 	memset(out, 0, sizeof(*out));
 	return parse(s, rcpt_parameters, out, out_offending);

@@ -11,8 +11,8 @@
 _Static_assert(SMTP_REPLY_TEXT_MAX - 1 + sizeof("250 ") - 1 + 11 + 1 + 2 <= 512,
 	"a reply line fits RFC 5321 4.5.3.1.5");
 
-void smtp_reply_set(struct smtp_reply *r, unsigned code, const char *enhanced, const char *format,
-	...)
+void smtp_reply_set(
+	struct smtp_reply *r, unsigned code, const char *enhanced, const char *format, ...)
 {
 	va_list args;
 
@@ -96,7 +96,7 @@ static int take_line(struct smtp_reply_reader *reader, struct str line, bool *ou
 	*out_last = line.len == 3 || line.data[3] == ' ';
 	// Where the lines of one reply differ in their code, the last one counts.
 	reply->code = (unsigned)((line.data[0] - '0') * 100 + (line.data[1] - '0') * 10 +
-		line.data[2] - '0');
+				 line.data[2] - '0');
 	line = str_skip(line, 4);
 
 	size_t len = enhanced_length(line, reply->code);

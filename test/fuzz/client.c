@@ -6,7 +6,7 @@
 #include "smtp/client.h"
 
 #define RECIPIENTS 3
-#define UNSET 0x5a5a
+#define UNSET	   0x5a5a
 
 struct run {
 	struct smtp_client *c;
@@ -20,14 +20,19 @@ struct run {
 
 static void start_message(struct run *r)
 {
-	static const char *const addresses[] = {"a@example.org", "\"b c\"@example.org", "김@example.org"};
+	static const char *const addresses[] = {
+		"a@example.org", "\"b c\"@example.org", "김@example.org"};
 
-	r->message = (struct smtp_client_message){.sender = "kim@example.kr", .size = 100,
-		.eightbit = true, .envid = "E1", .recipients = r->recipients,
-		.recipient_count = 2 + r->messages % 2, .ret = SMTP_RET_FULL};
+	r->message = (struct smtp_client_message){.sender = "kim@example.kr",
+		.size = 100,
+		.eightbit = true,
+		.envid = "E1",
+		.recipients = r->recipients,
+		.recipient_count = 2 + r->messages % 2,
+		.ret = SMTP_RET_FULL};
 	for (unsigned i = 0; i < RECIPIENTS; i++) {
-		r->recipients[i] = (struct smtp_client_recipient){.address = addresses[i],
-			.notify = SMTP_NOTIFY_DELAY, .orcpt = "rfc822;x"};
+		r->recipients[i] = (struct smtp_client_recipient){
+			.address = addresses[i], .notify = SMTP_NOTIFY_DELAY, .orcpt = "rfc822;x"};
 		r->recipients[i].result.code = UNSET;
 	}
 	smtp_client_message(r->c, &r->message);
@@ -41,7 +46,8 @@ static void check_results(struct run *r)
 
 		CHECK(result->code != UNSET);
 		CHECK(result->outcome != SMTP_DELIVERED || result->code / 100 == 2);
-		CHECK(result->outcome != SMTP_PERMANENT || result->code / 100 == 5 || !result->code);
+		CHECK(result->outcome != SMTP_PERMANENT || result->code / 100 == 5 ||
+			!result->code);
 		CHECK(result->enhanced[0] == "245"[result->outcome]);
 		CHECK(!has_control(str_from(result->text)));
 	}
@@ -103,8 +109,10 @@ static void feed(struct run *r, struct str octets, bool trickle)
 
 static void run(unsigned flags, struct str input, bool trickle, struct buf *trace)
 {
-	struct smtp_client_options options = {.lmtp = flags & 1, .authenticate = flags & 2,
-		.tls = (enum smtp_client_tls)(flags >> 2 & 3), .helo = "me.example.kr",
+	struct smtp_client_options options = {.lmtp = flags & 1,
+		.authenticate = flags & 2,
+		.tls = (enum smtp_client_tls)(flags >> 2 & 3),
+		.helo = "me.example.kr",
 		.limits = smtp_limits_default};
 	struct run r = {.plaintext_ok = flags & 16};
 	struct str burst;

@@ -78,8 +78,12 @@ static void check_helo(struct str argument)
 }
 
 static void (*const checks[SMTP_VERBS])(struct str argument) = {
-	[SMTP_HELO] = check_helo, [SMTP_EHLO] = check_helo, [SMTP_LHLO] = check_helo,
-	[SMTP_MAIL] = check_mail, [SMTP_RCPT] = check_rcpt, [SMTP_BDAT] = check_bdat,
+	[SMTP_HELO] = check_helo,
+	[SMTP_EHLO] = check_helo,
+	[SMTP_LHLO] = check_helo,
+	[SMTP_MAIL] = check_mail,
+	[SMTP_RCPT] = check_rcpt,
+	[SMTP_BDAT] = check_bdat,
 	[SMTP_AUTH] = check_auth,
 };
 

@@ -23,7 +23,8 @@ static void read_all(struct str input, size_t step, struct buf *trace)
 			from += used;
 			if (status == SMTP_REPLY_READY) {
 				CHECK(used > 0 && r->code >= 200 && r->code < 600);
-				CHECK(!r->enhanced[0] || r->enhanced[0] == (char)('0' + r->code / 100));
+				CHECK(!r->enhanced[0] ||
+					r->enhanced[0] == (char)('0' + r->code / 100));
 				CHECK(buf_len(&r->text) <= limits.reply_lines * limits.reply_line);
 				buf_add_format(trace, "%u %s ", r->code, r->enhanced);
 				buf_add_str(trace, buf_str(&r->text));

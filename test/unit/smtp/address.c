@@ -10,10 +10,13 @@
 #include <cmocka.h>
 
 // STR() for a constant table.
-#define LIT(literal) {"" literal, sizeof(literal) - 1}
+#define LIT(literal)                                                                               \
+	{                                                                                          \
+		"" literal, sizeof(literal) - 1                                                    \
+	}
 
-#define L16 "0123456789abcdef"
-#define L64 L16 L16 L16 L16
+#define L16	"0123456789abcdef"
+#define L64	L16 L16 L16 L16
 #define LABEL63 "a23456789012345678901234567890123456789012345678901234567890123"
 
 static const struct {
@@ -40,7 +43,8 @@ static const struct {
 	{LIT("<\"kim\"@example.kr>"), 0, "kim@example.kr", "kim@example.kr"},
 	{LIT("<\"kim min\"@example.kr>"), 0, "\"kim min\"@example.kr", "kim min@example.kr"},
 	{LIT("<\"k\\im\"@example.kr>"), 0, "kim@example.kr", "kim@example.kr"},
-	{LIT("<\"a\\\"b\\\\c\"@example.kr>"), 0, "\"a\\\"b\\\\c\"@example.kr", "a\"b\\c@example.kr"},
+	{LIT("<\"a\\\"b\\\\c\"@example.kr>"), 0, "\"a\\\"b\\\\c\"@example.kr",
+		"a\"b\\c@example.kr"},
 	{LIT("<\"a@b>c\"@example.kr>"), 0, "\"a@b>c\"@example.kr", "a@b>c@example.kr"},
 	{LIT("<\".kim\"@example.kr>"), 0, "\".kim\"@example.kr", ".kim@example.kr"},
 	{LIT("<\"\"@example.kr>"), ERR_SYNTAX, NULL, NULL},
@@ -158,12 +162,14 @@ static void test_path_ends_at_bracket(void **state)
 		if (paths[i].err)
 			continue;
 		for (size_t len = 0; len < paths[i].input.len; len++)
-			assert_int_not_equal(
-				smtp_address_parse_path(str_slice(paths[i].input, 0, len), &a, &used), 0);
+			assert_int_not_equal(smtp_address_parse_path(
+						     str_slice(paths[i].input, 0, len), &a, &used),
+				0);
 		char longer[400];
 		int n = snprintf(longer, sizeof(longer), "%.*s SIZE=10>", STR_ARG(paths[i].input));
 
-		assert_int_equal(smtp_address_parse_path(str_make(longer, (size_t)n), &a, &used), 0);
+		assert_int_equal(
+			smtp_address_parse_path(str_make(longer, (size_t)n), &a, &used), 0);
 		assert_int_equal(used, paths[i].input.len);
 	}
 }
@@ -252,8 +258,10 @@ static void test_hidden_domain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths), cmocka_unit_test(test_path_ends_at_bracket),
-		cmocka_unit_test(test_facts), cmocka_unit_test(test_mailboxes),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_path_ends_at_bracket),
+		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_mailboxes),
 		cmocka_unit_test(test_hidden_domain),
 	};
 

@@ -13,7 +13,10 @@
 #include <cmocka.h>
 
 // STR() for a constant table.
-#define LIT(literal) {"" literal, sizeof(literal) - 1}
+#define LIT(literal)                                                                               \
+	{                                                                                          \
+		"" literal, sizeof(literal) - 1                                                    \
+	}
 
 #define LIMITS ((struct smtp_limits){.body_line = 20, .message_size = 60})
 
@@ -58,10 +61,10 @@ static const struct {
 	// bounds; the first fault is the one told
 	{LIT("12345678901234567890\r\n.\r\n"), LIT("12345678901234567890\r\n"), SMTP_BODY_OK, 25},
 	{LIT(".12345678901234567890\r\n.\r\n"), LIT("12345678901234567890\r\n"), SMTP_BODY_OK, 26},
-	{LIT("123456789012345678901\r\n.\r\n"), LIT("12345678901234567890"),
-		SMTP_BODY_LONG_LINE, 26},
-	{LIT("123456789012345678901\n\r\n.\r\n"), LIT("12345678901234567890"),
-		SMTP_BODY_LONG_LINE, 27},
+	{LIT("123456789012345678901\r\n.\r\n"), LIT("12345678901234567890"), SMTP_BODY_LONG_LINE,
+		26},
+	{LIT("123456789012345678901\n\r\n.\r\n"), LIT("12345678901234567890"), SMTP_BODY_LONG_LINE,
+		27},
 	{LIT("1234567890\n12345678901\r\n.\r\n"), LIT("1234567890"), SMTP_BODY_BARE, 27},
 	{LIT("123456789012345678\r\n123456789012345678\r\n123456789012345678\r\n.\r\n"),
 		LIT("123456789012345678\r\n123456789012345678\r\n123456789012345678\r\n"),
@@ -163,8 +166,8 @@ static void test_chunks(void **state)
 
 			smtp_chunks_init(&c);
 			for (size_t at = 0; at < chunks[i].body.len; at += step) {
-				smtp_chunks_check(&c, str_slice(chunks[i].body, at, at + step),
-					&limits);
+				smtp_chunks_check(
+					&c, str_slice(chunks[i].body, at, at + step), &limits);
 				smtp_chunks_check(&c, STR_EMPTY, &limits);
 			}
 			smtp_chunks_end(&c, &tail);
@@ -208,8 +211,8 @@ static void test_stuff(void **state)
 
 			smtp_stuff_init(&s);
 			for (size_t at = 0; at < stuff[i].body.len && !err; at += step) {
-				err = smtp_stuff_write(&s, str_slice(stuff[i].body, at, at + step),
-					&out);
+				err = smtp_stuff_write(
+					&s, str_slice(stuff[i].body, at, at + step), &out);
 				if (!err)
 					err = smtp_stuff_write(&s, STR_EMPTY, &out);
 			}
@@ -218,7 +221,8 @@ static void test_stuff(void **state)
 				if (out.data[k] == '\n')
 					assert_true(k > 0 && out.data[k - 1] == '\r');
 				if (out.data[k] == '\r')
-					assert_true(k + 1 < buf_len(&out) && out.data[k + 1] == '\n');
+					assert_true(
+						k + 1 < buf_len(&out) && out.data[k + 1] == '\n');
 			}
 			if (!err)
 				err = smtp_stuff_end(&s, &out);
@@ -243,8 +247,10 @@ static void test_stuff_bound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_data), cmocka_unit_test(test_data_takes_nothing),
-		cmocka_unit_test(test_chunks), cmocka_unit_test(test_stuff),
+		cmocka_unit_test(test_data),
+		cmocka_unit_test(test_data_takes_nothing),
+		cmocka_unit_test(test_chunks),
+		cmocka_unit_test(test_stuff),
 		cmocka_unit_test(test_stuff_bound),
 	};
 

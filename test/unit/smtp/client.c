@@ -23,25 +23,28 @@ struct dialogue {
 	const char *name;
 	unsigned flags;
 	enum smtp_client_tls tls;
-	unsigned recipients; // 0: one
+	unsigned recipients;		    // 0: one
 	struct smtp_client_message message; // sender NULL: kim@example.kr
 	const char *script;
 };
 
 #define HELLO "S 220 mx.example.org ESMTP\nC EHLO me.example.kr\n"
-#define HELLO_ALL HELLO \
-	"S 250-mx.example.org\nS 250-PIPELINING\nS 250-SIZE 1000\nS 250-8BITMIME\n" \
+#define HELLO_ALL                                                                                  \
+	HELLO                                                                                      \
+	"S 250-mx.example.org\nS 250-PIPELINING\nS 250-SIZE 1000\nS 250-8BITMIME\n"                \
 	"S 250-SMTPUTF8\nS 250-DSN\nS 250-ENHANCEDSTATUSCODES\nS 250 CHUNKING\nW ready\n"
 #define HELLO_PIPE HELLO "S 250-mx.example.org\nS 250 PIPELINING\nW ready\n"
 #define HELLO_BARE HELLO "S 250 mx.example.org\nW ready\n"
-#define MAIL "C MAIL FROM:<kim@example.kr>\n"
-#define RCPT_A "C RCPT TO:<a@example.org>\n"
-#define RCPT_B "C RCPT TO:<b@example.org>\n"
-#define RCPT_C "C RCPT TO:<c@example.org>\n"
-#define GROUP1 "! message\n" MAIL RCPT_A "C DATA\n"
-#define GROUP3 "! message\n" MAIL RCPT_A RCPT_B RCPT_C "C DATA\n"
-#define GO_ON "S 354 go on\nW body\n! body\nW reply\n"
+#define MAIL	   "C MAIL FROM:<kim@example.kr>\n"
+#define RCPT_A	   "C RCPT TO:<a@example.org>\n"
+#define RCPT_B	   "C RCPT TO:<b@example.org>\n"
+#define RCPT_C	   "C RCPT TO:<c@example.org>\n"
+#define GROUP1	   "! message\n" MAIL RCPT_A "C DATA\n"
+#define GROUP3	   "! message\n" MAIL RCPT_A RCPT_B RCPT_C "C DATA\n"
+#define GO_ON	   "S 354 go on\nW body\n! body\nW reply\n"
 
+// A script reads from top to bottom.
+// clang-format off
 static const struct dialogue dialogues[] = {
 	{"delivers with all extensions", PLAIN, 0, 2,
 		{.size = 900, .eightbit = true, .smtputf8 = true, .ret = SMTP_RET_HDRS, .envid = "E1"},
@@ -276,10 +279,28 @@ static const struct dialogue dialogues[] = {
 	{"leaves who speaks no SMTP", PLAIN, 0, 1, {0},
 		"S SSH-2.0-OpenSSH_9\nW close\n"
 		"F temporary 0 4.5.0 what the server sent is no SMTP reply\nN yes\n"},
+	{"leaves who is not done with its banner", PLAIN, 0, 1, {0},
+		"S 354 mx.example.org\nW close\n"
+		"F temporary 0 4.5.0 the server sent a reply that does not fit here\n"},
+	{"leaves who says 354 to STARTTLS", PLAIN, SMTP_TLS_WHEN_OFFERED, 1, {0},
+		HELLO "S 250-hi\nS 250 STARTTLS\nC STARTTLS\nS 354 go\nW close\n"
+		"F temporary 0 4.5.0 the server sent a reply that does not fit here\n"},
+	{"leaves who says 354 to RCPT", PLAIN, 0, 2, {0},
+		HELLO_BARE "! message\n" MAIL "S 250 ok\n" RCPT_A "S 250 ok\n" RCPT_B
+		"S 354 ok\nW close\n"
+		"R 0 temporary 0 4.5.0 the server sent a reply that does not fit here\n"
+		"R 1 temporary 0 4.5.0 the server sent a reply that does not fit here\n"},
+	{"leaves who says 354 to a body", PLAIN, 0, 1, {0},
+		HELLO_PIPE GROUP1 "S 250 ok\nS 250 ok\n" GO_ON "S 354 more\nW close\n"
+		"R 0 temporary 0 4.5.0 the server sent a reply that does not fit here\nN no\n"},
+	{"takes SIZE of words as no bound", PLAIN, 0, 1, {.size = 5000},
+		HELLO "S 250-mx.example.org\nS 250 SIZE big\nW ready\n! message\n"
+		"C MAIL FROM:<kim@example.kr> SIZE=5000\n"},
 	{"stays put when a reply to the body is no reply", PLAIN, 0, 1, {0},
 		HELLO_PIPE GROUP1 "S 250 ok\nS 250 ok\n" GO_ON "S wat\nW close\n"
 		"R 0 temporary 0 4.5.0 what the server sent is no SMTP reply\nN no\n"},
 };
+// clang-format on
 
 struct run {
 	const struct dialogue *d;
@@ -403,14 +424,18 @@ static void run(const struct dialogue *d, bool trickle)
 {
 	static const char *const addresses[] = {"a@example.org", "b@example.org", "c@example.org"};
 	struct smtp_client_options options = {
-		.lmtp = d->flags & LMTP, .authenticate = d->flags & AUTHENTICATE, .tls = d->tls,
-		.helo = "me.example.kr", .limits = smtp_limits_default,
+		.lmtp = d->flags & LMTP,
+		.authenticate = d->flags & AUTHENTICATE,
+		.tls = d->tls,
+		.helo = "me.example.kr",
+		.limits = smtp_limits_default,
 	};
 	struct run r = {.d = d, .trickle = trickle, .message = d->message};
 	struct str script = str_from(d->script), line;
 
 	for (unsigned i = 0; i < 3; i++)
-		r.recipients[i] = (struct smtp_client_recipient){.address = addresses[i], .orcpt = ""};
+		r.recipients[i] =
+			(struct smtp_client_recipient){.address = addresses[i], .orcpt = ""};
 	r.recipients[0].notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE;
 	r.recipients[0].orcpt = "rfc822;a@example.org";
 	r.recipients[1].notify = SMTP_NOTIFY_NEVER;
@@ -446,15 +471,15 @@ static void test_extensions(void **state)
 
 	smtp_client_input(c, STR("220 mx.example.org ESMTP\r\n"));
 	buf_consume(out, buf_len(out));
-	smtp_client_input(c, STR("250-mx.example.org STARTTLS\r\n250-size 1000 \r\n250-Auth PLAIN\r\n"
-				 "250-8BITMIMEX\r\n250-X-NEW 1\r\n250 DSN\r\n"));
-	assert_int_equal(smtp_client_has(c),
-		SMTP_HAS_ESMTP | SMTP_HAS_SIZE | SMTP_HAS_AUTH | SMTP_HAS_DSN);
+	smtp_client_input(
+		c, STR("250-mx.example.org STARTTLS\r\n250-size 1000 \r\n250-Auth PLAIN\r\n"
+		       "250-8BITMIMEX\r\n250-X-NEW 1\r\n250 DSN\r\n"));
+	assert_int_equal(
+		smtp_client_has(c), SMTP_HAS_ESMTP | SMTP_HAS_SIZE | SMTP_HAS_AUTH | SMTP_HAS_DSN);
 	assert_true(smtp_client_size_limit(c) == 1000);
 	assert_false(smtp_client_tls_active(c));
 	smtp_client_input(c, STR("421 4.4.2 too\x1b long\r\n"));
-	assert_string_equal(smtp_client_last_reply(c),
-		"mx.example.org said: 421 4.4.2 too? long");
+	assert_string_equal(smtp_client_last_reply(c), "mx.example.org said: 421 4.4.2 too? long");
 	smtp_client_destroy(c);
 	smtp_client_destroy(NULL);
 }
@@ -478,8 +503,10 @@ static void test_endless_reply(void **state)
 // A password once sent is not to be found in the memory of the output.
 static void test_password_is_wiped(void **state)
 {
-	struct smtp_client_options options = {.helo = "me", .limits = smtp_limits_default,
-		.tls = SMTP_TLS_IMPLICIT, .authenticate = true};
+	struct smtp_client_options options = {.helo = "me",
+		.limits = smtp_limits_default,
+		.tls = SMTP_TLS_IMPLICIT,
+		.authenticate = true};
 	struct smtp_client *c = smtp_client_create(&options);
 	struct buf *out = smtp_client_output(c);
 
@@ -491,15 +518,18 @@ static void test_password_is_wiped(void **state)
 	smtp_client_input(c, STR("235 ok\r\n"));
 	assert_int_equal(smtp_client_want(c), SMTP_WANT_READY);
 	if (out->data)
-		assert_int_equal(str_search(str_make(out->data, out->size), STR("AGtpbQBzZWNyZXQ=")), -1);
+		assert_int_equal(
+			str_search(str_make(out->data, out->size), STR("AGtpbQBzZWNyZXQ=")), -1);
 	smtp_client_destroy(c);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dialogues), cmocka_unit_test(test_extensions),
-		cmocka_unit_test(test_endless_reply), cmocka_unit_test(test_password_is_wiped),
+		cmocka_unit_test(test_dialogues),
+		cmocka_unit_test(test_extensions),
+		cmocka_unit_test(test_endless_reply),
+		cmocka_unit_test(test_password_is_wiped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,10 @@
 #include <cmocka.h>
 
 // STR() for a constant table.
-#define LIT(literal) {"" literal, sizeof(literal) - 1}
+#define LIT(literal)                                                                               \
+	{                                                                                          \
+		"" literal, sizeof(literal) - 1                                                    \
+	}
 
 static void test_verbs(void **state)
 {
@@ -57,7 +60,8 @@ static void test_line_limits(void **state)
 	assert_int_equal(smtp_command_line_limit(STR("NOOP x"), l), 512);
 	assert_int_equal(smtp_command_line_limit(STR("MAI"), l), 512);
 	// 100 octets of ENVID, 500 of AUTH= and the rest; 500 of ORCPT
-	assert_true(smtp_command_line_limit(STR("mail from:"), l) >= 512 + 26 + 17 + 10 + 116 + 506);
+	assert_true(
+		smtp_command_line_limit(STR("mail from:"), l) >= 512 + 26 + 17 + 10 + 116 + 506);
 	assert_true(smtp_command_line_limit(STR("RCPT TO:"), l) >= 512 + 507 + 29);
 }
 
@@ -83,7 +87,8 @@ static void test_mail(void **state)
 		{LIT("FROM:"), SMTP_FAULT_ADDRESS, ""},
 		{LIT(""), SMTP_FAULT_SYNTAX, ""},
 		{LIT("FROM:<0123456789012345678901234567890123456789012345678901234567890"
-		     "12345@example.kr>"), SMTP_FAULT_TOO_LONG, "<01"},
+		     "12345@example.kr>"),
+			SMTP_FAULT_TOO_LONG, "<01"},
 	};
 	struct smtp_mail_parameters p;
 	struct smtp_address a;
@@ -219,16 +224,20 @@ static void test_helo(void **state)
 
 	memset(longest, 'a', sizeof(longest));
 	assert_int_equal(smtp_command_parse_helo(str_make(longest, 255), &name), SMTP_FAULT_NONE);
-	assert_int_equal(smtp_command_parse_helo(str_make(longest, 256), &name),
-		SMTP_FAULT_TOO_LONG);
+	assert_int_equal(
+		smtp_command_parse_helo(str_make(longest, 256), &name), SMTP_FAULT_TOO_LONG);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verbs), cmocka_unit_test(test_line_limits),
-		cmocka_unit_test(test_mail), cmocka_unit_test(test_rcpt),
-		cmocka_unit_test(test_bdat), cmocka_unit_test(test_auth), cmocka_unit_test(test_helo),
+		cmocka_unit_test(test_verbs),
+		cmocka_unit_test(test_line_limits),
+		cmocka_unit_test(test_mail),
+		cmocka_unit_test(test_rcpt),
+		cmocka_unit_test(test_bdat),
+		cmocka_unit_test(test_auth),
+		cmocka_unit_test(test_helo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,9 +9,12 @@
 #include <cmocka.h>
 
 // STR() for a constant table.
-#define LIT(literal) {"" literal, sizeof(literal) - 1}
+#define LIT(literal)                                                                               \
+	{                                                                                          \
+		"" literal, sizeof(literal) - 1                                                    \
+	}
 
-#define LIMIT 20
+#define LIMIT	  20
 #define TRACE_MAX 400
 
 // Input, and what comes out: lines joined by '|', "!long", "!bare".
@@ -57,8 +60,9 @@ static void feed(struct str input, size_t step, char *trace)
 				break;
 			trace += sprintf(trace, "%.*s|",
 				status == SMTP_LINE_READY ? (int)line.len : 5,
-				status == SMTP_LINE_READY ? line.data :
-				status == SMTP_LINE_BARE ? "!bare" : "!long");
+				status == SMTP_LINE_READY  ? line.data
+				: status == SMTP_LINE_BARE ? "!bare"
+							   : "!long");
 		}
 		assert_true(to - from < LIMIT); // what must be kept is bounded
 	}

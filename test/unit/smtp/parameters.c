@@ -10,9 +10,12 @@
 #include <cmocka.h>
 
 // STR() for a constant table.
-#define LIT(literal) {"" literal, sizeof(literal) - 1}
+#define LIT(literal)                                                                               \
+	{                                                                                          \
+		"" literal, sizeof(literal) - 1                                                    \
+	}
 
-#define C10 "0123456789"
+#define C10  "0123456789"
 #define C100 C10 C10 C10 C10 C10 C10 C10 C10 C10 C10
 
 // Everything that was read, as one line.
@@ -165,7 +168,9 @@ static void test_xtext(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mail), cmocka_unit_test(test_rcpt), cmocka_unit_test(test_xtext),
+		cmocka_unit_test(test_mail),
+		cmocka_unit_test(test_rcpt),
+		cmocka_unit_test(test_xtext),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,10 @@
 #include <cmocka.h>
 
 // STR() for a constant table.
-#define LIT(literal) {"" literal, sizeof(literal) - 1}
+#define LIT(literal)                                                                               \
+	{                                                                                          \
+		"" literal, sizeof(literal) - 1                                                    \
+	}
 
 static void test_write(void **state)
 {
@@ -109,7 +112,8 @@ static void feed(struct str input, size_t step, char *trace)
 	while (to < input.len && status != SMTP_REPLY_BROKEN) {
 		to = to + step < input.len ? to + step : input.len;
 		do {
-			status = smtp_reply_read(&reader, str_slice(input, from, to), &limits, &used);
+			status = smtp_reply_read(
+				&reader, str_slice(input, from, to), &limits, &used);
 			from += used;
 			if (status == SMTP_REPLY_READY)
 				trace += sprintf(trace, "%u %s %s|", reader.reply.code,
@@ -137,7 +141,8 @@ static void test_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_write), cmocka_unit_test(test_write_bounds),
+		cmocka_unit_test(test_write),
+		cmocka_unit_test(test_write_bounds),
 		cmocka_unit_test(test_read),
 	};
 
