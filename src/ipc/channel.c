@@ -32,7 +32,7 @@ struct output_fd {
 
 struct ipc_channel {
 	uv_poll_t poll;
-	uv_prepare_t prepare; // runs while there is something to flush or to deliver
+	uv_idle_t turn;       // active while there is something to flush or to deliver
 	uv_timer_t retry;
 	int fd;
 	int polled;           // what the poll handle waits for now
@@ -89,7 +89,7 @@ static void end(struct ipc_channel *ch)
 		return;
 	ch->ended = true;
 	uv_close((uv_handle_t *)&ch->poll, handle_closed);
-	uv_close((uv_handle_t *)&ch->prepare, handle_closed);
+	uv_close((uv_handle_t *)&ch->turn, handle_closed);
 	uv_close((uv_handle_t *)&ch->retry, handle_closed);
 	fd_close(&ch->fd);
 	for (size_t i = 0; i < ch->out_fd_count; i++)
@@ -124,7 +124,7 @@ void ipc_channel_close(struct ipc_channel *ch)
 
 // ---- waiting for the socket
 static void socket_ready(uv_poll_t *handle, int status, int events);
-static void turn(uv_prepare_t *handle);
+static void run_turn(uv_idle_t *handle);
 
 static void update_poll(struct ipc_channel *ch)
 {
@@ -181,7 +181,7 @@ static void retry_flush(uv_timer_t *timer)
 {
 	struct ipc_channel *ch = timer->data;
 
-	uv_prepare_start(&ch->prepare, turn);
+	uv_idle_start(&ch->turn, run_turn);
 }
 
 // Sends from the start of the buffer up to where the next descriptor has to begin.
@@ -279,8 +279,8 @@ static int frame_end(struct ipc_channel *ch, size_t before, unsigned type, int f
 	put_header(ch->out.data + ch->out.start + before, len, type, fd >= 0);
 	if (buf_len(&ch->out) > FLUSH_SIZE)
 		flush(ch);
-	else if (!ch->blocked && !uv_is_active((uv_handle_t *)&ch->prepare))
-		uv_prepare_start(&ch->prepare, turn);
+	else if (!ch->blocked && !uv_is_active((uv_handle_t *)&ch->turn))
+		uv_idle_start(&ch->turn, run_turn);
 	return 0;
 }
 
@@ -471,12 +471,13 @@ static void socket_ready(uv_poll_t *handle, int status, int events)
 	update_poll(ch);
 }
 
-// Once before the loop waits: sends what the turn has gathered, gives what a pause held back.
-static void turn(uv_prepare_t *handle)
+// Before the loop waits: sends what the turn has gathered, gives what a pause held back. An idle
+// handle, because one that is started while others of its kind run keeps the loop from waiting.
+static void run_turn(uv_idle_t *handle)
 {
 	struct ipc_channel *ch = handle->data;
 
-	uv_prepare_stop(handle);
+	uv_idle_stop(handle);
 	flush(ch);
 	if (!ch->paused && ch->in_end > ch->in_start)
 		deliver(ch);
@@ -487,8 +488,8 @@ void ipc_channel_pause(struct ipc_channel *ch, bool paused)
 	if (ch->paused == paused || ch->ended)
 		return;
 	ch->paused = paused;
-	if (!paused && !uv_is_active((uv_handle_t *)&ch->prepare))
-		uv_prepare_start(&ch->prepare, turn);
+	if (!paused && !uv_is_active((uv_handle_t *)&ch->turn))
+		uv_idle_start(&ch->turn, run_turn);
 	update_poll(ch);
 }
 
@@ -505,9 +506,9 @@ struct ipc_channel *ipc_channel_open(uv_loop_t *loop, int fd, ipc_on_frame on_fr
 	fd_set_cloexec(fd, true);
 	if (uv_poll_init(loop, &ch->poll, fd) != 0)
 		fatal("cannot watch the channel descriptor %d", fd);
-	uv_prepare_init(loop, &ch->prepare);
+	uv_idle_init(loop, &ch->turn);
 	uv_timer_init(loop, &ch->retry);
-	ch->poll.data = ch->prepare.data = ch->retry.data = ch;
+	ch->poll.data = ch->turn.data = ch->retry.data = ch;
 	update_poll(ch);
 	return ch;
 }
