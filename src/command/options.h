@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: ISC
+// Options every subcommand shares, and finding the server they talk to.
+#ifndef PABAL_COMMAND_OPTIONS_H
+#define PABAL_COMMAND_OPTIONS_H
+
+#include "config/config.h"
+
+#define OPTIONS_CONFIG "/etc/pabal/pabal.conf"
+
+// One option with a value ("--sender A") or a flag.
+struct option_row {
+	const char *name;      // "--sender"
+	const char **value;    // set for options with a value, else
+	bool *flag;
+};
+
+struct options {
+	const char *config_path;
+	bool json;
+	const char *words[8];  // what is no option
+	unsigned word_count;
+};
+
+// Takes -c, --json and the rows. Prints the usage of argv[0] and returns false when it does not fit.
+bool options_parse(int argc, char **argv, const struct option_row *rows, size_t row_count,
+	struct options *out);
+// Reads the configuration for its folders and domains; findings go to stderr. NULL: it has errors.
+struct config *options_config(const struct options *o);
+
+#endif
