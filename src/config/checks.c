@@ -186,24 +186,23 @@ static void check_listen(struct config_parser *p, size_t server, size_t listen)
 
 static bool covers_hostname(const struct config *c, const struct config_tls *tls)
 {
-	bool all_read = true;
-	for (size_t i = 0; i < tls->certificate_count; i++) {
-		struct str pem = tls->certificates[i].certificate.content;
-		if (config_certificate_covers(pem, c->hostname))
+	for (size_t i = 0; i < tls->certificate_count; i++)
+		if (config_certificate_covers(tls->certificates[i].certificate.content, c->hostname))
 			return true;
-		all_read = all_read && pem.len;
-	}
-	return tls->certificate_count == 0 || !all_read;
+	return tls->certificate_count == 0;
 }
 
 static void check_certificates(struct config_parser *p)
 {
 	const struct config *c = p->config;
+	struct config_place place = p->single[CONFIG_BLOCK_TLS].where;
+	if (place.line == 0)
+		place.file = p->main_file;
 	if (config_needs_certificate(c))
-		config_report(p, 'W', p->single[CONFIG_BLOCK_TLS].where,
+		config_report(p, 'W', place,
 			TEXT("no certificate: a self-signed one for \"%.*s\" is made at the first start, which mail "
 			"programs warn about; set tls { certificate \"PATH\" }"), STR_ARG(c->hostname));
-	else if (!covers_hostname(c, &c->tls))
+	else if (p->findings->errors == 0 && !covers_hostname(c, &c->tls))
 		config_report(p, 'N', c->tls.certificates[0].where,
 			TEXT("no certificate of the global tls block names \"%.*s\""), STR_ARG(c->hostname));
 }

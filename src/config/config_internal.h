@@ -226,7 +226,7 @@ void config_expected(const struct config_setting *s, struct buf *out);
 const char *config_nearest(struct str word, const char *const *candidates, size_t count);
 
 extern const struct config_type config_type_number, config_type_size, config_type_duration,
-	config_type_choice, config_type_text, config_type_name, config_type_path, config_type_maildir,
+	config_type_choice, config_type_route_tls, config_type_text, config_type_name, config_type_path, config_type_maildir,
 	config_type_hostname, config_type_mailbox, config_type_domains, config_type_sources,
 	config_type_anchors, config_type_file, config_type_pem, config_type_secret_file, config_type_secret_line,
 	config_type_ipaddr, config_type_listen, config_type_certificate, config_type_key,

@@ -72,7 +72,7 @@ static void add_range(const struct config_setting *s, struct buf *out)
 
 static void add_syntax(const struct config_setting *s, struct buf *out)
 {
-	if (!s->words || s->type != &config_type_choice) {
+	if (!s->words || s->type == &config_type_sources) {
 		add_plain(strcmp(s->name, "local") == 0 ? "" :
 			strcmp(s->name, "refuse") == 0 ? "\"TEXT\"" :
 			strcmp(s->name, "lmtp") == 0 ? "\"/SOCKET\"|\"HOST[:PORT]\"" : s->type->syntax, out);

@@ -248,7 +248,7 @@ static const struct config_setting settings[] = {
 		MASTER | QUEUE | SENDER, TEXT_MARK("Deliver to mailboxes of this machine.")},
 	{CONFIG_BLOCK_ROUTE, "refuse", &config_type_route_other, NO_FIELD, NULL, 'l',
 		MASTER | QUEUE | SENDER, TEXT_MARK("Refuse with this text.")},
-	{CONFIG_BLOCK_ROUTE, "tls", &config_type_choice, FIELD(config_route, tls), "optional", 'l',
+	{CONFIG_BLOCK_ROUTE, "tls", &config_type_route_tls, FIELD(config_route, tls), "optional", 'l',
 		MASTER | QUEUE | SENDER,
 		TEXT_MARK("optional: when the host offers it. required: else try later. implicit: at "
 		"once, as on port 465. never."), .words = route_tls,

@@ -155,6 +155,18 @@ static void carry_choice(struct config_codec *c, const struct config_setting *s,
 const struct config_type config_type_choice = {NULL, "WORD", false, parse_choice, show_choice,
 	carry_choice, NULL};
 
+// The tls of a route has a meaning only toward a host.
+static void show_route_tls(const struct config_setting *s, const void *base, unsigned depth,
+	struct buf *out)
+{
+	const struct config_route *r = base;
+	if (r->kind == CONFIG_ROUTE_SMTP || r->kind == CONFIG_ROUTE_LMTP_HOST)
+		show_choice(s, base, depth, out);
+}
+
+const struct config_type config_type_route_tls = {NULL, "WORD", false, parse_choice, show_route_tls,
+	carry_choice, NULL};
+
 // ---- strings: the types differ in what they make of the text
 
 static void parse_string(struct config_parser *p, const struct config_setting *s, void *base)
