@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: ISC
+#include "deliver/maildir.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "message/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COPY_SIZE 65536
+#define FIELDS_MAX 4096
+
+// ---- results
+static void set_result(struct deliver_recipient *r, enum smtp_outcome outcome, unsigned code,
+	const char *enhanced, const char *text)
+{
+	r->result.outcome = outcome;
+	r->result.code = code;
+	snprintf(r->result.enhanced, sizeof r->result.enhanced, "%s", enhanced);
+	snprintf(r->result.text, sizeof r->result.text, "%s", text);
+}
+
+// What the machine can recover from is tried again; errno says what went wrong.
+static void set_errno(struct deliver_recipient *r, const char *what)
+{
+	int why = errno;
+	char text[SMTP_REPLY_TEXT_MAX];
+	const char *enhanced = why == EDQUOT ? "4.2.2" : why == ENOSPC ? "4.3.1" : "4.2.0";
+	snprintf(text, sizeof text, TEXT("mailbox of %s: %s: %s"), r->address, what, strerror(why));
+	set_result(r, SMTP_TEMPORARY, why == ENOSPC || why == EDQUOT ? 452 : 451, enhanced, text);
+}
+
+// ---- where
+// The pattern up to its first %: a folder that is the administrator's, opened by name. What
+// comes from an address is below it and never leaves it.
+static int expand(const char *pattern, const char *address, struct buf *out)
+{
+	struct str whole = str_from(address);
+	ptrdiff_t at = str_find_last(whole, '@');
+	struct str local = at < 0 ? whole : str_slice(whole, 0, (size_t)at);
+	struct str domain = at < 0 ? STR_EMPTY : str_skip(whole, (size_t)at + 1);
+	int err = 0;
+	for (const char *p = pattern; *p && !err; p++) {
+		if (*p != '%')
+			err = buf_add_char(out, *p);
+		else if (*++p == 'd')
+			err = file_name_encode(domain, out);
+		else if (*p == 'u')
+			err = file_name_encode(local, out);
+		else if (*p == 'a')
+			err = file_name_encode(whole, out);
+		else if (*p == '%')
+			err = buf_add_char(out, '%');
+		else
+			return ERR_SYNTAX;
+	}
+	return err;
+}
+
+static int open_fixed_part(const char *pattern, const char **out_rest)
+{
+	char fixed[1100];
+	const char *percent = strchr(pattern, '%');
+	size_t len = percent ? (size_t)(percent - pattern) : strlen(pattern);
+	while (len && pattern[len - 1] != '/')
+		len--;
+	if (len == 0 || len >= sizeof fixed) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(fixed, pattern, len);
+	fixed[len] = '\0';
+	if (mkdir(fixed, 0700) < 0 && errno != EEXIST)
+		return -1;
+	*out_rest = pattern + len;
+	return open(fixed, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+// The Maildir with tmp, new and cur; made when missing.
+static int open_maildir(const char *pattern, struct deliver_recipient *r)
+{
+	const char *rest;
+	struct buf path = {.limit = 1024};
+	int base = open_fixed_part(pattern, &rest), folder = -1;
+	if (base < 0) {
+		set_errno(r, TEXT("cannot open the folder of the mailboxes"));
+		return -1;
+	}
+	int err = expand(rest, r->address, &path);
+	if (err) {
+		set_result(r, SMTP_PERMANENT, 553, "5.1.3", TEXT("the address makes no mailbox name"));
+	} else {
+		folder = file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
+		if (folder < 0) {
+			err = file_make_folders(base, buf_cstr(&path), 0700);
+			if (!err)
+				folder = file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
+		}
+		for (const char *const *name = (const char *const[]){"tmp", "new", "cur", NULL};
+			folder >= 0 && *name; name++)
+			if (mkdirat(folder, *name, 0700) < 0 && errno != EEXIST)
+				fd_close(&folder);
+		if (folder < 0)
+			set_errno(r, TEXT("cannot make or open the Maildir"));
+	}
+	buf_finish(&path);
+	fd_close(&base);
+	return folder;
+}
+
+// ---- writing: a message in a mailbox has the line ends of the system
+struct copier {
+	int fd;
+	struct buf out;
+	bool cr;
+};
+
+static int flush_copy(struct copier *c)
+{
+	struct str s = buf_str(&c->out);
+	int err = fd_write_all(c->fd, s.data, s.len);
+	buf_clear(&c->out);
+	return err;
+}
+
+static int copy(struct copier *c, struct str octets)
+{
+	while (octets.len) {
+		if (c->cr && octets.data[0] != '\n')
+			buf_add_char(&c->out, '\r');
+		c->cr = false;
+		ptrdiff_t cr = str_find(octets, '\r');
+		size_t run = cr < 0 ? octets.len : (size_t)cr;
+		buf_add(&c->out, octets.data, run);
+		c->cr = cr >= 0;
+		octets = str_skip(octets, run + (cr >= 0));
+		if (buf_len(&c->out) >= COPY_SIZE && flush_copy(c))
+			return ERR_SYSTEM;
+	}
+	return 0;
+}
+
+static int copy_body(struct copier *c, const struct deliver_job *job, uint64_t offset, uint64_t len)
+{
+	char space[COPY_SIZE];
+	if (job->body_fd < 0)
+		return copy(c, str_slice(job->body, offset, offset + len));
+	while (len) {
+		size_t want = len > sizeof space ? sizeof space : (size_t)len;
+		ssize_t n = pread(job->body_fd, space, want, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			errno = n < 0 ? errno : EIO; // shorter than it was when it was committed
+			return ERR_SYSTEM;
+		}
+		if (copy(c, str_make(space, (size_t)n)))
+			return ERR_SYSTEM;
+		offset += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int copy_message(struct copier *c, const struct deliver_job *job, const char *address)
+{
+	struct render render;
+	struct str literal;
+	uint64_t offset, len;
+	struct buf fields = {.limit = FIELDS_MAX};
+	int err = trace_add_return_path(&fields, str_from(job->sender));
+	if (!err)
+		err = trace_add_delivered_to(&fields, str_from(address));
+	if (!err)
+		err = copy(c, buf_str(&fields));
+	buf_finish(&fields);
+	if (!err)
+		err = render_init(&render, job->headers, job->edits, job->size);
+	while (!err && render_next(&render, &literal, &offset, &len)) {
+		err = copy(c, literal);
+		if (!err && len)
+			err = copy_body(c, job, offset, len);
+		render_advance(&render, len);
+	}
+	return err ? err : flush_copy(c);
+}
+
+// ---- delivery
+// Unique on every machine that shares the folder, for all time (Maildir's own rule).
+static void make_name(const char *hostname, const struct deliver_job *job,
+	const struct deliver_recipient *r, char *out, size_t size)
+{
+	char host[128];
+	size_t n = 0;
+	for (const char *p = hostname; *p && n + 4 < sizeof host; p++) {
+		if (*p == '/' || *p == ':')
+			n += (size_t)snprintf(host + n, 5, "\\%03o", (unsigned char)*p);
+		else
+			host[n++] = *p;
+	}
+	host[n] = '\0';
+	uint64_t now = clock_wall_ms();
+	snprintf(out, size, "%llu.M%lluP%dQ%llxR%llx.%s", (unsigned long long)(now / 1000),
+		(unsigned long long)(now % 1000 * 1000), (int)getpid(), (unsigned long long)job->job,
+		(unsigned long long)r->id, host);
+}
+
+static int sync_folder(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int err = fd < 0 ? ERR_SYSTEM : fd_sync(fd);
+	fd_close(&fd);
+	return err;
+}
+
+static int write_tmp(int folder, const char *tmp, const struct deliver_job *job, const char *address,
+	uint64_t *out_size)
+{
+	struct copier c = {.fd = openat(folder, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+		0600)};
+	struct stat st;
+	if (c.fd < 0)
+		return ERR_SYSTEM;
+	int err = copy_message(&c, job, address);
+	if (!err)
+		err = fd_sync(c.fd);
+	if (!err && fstat(c.fd, &st) == 0)
+		*out_size = (uint64_t)st.st_size;
+	int why = errno;
+	buf_finish(&c.out);
+	fd_close(&c.fd);
+	errno = why;
+	return err;
+}
+
+static void deliver_into(int folder, const char *hostname, struct deliver_job *job,
+	struct deliver_recipient *r)
+{
+	char name[300], tmp[310], new[340];
+	uint64_t size = 0;
+	make_name(hostname, job, r, name, sizeof name);
+	snprintf(tmp, sizeof tmp, "tmp/%s", name);
+	if (write_tmp(folder, tmp, job, r->address, &size)) {
+		set_errno(r, TEXT("cannot write the message"));
+		(void)unlinkat(folder, tmp, 0);
+		return;
+	}
+	// The size in the name spares IMAP servers a look into every file (Maildir++).
+	snprintf(new, sizeof new, "new/%s,S=%llu", name, (unsigned long long)size);
+	if (linkat(folder, tmp, folder, new, 0) < 0)
+		set_errno(r, TEXT("cannot link the message"));
+	else if (sync_folder(folder, "new"))
+		set_errno(r, TEXT("cannot sync the folder"));
+	else
+		set_result(r, SMTP_DELIVERED, 250, "2.1.5", TEXT("delivered to the mailbox"));
+	(void)unlinkat(folder, tmp, 0);
+}
+
+void maildir_deliver(const char *pattern, const char *hostname, struct deliver_job *job,
+	struct deliver_recipient *r)
+{
+	int folder = open_maildir(pattern, r);
+	if (folder < 0)
+		return;
+	deliver_into(folder, hostname, job, r);
+	fd_close(&folder);
+}
