@@ -203,11 +203,15 @@ void session_leave(struct session *s)
 	if (s->state != SESSION_CLOSED) {
 		if (buf_len(&s->output))
 			s->host->output(s->arg);
+		if (!buf_len(&s->output))
+			buf_release(&s->output); // an idle session keeps nothing
 	} else if (!s->close_told) {
 		s->close_told = true;
 		s->host->close(s->arg);
 	}
 }
+
+_Static_assert(sizeof(struct session) < 1024, "an idle session is small");
 
 struct session *session_create(const struct session_options *o)
 {

@@ -32,7 +32,7 @@ struct host {
 	unsigned need;
 	struct policy_facts facts;
 	struct buf response;  // of SASL
-	bool login;           // the exchange is LOGIN and asks for the password next
+	unsigned login;       // step of LOGIN: 1 the name, 2 the password is asked; 0: PLAIN
 	bool exchange;        // SASL is under way
 	struct buf input;     // what the client sent and the session did not use
 	struct buf said;      // what the client got
@@ -102,12 +102,11 @@ static void host_answer_auth(struct host *h)
 	if (h->auth_down) {
 		h->exchange = false;
 		session_auth(h->session, SESSION_AUTH_UNAVAILABLE, STR_EMPTY, "no answer");
+	} else if (h->login && h->login < 3) {
+		session_auth(h->session, SESSION_AUTH_CONTINUE,
+			h->login++ == 1 ? STR("User Name") : STR("Password:"), NULL);
 	} else if (h->login) {
-		h->login = false;
-		if (response.len)
-			host_finish_auth(h, str_equal(response, STR("secret")), "kim@example.org");
-		else
-			session_auth(h->session, SESSION_AUTH_CONTINUE, STR("Password:"), NULL);
+		host_finish_auth(h, str_equal(response, STR("secret")), "kim@example.org");
 	} else if (!response.len) {
 		session_auth(h->session, SESSION_AUTH_CONTINUE, STR_EMPTY, NULL);
 	} else {
@@ -229,10 +228,8 @@ static void host_auth_start(void *arg, const char *mechanism, struct str initial
 		abort();
 	h->exchange = true;
 	buf_clear(&h->response);
-	h->login = !strcmp(mechanism, "LOGIN");
+	h->login = !strcmp(mechanism, "LOGIN") ? initial.len ? 2 : 1 : 0;
 	buf_add_str(&h->response, initial.data ? initial : STR_EMPTY);
-	if (h->login)
-		buf_clear(&h->response);
 	host_open(h, ASK_AUTH);
 }
 
