@@ -82,12 +82,21 @@ static int open_fixed_part(const char *pattern, const char **out_rest)
 	return open(fixed, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+static int sync_file_system(int folder)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = fd < 0 ? -1 : syncfs(fd);
+	fd_close(&fd);
+	return result;
+}
+
 // The Maildir with tmp, new and cur; made when missing.
 static int open_maildir(const char *pattern, struct deliver_recipient *r)
 {
 	const char *rest;
 	struct buf path = {.limit = 1024};
 	int base = open_fixed_part(pattern, &rest), folder = -1;
+	bool made = false;
 	if (base < 0) {
 		set_errno(r, TEXT("cannot open the folder of the mailboxes"));
 		return -1;
@@ -101,11 +110,15 @@ static int open_maildir(const char *pattern, struct deliver_recipient *r)
 			err = file_make_folders(base, buf_cstr(&path), 0700);
 			if (!err)
 				folder = file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
+			made = true;
 		}
 		for (const char *const *name = (const char *const[]){"tmp", "new", "cur", NULL};
 			folder >= 0 && *name; name++)
 			if (mkdirat(folder, *name, 0700) < 0 && errno != EEXIST)
 				fd_close(&folder);
+		// A mailbox that a power cut takes away would take the message with it.
+		if (folder >= 0 && made && sync_file_system(folder))
+			fd_close(&folder);
 		if (folder < 0)
 			set_errno(r, TEXT("cannot make or open the Maildir"));
 	}
