@@ -38,12 +38,14 @@ static X509 *read_certificate(struct str pem)
 static EVP_PKEY *read_key(struct str pem, struct str pass_phrase)
 {
 	BIO *bio = open_text(pem);
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, give_pass_phrase, &pass_phrase) : NULL;
+	EVP_PKEY *key =
+		bio ? PEM_read_bio_PrivateKey(bio, NULL, give_pass_phrase, &pass_phrase) : NULL;
 	BIO_free(bio);
 	return key;
 }
 
-static void check_dates(struct config_parser *p, const struct config_certificate *pair, const X509 *x)
+static void check_dates(
+	struct config_parser *p, const struct config_certificate *pair, const X509 *x)
 {
 	char text[64] = "";
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -58,8 +60,8 @@ static void check_dates(struct config_parser *p, const struct config_certificate
 	if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
 		config_report(p, 'W', pair->where, TEXT("%.*s is not valid yet"), STR_ARG(path));
 	if (X509_cmp_current_time(end) < 0)
-		config_report(p, 'W', pair->where, TEXT("%.*s expired on %s: clients will refuse it"),
-			STR_ARG(path), text);
+		config_report(p, 'W', pair->where,
+			TEXT("%.*s expired on %s: clients will refuse it"), STR_ARG(path), text);
 	else if (ASN1_TIME_diff(&days, &seconds, NULL, end) == 1 && days < 7)
 		config_report(p, 'W', pair->where, TEXT("%.*s expires on %s"), STR_ARG(path), text);
 }
@@ -70,20 +72,25 @@ static void check_key(struct config_parser *p, const struct config_certificate *
 	EVP_PKEY *key = read_key(file->content, pair->pass_phrase.content);
 	struct str path = file->path;
 	if (!key && str_search(file->content, STR("PRIVATE KEY-----")) < 0)
-		config_report(p, 'E', pair->where, TEXT("%.*s has no private key: expected one there or in key"),
+		config_report(p, 'E', pair->where,
+			TEXT("%.*s has no private key: expected one there or in key"),
 			STR_ARG(path));
 	else if (!key && str_search(file->content, STR("ENCRYPTED")) >= 0)
 		config_report(p, 'E', pair->where,
-			TEXT("%.*s: the private key does not open: expected its pass phrase in pass-phrase-file"),
+			TEXT("%.*s: the private key does not open: expected its pass phrase in "
+			     "pass-phrase-file"),
 			STR_ARG(path));
 	else if (!key)
-		config_report(p, 'E', pair->where, TEXT("%.*s: the private key is damaged"), STR_ARG(path));
+		config_report(p, 'E', pair->where, TEXT("%.*s: the private key is damaged"),
+			STR_ARG(path));
 	else if (X509_check_private_key(x, key) != 1)
-		config_report(p, 'E', pair->where, TEXT("%.*s: the private key belongs to another certificate"),
+		config_report(p, 'E', pair->where,
+			TEXT("%.*s: the private key belongs to another certificate"),
 			STR_ARG(path));
 	else if (EVP_PKEY_get_security_bits(key) < 112)
 		config_report(p, 'E', pair->where,
-			TEXT("%.*s: the private key is too short: expected RSA 2048 or ECDSA P-256 at least"),
+			TEXT("%.*s: the private key is too short: expected RSA 2048 or ECDSA P-256 "
+			     "at least"),
 			STR_ARG(path));
 	EVP_PKEY_free(key);
 }

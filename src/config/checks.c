@@ -12,7 +12,8 @@ int config_open_server(struct config_parser *p, const struct config_token *t, st
 {
 	*out = t->text;
 	if (t->text.len && t->text.len <= 32 &&
-		str_only(t->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."))
+		str_only(t->text,
+			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."))
 		return 0;
 	const struct config_setting words = {.name = "server"};
 	config_report_expected(p, &words, t, TEXT("a name of letters, digits, - and _"));
@@ -48,7 +49,8 @@ static void load_certificate(struct config_parser *p, struct config_certificate 
 	int err = config_read_file(p, c->certificate.path,
 		own_key ? CONFIG_READ_PEM : CONFIG_READ_SECRET, c->where, &c->certificate.content);
 	if (err == 0 && own_key)
-		err = config_read_file(p, c->key.path, CONFIG_READ_SECRET, c->where, &c->key.content);
+		err = config_read_file(
+			p, c->key.path, CONFIG_READ_SECRET, c->where, &c->key.content);
 	if (err == 0 && c->pass_phrase.path.len)
 		err = config_read_file(p, c->pass_phrase.path, CONFIG_READ_SECRET_LINE, c->where,
 			&c->pass_phrase.content);
@@ -65,9 +67,12 @@ void config_tls_close(struct config_parser *p, const struct config_frame *f)
 	if (tls->client_key.path.len && !tls->client_certificate.path.len)
 		config_report(p, 'E', config_place_of(f, "client-key"),
 			TEXT("client-key: expected client-certificate as well"));
-	else if (tls->client_certificate.content.len && (!tls->client_key.path.len || tls->client_key.content.len))
-		config_check_pair(p, &(struct config_certificate){.certificate = tls->client_certificate,
-			.key = tls->client_key, .where = place});
+	else if (tls->client_certificate.content.len &&
+		 (!tls->client_key.path.len || tls->client_key.content.len))
+		config_check_pair(
+			p, &(struct config_certificate){.certificate = tls->client_certificate,
+				   .key = tls->client_key,
+				   .where = place});
 }
 
 // ---- server
@@ -76,53 +81,60 @@ void config_server_close(struct config_parser *p, const struct config_frame *f)
 {
 	const struct config_server *s = (const struct config_server *)f->base;
 	const struct config *c = p->config;
-	bool any_tls = false, any_plain = false;
+	bool any_plain = false;
+	bool no_listen = s->listen_count == 0 && p->findings->errors == f->errors;
 	for (size_t i = 0; i + 1 < c->server_count; i++)
 		if (s->name.len && str_equal(c->servers[i].name, s->name))
-			config_report(p, 'E', s->where, TEXT("server \"%.*s\" is there already in %s"),
-				STR_ARG(s->name), config_place_words(p, c->servers[i].where));
-	if (s->listen_count == 0 && config_place_of(f, "listen").line == 0)
-		config_report(p, 'E', s->where, TEXT("server \"%.*s\": expected listen, like listen \"*:25\""),
+			config_report(p, 'E', s->where,
+				TEXT("server \"%.*s\" is there already in %s"), STR_ARG(s->name),
+				config_place_words(p, c->servers[i].where));
+	if (no_listen) // and no misspelt one
+		config_report(p, 'E', s->where,
+			TEXT("server \"%.*s\": expected listen, like listen \"*:25\""),
 			STR_ARG(s->name));
-	for (size_t i = 0; i < s->listen_count; i++) {
-		bool off = s->listens[i].tls == CONFIG_LISTEN_NO_TLS;
-		any_tls = any_tls || !off;
-		any_plain = any_plain || off;
-	}
+	for (size_t i = 0; i < s->listen_count; i++)
+		any_plain = any_plain || s->listens[i].tls == CONFIG_LISTEN_NO_TLS;
 	if (s->require_tls && any_plain)
 		config_report(p, 'E', s->where,
-			TEXT("server \"%.*s\" requires TLS and has a listener with tls off"), STR_ARG(s->name));
+			TEXT("server \"%.*s\" requires TLS and has a listener with tls off"),
+			STR_ARG(s->name));
 	else if (s->require_auth && any_plain && !s->auth_without_tls)
 		config_report(p, 'E', s->where,
-			TEXT("server \"%.*s\" requires AUTH and has a listener with tls off, where nobody can "
-			"log in: expected auth-without-tls yes"), STR_ARG(s->name));
+			TEXT("server \"%.*s\" requires AUTH and has a listener with tls off, where "
+			     "nobody can "
+			     "log in: expected auth-without-tls yes"),
+			STR_ARG(s->name));
 }
 
 // ---- route
 
-static void expect_none(struct config_parser *p, const struct config_frame *f, const char *name,
-	const char *action)
+static void expect_none(
+	struct config_parser *p, const struct config_frame *f, const char *name, const char *action)
 {
 	struct config_place place = config_place_of(f, name);
 	if (place.line)
-		config_report(p, 'E', place, TEXT("%s has no meaning in a route that says %s"), name, action);
+		config_report(p, 'E', place, TEXT("%s has no meaning in a route that says %s"),
+			name, action);
 }
 
-static void check_next_hop(struct config_parser *p, const struct config_frame *f,
-	struct config_route *r)
+static void check_next_hop(
+	struct config_parser *p, const struct config_frame *f, struct config_route *r)
 {
-	struct config_place user = config_place_of(f, "user"), password = config_place_of(f, "password-file");
+	struct config_place user = config_place_of(f, "user"),
+			    password = config_place_of(f, "password-file");
 	// The default must not send a password in the clear.
 	if (config_place_of(f, "tls").line == 0)
-		r->tls = r->port == 465 && r->kind == CONFIG_ROUTE_SMTP ? CONFIG_ROUTE_TLS_IMPLICIT :
-			user.line ? CONFIG_ROUTE_TLS_REQUIRED : CONFIG_ROUTE_TLS_OPTIONAL;
+		r->tls = r->port == 465 && r->kind == CONFIG_ROUTE_SMTP ? CONFIG_ROUTE_TLS_IMPLICIT
+			 : user.line					? CONFIG_ROUTE_TLS_REQUIRED
+									: CONFIG_ROUTE_TLS_OPTIONAL;
 	if (user.line && !password.line)
 		config_report(p, 'E', user, TEXT("user: expected password-file as well"));
 	if (password.line && !user.line)
 		config_report(p, 'E', password, TEXT("password-file: expected user as well"));
 	if (user.line && (r->tls == CONFIG_ROUTE_TLS_OPTIONAL || r->tls == CONFIG_ROUTE_TLS_NEVER))
 		config_report(p, 'E', config_place_of(f, "tls"),
-			TEXT("tls: the password could be sent without TLS; expected required or implicit"));
+			TEXT("tls: the password could be sent without TLS; expected required or "
+			     "implicit"));
 }
 
 void config_route_close(struct config_parser *p, const struct config_frame *f)
@@ -132,9 +144,12 @@ void config_route_close(struct config_parser *p, const struct config_frame *f)
 	bool socket = r->kind == CONFIG_ROUTE_LMTP_SOCKET;
 	bool host = r->kind == CONFIG_ROUTE_SMTP || r->kind == CONFIG_ROUTE_LMTP_HOST;
 	bool said = config_place_of(f, "smtp").line || config_place_of(f, "lmtp").line ||
-		config_place_of(f, "local").line || config_place_of(f, "refuse").line;
+		    config_place_of(f, "local").line || config_place_of(f, "refuse").line;
+	if (!said && p->findings->errors > f->errors)
+		return;
 	if (!said) {
-		config_report(p, 'E', r->where, TEXT("route \"%.*s\": expected smtp, lmtp, local or refuse"),
+		config_report(p, 'E', r->where,
+			TEXT("route \"%.*s\": expected smtp, lmtp, local or refuse"),
 			STR_ARG(r->pattern));
 		return;
 	}
@@ -145,8 +160,10 @@ void config_route_close(struct config_parser *p, const struct config_frame *f)
 	r->tls = socket ? CONFIG_ROUTE_TLS_NEVER : CONFIG_ROUTE_TLS_OPTIONAL;
 	for (size_t i = 0; i < ARRAY_SIZE(of_hosts); i++)
 		if (!socket || strcmp(of_hosts[i], "helo") != 0)
-			expect_none(p, f, of_hosts[i], socket ? TEXT("lmtp with a socket") :
-				r->kind == CONFIG_ROUTE_LOCAL ? "local" : "refuse");
+			expect_none(p, f, of_hosts[i],
+				socket				? TEXT("lmtp with a socket")
+				: r->kind == CONFIG_ROUTE_LOCAL ? "local"
+								: "refuse");
 }
 
 // ---- all together
@@ -162,7 +179,7 @@ static bool listens_meet(const struct config_listen *a, const struct config_list
 		return false;
 	const struct ipaddr *any = a->address.family == 4 ? &any4 : &any6;
 	return ipaddr_equal(&a->address, &b->address) || ipaddr_equal(&a->address, any) ||
-		ipaddr_equal(&b->address, any);
+	       ipaddr_equal(&b->address, any);
 }
 
 // Against all listeners before it.
@@ -177,8 +194,10 @@ static void check_listen(struct config_parser *p, size_t server, size_t listen)
 			if (!listens_meet(own, other))
 				continue;
 			config_report(p, 'E', own->where,
-				TEXT("listen: port %u of this address is taken by server \"%.*s\" in %s"), own->port,
-				STR_ARG(c->servers[i].name), config_place_words(p, other->where));
+				TEXT("listen: port %u of this address is taken by server \"%.*s\" "
+				     "in %s"),
+				own->port, STR_ARG(c->servers[i].name),
+				config_place_words(p, other->where));
 			return;
 		}
 	}
@@ -187,7 +206,8 @@ static void check_listen(struct config_parser *p, size_t server, size_t listen)
 static bool covers_hostname(const struct config *c, const struct config_tls *tls)
 {
 	for (size_t i = 0; i < tls->certificate_count; i++)
-		if (config_certificate_covers(tls->certificates[i].certificate.content, c->hostname))
+		if (config_certificate_covers(
+			    tls->certificates[i].certificate.content, c->hostname))
 			return true;
 	return tls->certificate_count == 0;
 }
@@ -200,11 +220,14 @@ static void check_certificates(struct config_parser *p)
 		place.file = p->main_file;
 	if (config_needs_certificate(c))
 		config_report(p, 'W', place,
-			TEXT("no certificate: a self-signed one for \"%.*s\" is made at the first start, which mail "
-			"programs warn about; set tls { certificate \"PATH\" }"), STR_ARG(c->hostname));
+			TEXT("no certificate: a self-signed one for \"%.*s\" is made at the first "
+			     "start, which mail "
+			     "programs warn about; set tls { certificate \"PATH\" }"),
+			STR_ARG(c->hostname));
 	else if (p->findings->errors == 0 && !covers_hostname(c, &c->tls))
 		config_report(p, 'N', c->tls.certificates[0].where,
-			TEXT("no certificate of the global tls block names \"%.*s\""), STR_ARG(c->hostname));
+			TEXT("no certificate of the global tls block names \"%.*s\""),
+			STR_ARG(c->hostname));
 }
 
 static void check_clients(struct config_parser *p)
@@ -231,8 +254,10 @@ static void check_patterns(struct config_parser *p)
 	const struct config *c = p->config;
 	for (size_t i = 1; i < c->route_count; i++)
 		if (same_pattern(c->routes[i - 1].pattern, c->routes[i].pattern))
-			config_report(p, 'E', c->routes[i].where, TEXT("route \"%.*s\" is there already in %s"),
-				STR_ARG(c->routes[i].pattern), config_place_words(p, c->routes[i - 1].where));
+			config_report(p, 'E', c->routes[i].where,
+				TEXT("route \"%.*s\" is there already in %s"),
+				STR_ARG(c->routes[i].pattern),
+				config_place_words(p, c->routes[i - 1].where));
 	for (size_t i = 1; i < c->destination_count; i++)
 		if (same_pattern(c->destinations[i - 1].pattern, c->destinations[i].pattern))
 			config_report(p, 'E', c->destinations[i].where,
@@ -249,11 +274,15 @@ static void check_times(struct config_parser *p)
 	if (!c->queue.life || !c->queue.first_retry || !c->queue.max_retry)
 		return;
 	if (c->queue.first_retry > c->queue.max_retry)
-		config_report(p, 'E', config_place_of(f, config_place_of(f, "first-retry").line ?
-			"first-retry" : "max-retry"), TEXT("first-retry is longer than max-retry"));
+		config_report(p, 'E',
+			config_place_of(f, config_place_of(f, "first-retry").line ? "first-retry"
+										  : "max-retry"),
+			TEXT("first-retry is longer than max-retry"));
 	if (c->queue.delay_warning && c->queue.delay_warning >= c->queue.life)
-		config_report(p, 'W', config_place_of(f, config_place_of(f, "delay-warning").line ?
-			"delay-warning" : "life"),
+		config_report(p, 'W',
+			config_place_of(f, config_place_of(f, "delay-warning").line
+						   ? "delay-warning"
+						   : "life"),
 			TEXT("delay-warning is not shorter than life: nobody will be warned"));
 }
 
@@ -267,7 +296,8 @@ void config_check_all(struct config_parser *p)
 	check_clients(p);
 	check_patterns(p);
 	check_times(p);
-	if (c->domains.count == 0 && config_place_of(&p->single[CONFIG_BLOCK_TOP], "domains").line == 0)
+	if (c->domains.count == 0 &&
+		config_place_of(&p->single[CONFIG_BLOCK_TOP], "domains").line == 0)
 		config_report(p, 'W', (struct config_place){p->main_file, 0, 0},
 			TEXT("domains is not set: no mail is delivered here"));
 }

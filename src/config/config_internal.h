@@ -35,12 +35,13 @@ enum config_block_id {
 struct config_type {
 	const char *what;   // "expected WHAT", "a size like 50M"
 	const char *syntax; // of the manual page, "SIZE"
-	bool repeats;       // may be written more than once, each adds
+	bool repeats;	    // may be written more than once, each adds
 	// The name has been read, the parser stands at the value. Reports by itself.
 	void (*parse)(struct config_parser *p, const struct config_setting *s, void *base);
 	// The whole statement with its name; nothing when not set. NULL: another
 	// setting prints it.
-	void (*show)(const struct config_setting *s, const void *base, unsigned depth, struct buf *out);
+	void (*show)(
+		const struct config_setting *s, const void *base, unsigned depth, struct buf *out);
 	// Encodes, decodes or wipes, as the codec says. NULL: another setting carries it.
 	void (*carry)(struct config_codec *c, const struct config_setting *s, void *base);
 	// Of the strings: makes the value out of what was written. ERR_SYNTAX after
@@ -53,16 +54,16 @@ struct config_setting {
 	enum config_block_id block;
 	const char *name;
 	const struct config_type *type;
-	size_t offset, size;      // of the field in the block's struct
-	const char *standard;     // the default as text of the value; NULL: none (empty)
-	char reload;              // 'l' live, 's' session, 'r' restart
-	unsigned roles;           // CONFIG_FOR_*: who may see it
-	const char *help;         // TEXT_MARK
-	uint64_t least, most;     // of numbers; 0, 0: any
+	size_t offset, size;	  // of the field in the block's struct
+	const char *standard;	  // the default as text of the value; NULL: none (empty)
+	char reload;		  // 'l' live, 's' session, 'r' restart
+	unsigned roles;		  // CONFIG_FOR_*: who may see it
+	const char *help;	  // TEXT_MARK
+	uint64_t least, most;	  // of numbers; 0, 0: any
 	const char *const *words; // of choices, NULL at the end
-	unsigned secret_for;      // files: who may see the content; 0: as roles
-	bool inherits;            // servers: the value written outside a block is the default
-	const char *derived;      // a default in words where it depends on other settings
+	unsigned secret_for;	  // files: who may see the content; 0: as roles
+	bool inherits;		  // servers: the value written outside a block is the default
+	const char *derived;	  // a default in words where it depends on other settings
 	// After a value was read.
 	void (*check)(struct config_parser *p, const struct config_setting *s, const void *base);
 };
@@ -70,18 +71,18 @@ struct config_setting {
 // A block. Single ones lie inside the parent's struct at offset; repeated ones
 // carry a label and form an array of items.
 struct config_block {
-	const char *name;              // NULL: the file itself
+	const char *name; // NULL: the file itself
 	enum config_block_id parent;
 	enum config_block_id settings; // whose settings it takes
-	size_t offset;                 // single: of its struct in the parent's
-	size_t present;                // single: of a bool in the parent's; 0: none
-	size_t items, count;           // repeated: of pointer and count in the parent's
-	size_t item_size;              // 0: single
-	size_t where;                  // repeated: of its struct config_place
-	size_t most;                   // repeated: how many there may be
-	char reload;                   // one more or one less
+	size_t offset;		       // single: of its struct in the parent's
+	size_t present;		       // single: of a bool in the parent's; 0: none
+	size_t items, count;	       // repeated: of pointer and count in the parent's
+	size_t item_size;	       // 0: single
+	size_t where;		       // repeated: of its struct config_place
+	size_t most;		       // repeated: how many there may be
+	char reload;		       // one more or one less
 	unsigned roles;
-	const char *label;             // what the label is, for words
+	const char *label; // what the label is, for words
 	const char *help;
 	// Repeated: makes the label (first member of the item) out of what was written.
 	int (*open)(struct config_parser *p, const struct config_token *t, struct str *out_label);
@@ -97,11 +98,12 @@ const struct config_setting *config_setting_find(enum config_block_id block, str
 // One block being read.
 struct config_frame {
 	enum config_block_id block;
-	char *base;                      // its struct
+	char *base; // its struct
 	const struct config_setting *settings;
 	size_t setting_count;
-	struct config_place *places;     // one a setting; line 0: not written
-	struct config_place where;       // of the block's name
+	struct config_place *places; // one a setting; line 0: not written
+	struct config_place where;   // of the block's name
+	size_t errors;		     // found before it
 };
 
 #define CONFIG_INCLUDE_DEPTH 8
@@ -113,21 +115,21 @@ struct config_parser {
 	struct config_findings *findings;
 	struct arena scratch;
 	struct config_tokenizer tokenizer;
-	struct config_token token;       // the one not yet taken
+	struct config_token token; // the one not yet taken
 	struct str main_file;
-	struct str file;                 // being read; "" for defaults
-	struct config_place name;        // of the setting being read
-	struct config_frame *frame;      // of the setting being read
+	struct str file;				    // being read; "" for defaults
+	struct config_place name;			    // of the setting being read
+	struct config_frame *frame;			    // of the setting being read
 	struct config_place included[CONFIG_INCLUDE_DEPTH]; // path in .file
 	size_t depth, includes;
 	struct config_frame single[CONFIG_BLOCK_COUNT]; // top level and the blocks that exist once
-	struct config_frame *servers;    // same order as config->servers
+	struct config_frame *servers;			// same order as config->servers
 	size_t server_frames;
 	struct config_frame *server_tls; // of the same servers; block 0: none
 	size_t server_tls_frames;
 };
 
-void config_advance(struct config_parser *p); // takes the token; reports bad ones
+void config_advance(struct config_parser *p);			// takes the token; reports bad ones
 struct config_place config_here(const struct config_parser *p); // of the token
 void config_report(struct config_parser *p, char severity, struct config_place place,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -143,7 +145,10 @@ bool config_take_value(struct config_parser *p, const struct config_setting *s, 
 // Takes the values of a list, each in quotes, in braces or to the end of the line.
 void config_take_list(struct config_parser *p, const struct config_setting *s,
 	void (*add)(struct config_parser *p, const struct config_setting *s,
-		const struct config_token *t, void *base), void *base);
+		const struct config_token *t, void *base),
+	void *base);
+bool config_next_is(const struct config_parser *p, const char *word); // that word
+bool config_at_end(const struct config_parser *p);		      // of a block or the file
 // Index of a word in the setting's choices, or -1.
 int config_choice_of(const struct config_setting *s, struct str word);
 // Into the configuration's arena.
@@ -158,7 +163,7 @@ void config_read_text(struct config_parser *p, struct str text);
 // reports at place.
 enum config_read {
 	CONFIG_READ_PLAIN,
-	CONFIG_READ_PEM,         // secret when there is a private key in it
+	CONFIG_READ_PEM, // secret when there is a private key in it
 	CONFIG_READ_SECRET,
 	CONFIG_READ_SECRET_LINE, // its first line
 };
@@ -192,13 +197,17 @@ enum config_codec_mode { CONFIG_ENCODE, CONFIG_DECODE, CONFIG_WIPE };
 struct config_codec {
 	enum config_codec_mode mode;
 	unsigned roles;
-	struct buf *out;      // encoding
-	struct str rest;      // decoding
-	struct arena *arena;  // decoding: arrays
+	struct buf *out;     // encoding
+	struct str rest;     // decoding
+	struct arena *arena; // decoding: arrays
 	bool corrupt;
 };
 
 void config_carry_u64(struct config_codec *c, uint64_t *value, uint64_t least, uint64_t most);
+void config_carry_u16(struct config_codec *c, uint16_t *value);
+void config_carry_bool(struct config_codec *c, bool *value);
+// Enums that are not the choice of a setting. most: the last value.
+void config_carry_enum(struct config_codec *c, void *value, unsigned most);
 void config_carry_octets(struct config_codec *c, void *data, size_t len);
 void config_carry_str(struct config_codec *c, struct str *s);
 void config_carry_list(struct config_codec *c, struct config_list *l);
@@ -211,8 +220,9 @@ void config_carry_block(struct config_codec *c, enum config_block_id id, void *b
 
 // ---- printing
 void config_show_indent(unsigned depth, struct buf *out);
-void config_show_setting(const struct config_setting *s, unsigned depth, struct buf *out); // "NAME "
-void config_show_string(struct str s, struct buf *out); // with quotes and escapes
+void config_show_setting(
+	const struct config_setting *s, unsigned depth, struct buf *out); // "NAME "
+void config_show_string(struct str s, struct buf *out);			  // with quotes and escapes
 void config_show_block(enum config_block_id id, const void *base, unsigned depth, struct buf *out);
 
 // ---- values with a host and a port: "HOST:PORT", "ADDRESS:PORT", "[ADDRESS]:PORT".
@@ -226,13 +236,14 @@ void config_expected(const struct config_setting *s, struct buf *out);
 const char *config_nearest(struct str word, const char *const *candidates, size_t count);
 
 extern const struct config_type config_type_number, config_type_size, config_type_duration,
-	config_type_choice, config_type_route_tls, config_type_text, config_type_name, config_type_path, config_type_maildir,
-	config_type_hostname, config_type_mailbox, config_type_domains, config_type_sources,
-	config_type_anchors, config_type_file, config_type_pem, config_type_secret_file, config_type_secret_line,
+	config_type_choice, config_type_offer, config_type_route_tls, config_type_text,
+	config_type_name, config_type_path, config_type_maildir, config_type_hostname,
+	config_type_mailbox, config_type_domains, config_type_sources, config_type_anchors,
+	config_type_file, config_type_pem, config_type_secret_file, config_type_secret_line,
 	config_type_ipaddr, config_type_listen, config_type_certificate, config_type_key,
 	config_type_pass_phrase, config_type_require, config_type_compat, config_type_log_to,
-	config_type_resolver_servers, config_type_route, config_type_route_other, config_type_clients, config_type_relay_from,
-	config_type_include;
+	config_type_resolver_servers, config_type_route, config_type_route_other,
+	config_type_clients, config_type_relay_from, config_type_include;
 
 static inline void *config_field(const struct config_setting *s, const void *base)
 {

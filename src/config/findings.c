@@ -47,16 +47,16 @@ void config_findings_add(struct config_findings *f, char severity, struct str fi
 	if (f->count > FINDINGS_MAX)
 		return;
 	if (f->count == FINDINGS_MAX) {
-		*add_finding(f) = (struct config_finding){severity, arena_str(&f->arena, file), line, column,
-			str_from(TEXT("there are more findings"))};
+		*add_finding(f) = (struct config_finding){severity, arena_str(&f->arena, file),
+			line, column, str_from(TEXT("there are more findings"))};
 		return;
 	}
 	va_start(args, format);
 	buf_add_vformat(&text, format, args);
 	va_end(args);
 	make_printable(&text);
-	*add_finding(f) = (struct config_finding){severity, arena_str(&f->arena, file), line, column,
-		arena_str(&f->arena, buf_str(&text))};
+	*add_finding(f) = (struct config_finding){severity, arena_str(&f->arena, file), line,
+		column, arena_str(&f->arena, buf_str(&text))};
 	buf_finish(&text);
 }
 
@@ -64,8 +64,9 @@ void config_findings_print(const struct config_findings *f, struct buf *out)
 {
 	for (size_t i = 0; i < f->count; i++) {
 		const struct config_finding *item = &f->items[i];
-		const char *kind = item->severity == 'E' ? TEXT("error") :
-			item->severity == 'W' ? TEXT("warning") : TEXT("note");
+		const char *kind = item->severity == 'E'   ? TEXT("error")
+				   : item->severity == 'W' ? TEXT("warning")
+							   : TEXT("note");
 		if (item->file.len)
 			buf_add_format(out, "%.*s:", STR_ARG(item->file));
 		if (item->line)
@@ -93,7 +94,7 @@ static unsigned distance(struct str a, struct str b)
 			best = last[j] + 1 < best ? last[j] + 1 : best;
 			best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
 			bool swapped = i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
-				a.data[i - 2] == b.data[j - 1];
+				       a.data[i - 2] == b.data[j - 1];
 			if (swapped && before[j - 2] + 1 < best)
 				best = before[j - 2] + 1;
 			now[j] = best;

@@ -33,13 +33,15 @@ static void derive_hostname(struct config_parser *p)
 	if (written(p, CONFIG_BLOCK_TOP, "hostname"))
 		return;
 	bool known = gethostname(own, sizeof own - 1) == 0 && strchr(own, '.') != NULL &&
-		domain_normalise(str_from(own), name) == 0;
+		     domain_normalise(str_from(own), name) == 0;
 	if (known)
 		p->config->hostname = config_keep(p, str_from(name));
 	else
 		config_report(p, 'E', whole_file(p),
-			TEXT("hostname is not set, and this machine's name \"%s\" has no domain: expected hostname "
-			"\"mail.example.kr\""), own);
+			TEXT("hostname is not set, and this machine's name \"%s\" has no domain: "
+			     "expected hostname "
+			     "\"mail.example.kr\""),
+			own);
 }
 
 static void derive_rest(struct config_parser *p)
@@ -49,11 +51,11 @@ static void derive_rest(struct config_parser *p)
 		config_report(p, 'E', whole_file(p),
 			TEXT("postmaster is not set: expected postmaster \"you@example.kr\""));
 	if (c->deliver.maildir.len == 0)
-		c->deliver.maildir = str_from(arena_format(&c->arena, "%.*s/mail/%%d/%%u/Maildir",
-			STR_ARG(c->state_folder)));
+		c->deliver.maildir = str_from(arena_format(
+			&c->arena, "%.*s/mail/%%d/%%u/Maildir", STR_ARG(c->state_folder)));
 	if (!written(p, CONFIG_BLOCK_AUTH, "public-socket"))
-		c->auth.public_socket = str_from(arena_format(&c->arena, "%.*s/auth-client",
-			STR_ARG(c->run_folder)));
+		c->auth.public_socket = str_from(
+			arena_format(&c->arena, "%.*s/auth-client", STR_ARG(c->run_folder)));
 	if (!written(p, CONFIG_BLOCK_AUTH, "default-domain") && c->domains.count)
 		c->auth.default_domain = c->domains.items[0];
 	bool any = false;
@@ -78,12 +80,14 @@ static void inherit_settings(struct config_parser *p, const struct config_frame 
 	}
 }
 
-static void inherit_tls(struct config_parser *p, const struct config_frame *f, struct config_tls *tls)
+static void inherit_tls(
+	struct config_parser *p, const struct config_frame *f, struct config_tls *tls)
 {
 	for (size_t i = 0; i < f->setting_count; i++) {
 		const struct config_setting *s = &f->settings[i];
 		if (f->places[i].line == 0 && s->size)
-			memcpy((char *)tls + s->offset, (char *)&p->config->tls + s->offset, s->size);
+			memcpy((char *)tls + s->offset, (char *)&p->config->tls + s->offset,
+				s->size);
 	}
 	// Its size is not part of the row.
 	if (config_place_of(f, "certificate").line == 0)
@@ -131,7 +135,8 @@ static int compare_clients(const void *a, const void *b)
 		return x->network.addr.family - y->network.addr.family;
 	if (x->network.prefix != y->network.prefix)
 		return y->network.prefix - x->network.prefix;
-	int order = memcmp(x->network.addr.octets, y->network.addr.octets, sizeof x->network.addr.octets);
+	int order = memcmp(
+		x->network.addr.octets, y->network.addr.octets, sizeof x->network.addr.octets);
 	if (order)
 		return order;
 	bool x_denies = x->action == CONFIG_CLIENT_DENY, y_denies = y->action == CONFIG_CLIENT_DENY;
@@ -160,7 +165,8 @@ void config_sort(struct config *c)
 	if (c->route_count)
 		qsort(c->routes, c->route_count, sizeof *c->routes, compare_routes);
 	if (c->destination_count)
-		qsort(c->destinations, c->destination_count, sizeof *c->destinations, compare_destinations);
+		qsort(c->destinations, c->destination_count, sizeof *c->destinations,
+			compare_destinations);
 }
 
 void config_finish(struct config_parser *p)

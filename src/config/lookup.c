@@ -9,7 +9,8 @@
 
 static bool same_group(const struct config_client *a, const struct config_client *b)
 {
-	return a->network.addr.family == b->network.addr.family && a->network.prefix == b->network.prefix;
+	return a->network.addr.family == b->network.addr.family &&
+	       a->network.prefix == b->network.prefix;
 }
 
 static int compare_address(const struct ipaddr *a, const struct ipaddr *b)
@@ -33,7 +34,7 @@ static bool strings_in_order(const char *items, size_t count, size_t size)
 {
 	for (size_t i = 1; i < count; i++)
 		if (str_compare(*(const struct str *)(items + (i - 1) * size),
-			*(const struct str *)(items + i * size)) > 0)
+			    *(const struct str *)(items + i * size)) > 0)
 			return false;
 	return true;
 }
@@ -47,13 +48,15 @@ int config_index(struct config *c)
 		if (i && !clients_in_order(client - 1, client))
 			return ERR_CORRUPT;
 		if (i == 0 || !same_group(client - 1, client)) {
-			struct config_client_group *g = config_array_add(&c->arena, &c->client_groups,
-				&c->client_group_count, sizeof *g);
-			*g = (struct config_client_group){client->network.addr.family, client->network.prefix, i, 0};
+			struct config_client_group *g = config_array_add(
+				&c->arena, &c->client_groups, &c->client_group_count, sizeof *g);
+			*g = (struct config_client_group){
+				client->network.addr.family, client->network.prefix, i, 0};
 		}
 		c->client_groups[c->client_group_count - 1].count++;
 	}
-	bool sorted = strings_in_order((const char *)c->domains.items, c->domains.count,
+	bool sorted =
+		strings_in_order((const char *)c->domains.items, c->domains.count,
 			sizeof *c->domains.items) &&
 		strings_in_order((const char *)c->routes, c->route_count, sizeof *c->routes) &&
 		strings_in_order((const char *)c->destinations, c->destination_count,
@@ -105,7 +108,8 @@ static const void *find(const void *items, size_t count, size_t size, struct str
 
 bool config_is_local_domain(const struct config *c, struct str normalised_domain)
 {
-	return find(c->domains.items, c->domains.count, sizeof *c->domains.items, normalised_domain);
+	return find(
+		c->domains.items, c->domains.count, sizeof *c->domains.items, normalised_domain);
 }
 
 // The name itself, then "*.PARENT" from the longest parent on, then "*".
@@ -130,11 +134,11 @@ const struct config_route *config_route_for(const struct config *c, struct str n
 	return find_pattern(c->routes, c->route_count, sizeof *c->routes, normalised_domain);
 }
 
-const struct config_destination *config_destination_for(const struct config *c,
-	struct str normalised_host)
+const struct config_destination *config_destination_for(
+	const struct config *c, struct str normalised_host)
 {
-	return find_pattern(c->destinations, c->destination_count, sizeof *c->destinations,
-		normalised_host);
+	return find_pattern(
+		c->destinations, c->destination_count, sizeof *c->destinations, normalised_host);
 }
 
 // ---- certificates

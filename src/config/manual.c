@@ -9,12 +9,15 @@ static const char head[] =
 	"# NAME\n\n"
 	"pabal.conf - configuration of the mail server Pabal\n\n"
 	"# DESCRIPTION\n\n"
-	"The file is plain text in UTF-8. A setting is a name and its value; a block is a name, for "
+	"The file is plain text in UTF-8. A setting is a name and its value; a block is a name, "
+	"for "
 	"some blocks a label in quotes, and settings in braces. A statement ends at the end of its "
-	"line, at ; or where the next one begins. # begins a comment. In quotes, \\\\\" and \\\\\\\\ stand "
+	"line, at ; or where the next one begins. # begins a comment. In quotes, \\\\\" and "
+	"\\\\\\\\ stand "
 	"for the quote and the backslash.\n\n"
 	"A size is a number of octets, or of K, M, G or T (powers of 1024). A time is a number of "
-	"seconds, or of ms, s, m, h, d or w, also several together: 1h30m. A list is values in quotes "
+	"seconds, or of ms, s, m, h, d or w, also several together: 1h30m. A list is values in "
+	"quotes "
 	"on one line or, over several lines, in braces.\n\n"
 	"Every setting has a safe default. *pabal check* reports all errors with file, line and "
 	"column; *pabal check --show* prints what is in force.\n\n"
@@ -32,11 +35,10 @@ static const char head[] =
 	"```\n\n"
 	"The first three lines are enough.\n\n";
 
-static const char foot[] =
-	"# FILES\n\n"
-	"_/etc/pabal/pabal.conf_\n\n"
-	"# SEE ALSO\n\n"
-	"*pabal*(8)\n";
+static const char foot[] = "# FILES\n\n"
+			   "_/etc/pabal/pabal.conf_\n\n"
+			   "# SEE ALSO\n\n"
+			   "*pabal*(8)\n";
 
 // Text in which scdoc's signs mean themselves.
 static void add_plain(const char *text, struct buf *out)
@@ -73,9 +75,11 @@ static void add_range(const struct config_setting *s, struct buf *out)
 static void add_syntax(const struct config_setting *s, struct buf *out)
 {
 	if (!s->words || s->type == &config_type_sources) {
-		add_plain(strcmp(s->name, "local") == 0 ? "" :
-			strcmp(s->name, "refuse") == 0 ? "\"TEXT\"" :
-			strcmp(s->name, "lmtp") == 0 ? "\"/SOCKET\"|\"HOST[:PORT]\"" : s->type->syntax, out);
+		add_plain(strcmp(s->name, "local") == 0	   ? ""
+			  : strcmp(s->name, "refuse") == 0 ? "\"TEXT\""
+			  : strcmp(s->name, "lmtp") == 0   ? "\"/SOCKET\"|\"HOST[:PORT]\""
+							   : s->type->syntax,
+			out);
 		return;
 	}
 	for (size_t i = 0; s->words[i]; i++) {
@@ -116,7 +120,8 @@ static void add_block(enum config_block_id id, struct buf *out)
 		buf_add_text(out, "# BLOCK ");
 		for (const char *c = b->name; *c; c++)
 			buf_add_char(out, *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c);
-		buf_add_format(out, "\n\n*%s* %s\\{ ... \\}", b->name, b->item_size ? "\"LABEL\" " : "");
+		buf_add_format(
+			out, "\n\n*%s* %s\\{ ... \\}", b->name, b->item_size ? "\"LABEL\" " : "");
 		buf_add_text(out, "\n\n");
 		add_plain(TEXT(b->help), out);
 		buf_add_text(out, "\n\n");

@@ -26,11 +26,13 @@ struct config_place config_here(const struct config_parser *p)
 static void describe_token(const struct config_token *t, struct buf *out)
 {
 	static const char *const words[] = {
-		[CONFIG_TOKEN_OPEN] = "{", [CONFIG_TOKEN_CLOSE] = "}",
+		[CONFIG_TOKEN_OPEN] = "{",
+		[CONFIG_TOKEN_CLOSE] = "}",
 		[CONFIG_TOKEN_EOF] = TEXT_MARK("the end of the file"),
 	};
 	if (t->kind == CONFIG_TOKEN_END)
-		buf_add_text(out, t->text.len && *t->text.data == ';' ? ";" : TEXT("the end of the line"));
+		buf_add_text(out,
+			t->text.len && *t->text.data == ';' ? ";" : TEXT("the end of the line"));
 	else if (t->kind == CONFIG_TOKEN_WORD || t->kind == CONFIG_TOKEN_STRING)
 		buf_add_format(out, "\"%.*s%s\"", STR_ARG(str_slice(t->text, 0, 80)),
 			t->text.len > 80 ? "..." : "");
@@ -40,16 +42,16 @@ static void describe_token(const struct config_token *t, struct buf *out)
 
 // ---- findings
 
-void config_report(struct config_parser *p, char severity, struct config_place place,
-	const char *format, ...)
+void config_report(
+	struct config_parser *p, char severity, struct config_place place, const char *format, ...)
 {
 	struct buf text = BUF_INIT;
 	va_list args;
 	va_start(args, format);
 	buf_add_vformat(&text, format, args);
 	va_end(args);
-	config_findings_add(p->findings, severity, place.file, place.line, place.column, "%s",
-		buf_cstr(&text));
+	config_findings_add(
+		p->findings, severity, place.file, place.line, place.column, "%s", buf_cstr(&text));
 	buf_finish(&text);
 }
 
@@ -86,11 +88,11 @@ void config_report_expected(struct config_parser *p, const struct config_setting
 	if (t->kind == CONFIG_TOKEN_WORD || t->kind == CONFIG_TOKEN_STRING)
 		near = config_nearest(t->text, s->words, count_words(s->words));
 	if (near)
-		config_report(p, 'E', place, TEXT("%s: expected %s, not %s; did you mean \"%s\"?"), s->name,
-			buf_cstr(&expected), buf_cstr(&found), near);
+		config_report(p, 'E', place, TEXT("%s: expected %s, not %s; did you mean \"%s\"?"),
+			s->name, buf_cstr(&expected), buf_cstr(&found), near);
 	else
-		config_report(p, 'E', place, TEXT("%s: expected %s, not %s"), s->name, buf_cstr(&expected),
-			buf_cstr(&found));
+		config_report(p, 'E', place, TEXT("%s: expected %s, not %s"), s->name,
+			buf_cstr(&expected), buf_cstr(&found));
 	buf_finish(&expected);
 	buf_finish(&found);
 }
@@ -111,7 +113,8 @@ bool config_take_value(struct config_parser *p, const struct config_setting *s, 
 
 void config_take_list(struct config_parser *p, const struct config_setting *s,
 	void (*add)(struct config_parser *p, const struct config_setting *s,
-		const struct config_token *t, void *base), void *base)
+		const struct config_token *t, void *base),
+	void *base)
 {
 	struct config_token t;
 	if (p->token.kind != CONFIG_TOKEN_OPEN) {
@@ -143,6 +146,16 @@ void config_take_list(struct config_parser *p, const struct config_setting *s,
 struct str config_keep(struct config_parser *p, struct str s)
 {
 	return arena_str(&p->config->arena, s);
+}
+
+bool config_next_is(const struct config_parser *p, const char *word)
+{
+	return p->token.kind == CONFIG_TOKEN_WORD && str_equal(p->token.text, str_from(word));
+}
+
+bool config_at_end(const struct config_parser *p)
+{
+	return p->token.kind == CONFIG_TOKEN_EOF || p->token.kind == CONFIG_TOKEN_CLOSE;
 }
 
 void *config_array_add(struct arena *a, void *items_field, size_t *count, size_t item_size)
@@ -192,7 +205,7 @@ int config_read_file(struct config_parser *p, struct str path, enum config_read 
 	*source = config_keep(p, path);
 	int result = read_once(p, *source, how >= CONFIG_READ_SECRET, place, &content);
 	bool again = result == 0 && how == CONFIG_READ_PEM &&
-		str_search(buf_str(&content), STR("PRIVATE KEY-----")) >= 0;
+		     str_search(buf_str(&content), STR("PRIVATE KEY-----")) >= 0;
 	if (again) {
 		buf_finish_wipe(&content);
 		result = read_once(p, *source, true, place, &content);
@@ -204,7 +217,8 @@ int config_read_file(struct config_parser *p, struct str path, enum config_read 
 		if (text.len && text.data[text.len - 1] == '\r')
 			text.len--;
 		if (result == 0 && (text.len == 0 || memchr(text.data, '\0', text.len))) {
-			config_report(p, 'E', place, TEXT("%.*s: expected a password or pass phrase in its first line"),
+			config_report(p, 'E', place,
+				TEXT("%.*s: expected a password or pass phrase in its first line"),
 				STR_ARG(*source));
 			result = ERR_SYNTAX;
 		}
@@ -240,14 +254,15 @@ struct config_place config_place_of(const struct config_frame *f, const char *na
 	return (struct config_place){STR_EMPTY, 0, 0};
 }
 
-static void frame_init(struct config_parser *p, struct config_frame *f, enum config_block_id id,
-	void *base)
+static void frame_init(
+	struct config_parser *p, struct config_frame *f, enum config_block_id id, void *base)
 {
 	f->block = id;
 	f->base = base;
 	f->settings = config_settings_of(id, &f->setting_count);
 	f->places = arena_alloc(&p->scratch, f->setting_count * sizeof *f->places);
 	f->where = p->name;
+	f->errors = p->findings->errors;
 }
 
 static void apply_standard(struct config_parser *p, const struct config_setting *s, void *base)
@@ -277,7 +292,8 @@ static void parse_block(struct config_parser *p, struct config_frame *f);
 static enum config_block_id find_block(enum config_block_id parent, struct str name)
 {
 	for (enum config_block_id id = 1; id < CONFIG_BLOCK_COUNT; id++)
-		if (config_blocks[id].parent == parent && str_equal(str_from(config_blocks[id].name), name))
+		if (config_blocks[id].parent == parent &&
+			str_equal(str_from(config_blocks[id].name), name))
 			return id;
 	return CONFIG_BLOCK_TOP;
 }
@@ -291,7 +307,8 @@ static const char *block_words(enum config_block_id id)
 static const char *home_of(struct str name, enum config_block_id not_in)
 {
 	for (enum config_block_id id = 0; id < CONFIG_BLOCK_COUNT; id++)
-		if (id != not_in && (config_setting_find(id, name) || find_block(id, name) != CONFIG_BLOCK_TOP))
+		if (id != not_in &&
+			(config_setting_find(id, name) || find_block(id, name) != CONFIG_BLOCK_TOP))
 			return block_words(id);
 	return NULL;
 }
@@ -303,7 +320,8 @@ static void report_unknown(struct config_parser *p, const struct config_frame *f
 	struct str name = str_slice(p->token.text, 0, 80);
 	for (size_t i = 0; i < f->setting_count && count < ARRAY_SIZE(candidates); i++)
 		candidates[count++] = f->settings[i].name;
-	for (enum config_block_id id = 1; id < CONFIG_BLOCK_COUNT && count < ARRAY_SIZE(candidates); id++)
+	for (enum config_block_id id = 1; id < CONFIG_BLOCK_COUNT && count < ARRAY_SIZE(candidates);
+		id++)
 		if (config_blocks[id].parent == f->block)
 			candidates[count++] = config_blocks[id].name;
 	const char *home = home_of(p->token.text, f->block);
@@ -317,12 +335,12 @@ static void report_unknown(struct config_parser *p, const struct config_frame *f
 			TEXT("unknown setting \"%.*s\" in %s; did you mean \"%s\"?"), STR_ARG(name),
 			block_words(f->block), near);
 	else
-		config_report(p, 'E', config_here(p), TEXT("unknown setting \"%.*s\" in %s"), STR_ARG(name),
-			block_words(f->block));
+		config_report(p, 'E', config_here(p), TEXT("unknown setting \"%.*s\" in %s"),
+			STR_ARG(name), block_words(f->block));
 }
 
-static void parse_setting(struct config_parser *p, struct config_frame *f,
-	const struct config_setting *s)
+static void parse_setting(
+	struct config_parser *p, struct config_frame *f, const struct config_setting *s)
 {
 	struct config_place *place = &f->places[s - f->settings];
 	size_t errors = p->findings->errors;
@@ -348,8 +366,8 @@ static struct config_frame *open_single(struct config_parser *p, struct config_f
 	if (id == CONFIG_BLOCK_SERVER_TLS) {
 		f = own;
 		if (*(bool *)(parent->base + b->present))
-			config_report(p, 'E', p->name, TEXT("a second %s block in this %s"), b->name,
-				config_blocks[parent->block].name);
+			config_report(p, 'E', p->name, TEXT("a second %s block in this %s"),
+				b->name, config_blocks[parent->block].name);
 		frame_init(p, f, id, parent->base + b->offset);
 	}
 	if (b->present)
@@ -377,12 +395,14 @@ static struct config_frame *open_repeated(struct config_parser *p, struct config
 		config_report(p, 'E', p->name, TEXT("more than %zu %s blocks"), b->most, b->name);
 		return NULL;
 	}
-	char *item = config_array_add(&p->config->arena, parent->base + b->items, count, b->item_size);
+	char *item =
+		config_array_add(&p->config->arena, parent->base + b->items, count, b->item_size);
 	*(struct str *)item = config_keep(p, label);
 	*(struct config_place *)(item + b->where) = p->name;
 	frame_init(p, own, id, item);
 	if (id == CONFIG_BLOCK_SERVER)
-		config_array_add(&p->scratch, &p->server_tls, &p->server_tls_frames, sizeof *p->server_tls);
+		config_array_add(
+			&p->scratch, &p->server_tls, &p->server_tls_frames, sizeof *p->server_tls);
 	return own;
 }
 
@@ -390,8 +410,8 @@ static void close_block(struct config_parser *p, struct config_frame *f)
 {
 	const struct config_block *b = &config_blocks[f->block];
 	if (f->block == CONFIG_BLOCK_SERVER) {
-		struct config_frame *kept = config_array_add(&p->scratch, &p->servers, &p->server_frames,
-			sizeof *kept);
+		struct config_frame *kept =
+			config_array_add(&p->scratch, &p->servers, &p->server_frames, sizeof *kept);
 		*kept = *f;
 	}
 	if (f->block == CONFIG_BLOCK_SERVER_TLS)
@@ -403,15 +423,15 @@ static void close_block(struct config_parser *p, struct config_frame *f)
 		b->close(p, f);
 }
 
-static void parse_inner_block(struct config_parser *p, struct config_frame *parent,
-	enum config_block_id id)
+static void parse_inner_block(
+	struct config_parser *p, struct config_frame *parent, enum config_block_id id)
 {
 	const struct config_block *b = &config_blocks[id];
 	struct config_frame own;
 	p->name = config_here(p);
 	config_advance(p);
-	struct config_frame *f = b->item_size ? open_repeated(p, parent, id, &own) :
-		open_single(p, parent, id, &own);
+	struct config_frame *f = b->item_size ? open_repeated(p, parent, id, &own)
+					      : open_single(p, parent, id, &own);
 	if (!f || p->token.kind != CONFIG_TOKEN_OPEN) {
 		struct config_setting words = {.name = b->name};
 		if (f)
@@ -451,8 +471,8 @@ static void parse_block(struct config_parser *p, struct config_frame *f)
 		case CONFIG_TOKEN_EOF:
 			if (f->block != CONFIG_BLOCK_TOP)
 				config_report(p, 'E', config_here(p),
-					TEXT("expected } for the %s block that begins in line %u"), words.name,
-					f->where.line);
+					TEXT("expected } for the %s block that begins in line %u"),
+					words.name, f->where.line);
 			return;
 		case CONFIG_TOKEN_CLOSE:
 			if (f->block != CONFIG_BLOCK_TOP) {
@@ -507,12 +527,13 @@ void config_include(struct config_parser *p, struct str path)
 	for (size_t i = 0; i < p->depth; i++) {
 		if (!str_equal(p->included[i].file, path))
 			continue;
-		config_report(p, 'E', place, TEXT("include: \"%.*s\" is being read already: a loop"),
-			STR_ARG(path));
+		config_report(p, 'E', place,
+			TEXT("include: \"%.*s\" is being read already: a loop"), STR_ARG(path));
 		return;
 	}
 	if (p->depth == CONFIG_INCLUDE_DEPTH || p->includes == CONFIG_INCLUDE_MAX) {
-		config_report(p, 'E', place, TEXT("include: at most %d files in one another, %d in all"),
+		config_report(p, 'E', place,
+			TEXT("include: at most %d files in one another, %d in all"),
 			CONFIG_INCLUDE_DEPTH, CONFIG_INCLUDE_MAX);
 		return;
 	}
@@ -536,11 +557,14 @@ static void parser_init(struct config_parser *p)
 	}
 }
 
-struct config *config_build(const char *path, const struct config_reader *reader,
-	struct config_findings *findings)
+struct config *config_build(
+	const char *path, const struct config_reader *reader, struct config_findings *findings)
 {
-	struct config_parser p = {.config = mem_alloc(sizeof *p.config), .reader = reader,
-		.findings = findings, .file = STR_EMPTY, .main_file = str_from(path)};
+	struct config_parser p = {.config = mem_alloc(sizeof *p.config),
+		.reader = reader,
+		.findings = findings,
+		.file = STR_EMPTY,
+		.main_file = str_from(path)};
 	size_t errors = findings->errors;
 	parser_init(&p);
 	config_include(&p, str_from(path));

@@ -3,6 +3,7 @@
 // certificate tools make them); the rights that count are the target's.
 #include "config/config.h"
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -11,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_MAX ((size_t)64 << 20)
+#define READ_MAX   ((size_t)64 << 20)
+#define READ_AHEAD ((size_t)128 << 10)
 
 static int check_rights(const char *path, const struct stat *st, struct error *err)
 {
@@ -21,8 +23,9 @@ static int check_rights(const char *path, const struct stat *st, struct error *e
 			(unsigned)st->st_mode & 07777);
 	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return error_set(err, ERR_DENIED,
-			TEXT("%s belongs to user %u: a secret must belong to root or to the server's user"), path,
-			(unsigned)st->st_uid);
+			TEXT("%s belongs to user %u: a secret must belong to root or to the "
+			     "server's user"),
+			path, (unsigned)st->st_uid);
 	return 0;
 }
 
@@ -36,6 +39,10 @@ static int read_open(int fd, const char *path, bool secret, struct buf *out, str
 	int result = secret ? check_rights(path, &st, err) : 0;
 	if (result < 0)
 		return result;
+	// Room for all of it at once: a buffer that grows leaves copies of secrets behind.
+	// More than its size, as the end is found by reading on.
+	if (secret && st.st_size < (off_t)READ_MAX)
+		(void)buf_reserve(out, (size_t)st.st_size + READ_AHEAD);
 	result = fd_read_all(fd, out, READ_MAX);
 	if (result == ERR_LIMIT)
 		return error_set(err, result, TEXT("%s is larger than 64M"), path);

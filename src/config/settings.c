@@ -7,24 +7,24 @@
 #include "base/event.h"
 #include "base/text.h"
 
-#define MASTER   CONFIG_FOR_MASTER
-#define SMTPD    CONFIG_FOR_SMTPD
-#define AUTH     CONFIG_FOR_AUTH
-#define QUEUE    CONFIG_FOR_QUEUE
-#define SENDER   CONFIG_FOR_SENDER
+#define MASTER	 CONFIG_FOR_MASTER
+#define SMTPD	 CONFIG_FOR_SMTPD
+#define AUTH	 CONFIG_FOR_AUTH
+#define QUEUE	 CONFIG_FOR_QUEUE
+#define SENDER	 CONFIG_FOR_SENDER
 #define RESOLVER CONFIG_FOR_RESOLVER
-#define LOCAL    CONFIG_FOR_LOCAL
-#define ALL      CONFIG_FOR_ALL
+#define LOCAL	 CONFIG_FOR_LOCAL
+#define ALL	 CONFIG_FOR_ALL
 
 #define FIELD(type, member) offsetof(struct type, member), sizeof(((struct type *)0)->member)
-#define NO_FIELD 0, 0
+#define NO_FIELD	    0, 0
 
-#define KIB ((uint64_t)1024)
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
+#define KIB    ((uint64_t)1024)
+#define MIB    (1024 * KIB)
+#define GIB    (1024 * MIB)
 #define SECOND ((uint64_t)1000)
-#define HOUR (3600 * SECOND)
-#define DAY (24 * HOUR)
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
 
 static const char *const no_yes[] = {"no", "yes", NULL};
 static const char *const off_offer[] = {"off", "offer", NULL};
@@ -42,12 +42,13 @@ static void check_tls_min(struct config_parser *p, const struct config_setting *
 	const struct config_tls *tls = base;
 	if (tls->min < CONFIG_TLS_1_2)
 		config_report(p, 'W', p->name,
-			TEXT("min %s: TLS before 1.2 is broken; only for clients that know nothing newer"),
+			TEXT("min %s: TLS before 1.2 is broken; only for clients that know nothing "
+			     "newer"),
 			tls_versions[tls->min]);
 }
 
-static void check_auth_without_tls(struct config_parser *p, const struct config_setting *s,
-	const void *base)
+static void check_auth_without_tls(
+	struct config_parser *p, const struct config_setting *s, const void *base)
 {
 	const struct config_server *server = base;
 	if (server->auth_without_tls)
@@ -55,15 +56,18 @@ static void check_auth_without_tls(struct config_parser *p, const struct config_
 			TEXT("auth-without-tls: passwords can be read by everyone on the way"));
 }
 
-static void check_hostname(struct config_parser *p, const struct config_setting *s, const void *base)
+static void check_hostname(
+	struct config_parser *p, const struct config_setting *s, const void *base)
 {
 	const struct config *c = base;
 	if (c->hostname.len && str_find(c->hostname, '.') < 0)
 		config_report(p, 'W', p->name,
-			TEXT("hostname \"%.*s\" has no dot: many servers refuse mail from such a name"),
+			TEXT("hostname \"%.*s\" has no dot: many servers refuse mail from such a "
+			     "name"),
 			STR_ARG(c->hostname));
 }
 
+// clang-format off
 // Rows of one block lie together; config_blocks below says what each block is.
 static const struct config_setting settings[] = {
 	// ---- the file itself
@@ -164,7 +168,7 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_SERVER, "require", &config_type_require, NO_FIELD, NULL, 's', MASTER | SMTPD,
 		TEXT_MARK("tls: nothing but STARTTLS before it. auth: no mail before AUTH; such a server "
 		"never relays because of an address.")},
-	{CONFIG_BLOCK_SERVER, "auth", &config_type_choice, FIELD(config_server, offer_auth), "off", 's',
+	{CONFIG_BLOCK_SERVER, "auth", &config_type_offer, FIELD(config_server, offer_auth), "off", 's',
 		MASTER | SMTPD,
 		TEXT_MARK("offer: accounts may log in on a server that does not require it."),
 		.words = off_offer},
@@ -398,6 +402,8 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 	[CONFIG_BLOCK_LIMITS] = {"limits", CONFIG_BLOCK_TOP, CONFIG_BLOCK_LIMITS, .roles = ALL,
 		.help = TEXT_MARK("Bounds of the whole server.")},
 };
+
+// clang-format on
 
 const struct config_setting *config_settings_of(enum config_block_id block, size_t *out_count)
 {

@@ -113,8 +113,8 @@ static bool setting_differs(const struct config_setting *s, const void *a, const
 }
 
 // The instances of a block in both, n of them, each size apart.
-static void diff_settings(struct difference *d, enum config_block_id id, const char *a, const char *b,
-	size_t n)
+static void diff_settings(
+	struct difference *d, enum config_block_id id, const char *a, const char *b, size_t n)
 {
 	size_t count, size = config_blocks[id].item_size;
 	const struct config_setting *s = config_settings_of(id, &count);
@@ -126,16 +126,18 @@ static void diff_settings(struct difference *d, enum config_block_id id, const c
 			}
 }
 
-static void diff_server_tls(struct difference *d, const struct config_server *a,
-	const struct config_server *b)
+static void diff_server_tls(
+	struct difference *d, const struct config_server *a, const struct config_server *b)
 {
 	if (a->has_tls != b->has_tls)
 		add_difference(d, "server", "tls", 's');
 	else if (a->has_tls)
-		diff_settings(d, CONFIG_BLOCK_SERVER_TLS, (const char *)&a->tls, (const char *)&b->tls, 1);
+		diff_settings(d, CONFIG_BLOCK_SERVER_TLS, (const char *)&a->tls,
+			(const char *)&b->tls, 1);
 }
 
-static void diff_repeated(struct difference *d, enum config_block_id id, const char *a, const char *b)
+static void diff_repeated(
+	struct difference *d, enum config_block_id id, const char *a, const char *b)
 {
 	const struct config_block *block = &config_blocks[id];
 	size_t n = *(const size_t *)(a + block->count);
@@ -151,7 +153,8 @@ static void diff_repeated(struct difference *d, enum config_block_id id, const c
 	}
 	diff_settings(d, id, x, y, n);
 	for (size_t i = 0; id == CONFIG_BLOCK_SERVER && i < n; i++)
-		diff_server_tls(d, (const struct config_server *)x + i, (const struct config_server *)y + i);
+		diff_server_tls(d, (const struct config_server *)x + i,
+			(const struct config_server *)y + i);
 }
 
 char config_diff(const struct config *a, const struct config *b, struct buf *out_names)
@@ -165,7 +168,8 @@ char config_diff(const struct config *a, const struct config *b, struct buf *out
 		if (block->item_size)
 			diff_repeated(&d, id, (const char *)a, (const char *)b);
 		else
-			diff_settings(&d, id, (const char *)a + block->offset, (const char *)b + block->offset, 1);
+			diff_settings(&d, id, (const char *)a + block->offset,
+				(const char *)b + block->offset, 1);
 	}
 	return d.strongest;
 }

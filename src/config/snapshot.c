@@ -54,6 +54,30 @@ void config_carry_u64(struct config_codec *c, uint64_t *value, uint64_t least, u
 	}
 }
 
+void config_carry_u16(struct config_codec *c, uint16_t *value)
+{
+	uint64_t wide = *value;
+	config_carry_u64(c, &wide, 0, 65535);
+	*value = (uint16_t)wide;
+}
+
+void config_carry_bool(struct config_codec *c, bool *value)
+{
+	uint64_t wide = *value;
+	config_carry_u64(c, &wide, 0, 1);
+	*value = wide != 0;
+}
+
+void config_carry_enum(struct config_codec *c, void *value, unsigned most)
+{
+	unsigned narrow;
+	memcpy(&narrow, value, sizeof narrow);
+	uint64_t wide = narrow;
+	config_carry_u64(c, &wide, 0, most);
+	narrow = (unsigned)wide;
+	memcpy(value, &narrow, sizeof narrow);
+}
+
 void config_carry_str(struct config_codec *c, struct str *s)
 {
 	uint64_t len = s->len;
@@ -177,7 +201,8 @@ static uint64_t table_shape(void)
 		for (size_t i = 0; i < count; i++) {
 			hash = mix(hash, s[i].name);
 			hash = mix(hash, s[i].type->syntax);
-			hash = (hash ^ s[i].roles ^ (uint64_t)s[i].secret_for << 32) * 0x100000001b3;
+			hash = (hash ^ s[i].roles ^ (uint64_t)s[i].secret_for << 32) *
+			       0x100000001b3;
 		}
 	}
 	return hash;

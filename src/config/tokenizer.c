@@ -6,8 +6,11 @@
 
 void config_tokenizer_init(struct config_tokenizer *t, struct str text, struct arena *arena)
 {
-	*t = (struct config_tokenizer){
-		.at = text.data, .end = text.data + text.len, .line = 1, .column = 1, .arena = arena};
+	*t = (struct config_tokenizer){.at = text.data,
+		.end = text.data + text.len,
+		.line = 1,
+		.column = 1,
+		.arena = arena};
 	// Editors of some systems begin a file with a byte order mark.
 	if (str_starts(text, STR("\xef\xbb\xbf")))
 		t->at += 3;
@@ -68,7 +71,9 @@ static void unescape(struct config_tokenizer *t, struct str raw, struct config_t
 			else if (c == 't')
 				c = '\t';
 			else if (c != '"' && c != '\\')
-				take_bad(out, TEXT_MARK("unknown escape: expected \\\", \\\\, \\n or \\t"));
+				take_bad(out,
+					TEXT_MARK(
+						"unknown escape: expected \\\", \\\\, \\n or \\t"));
 		}
 		to[used++] = c;
 	}
@@ -85,7 +90,8 @@ static void take_string(struct config_tokenizer *t, struct config_token *out)
 			escapes = true;
 			step(t);
 		}
-		control = control || ((unsigned char)*t->at < ' ' && *t->at != '\t') || *t->at == 0x7f;
+		control = control || ((unsigned char)*t->at < ' ' && *t->at != '\t') ||
+			  *t->at == 0x7f;
 		step(t);
 	}
 	out->kind = CONFIG_TOKEN_STRING;
@@ -106,8 +112,8 @@ static void take_string(struct config_tokenizer *t, struct config_token *out)
 void config_tokenizer_next(struct config_tokenizer *t, struct config_token *out)
 {
 	skip_blanks(t);
-	*out = (struct config_token){.kind = CONFIG_TOKEN_EOF, .text = STR_EMPTY, .line = t->line,
-		.column = t->column};
+	*out = (struct config_token){
+		.kind = CONFIG_TOKEN_EOF, .text = STR_EMPTY, .line = t->line, .column = t->column};
 	if (t->at == t->end)
 		return;
 	const char *start = t->at;

@@ -12,15 +12,15 @@ enum config_token_kind {
 	CONFIG_TOKEN_STRING, // in quotes, escapes resolved: \" \\ \n \t
 	CONFIG_TOKEN_OPEN,
 	CONFIG_TOKEN_CLOSE,
-	CONFIG_TOKEN_END,    // newline or ';'
-	CONFIG_TOKEN_EOF,    // again and again
-	CONFIG_TOKEN_BAD,    // problem says why; reading goes on behind it
+	CONFIG_TOKEN_END, // newline or ';'
+	CONFIG_TOKEN_EOF, // again and again
+	CONFIG_TOKEN_BAD, // problem says why; reading goes on behind it
 };
 
 struct config_token {
 	enum config_token_kind kind;
-	struct str text;      // in the input, or in the arena when it had escapes
-	const char *problem;  // of BAD
+	struct str text;       // in the input, or in the arena when it had escapes
+	const char *problem;   // of BAD
 	unsigned line, column; // of its first character, 1-based
 };
 

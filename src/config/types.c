@@ -66,8 +66,8 @@ static void parse_integer(struct config_parser *p, const struct config_setting *
 		*(uint64_t *)config_field(s, base) = value;
 }
 
-static void show_integer(const struct config_setting *s, const void *base, unsigned depth,
-	struct buf *out)
+static void show_integer(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
 	config_show_setting(s, depth, out);
 	add_range_end(s, *(const uint64_t *)config_field(s, base), out);
@@ -79,8 +79,8 @@ static void carry_integer(struct config_codec *c, const struct config_setting *s
 	config_carry_u64(c, config_field(s, base), s->least, s->most);
 }
 
-const struct config_type config_type_number = {TEXT_MARK("a number"), "NUMBER", false, parse_integer,
-	show_integer, carry_integer, NULL};
+const struct config_type config_type_number = {
+	TEXT_MARK("a number"), "NUMBER", false, parse_integer, show_integer, carry_integer, NULL};
 const struct config_type config_type_size = {TEXT_MARK("a size like 50M"), "SIZE", false,
 	parse_integer, show_integer, carry_integer, NULL};
 const struct config_type config_type_duration = {TEXT_MARK("a time like 90s, 5m, 4h or 3d"), "TIME",
@@ -137,8 +137,8 @@ static void parse_choice(struct config_parser *p, const struct config_setting *s
 		choice_set(s, base, (uint64_t)found);
 }
 
-static void show_choice(const struct config_setting *s, const void *base, unsigned depth,
-	struct buf *out)
+static void show_choice(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
 	config_show_setting(s, depth, out);
 	buf_add_format(out, "%s\n", s->words[choice_get(s, base)]);
@@ -152,20 +152,31 @@ static void carry_choice(struct config_codec *c, const struct config_setting *s,
 		choice_set(s, base, value);
 }
 
-const struct config_type config_type_choice = {NULL, "WORD", false, parse_choice, show_choice,
-	carry_choice, NULL};
+const struct config_type config_type_choice = {
+	NULL, "WORD", false, parse_choice, show_choice, carry_choice, NULL};
 
 // The tls of a route has a meaning only toward a host.
-static void show_route_tls(const struct config_setting *s, const void *base, unsigned depth,
-	struct buf *out)
+static void show_route_tls(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
 	const struct config_route *r = base;
 	if (r->kind == CONFIG_ROUTE_SMTP || r->kind == CONFIG_ROUTE_LMTP_HOST)
 		show_choice(s, base, depth, out);
 }
 
-const struct config_type config_type_route_tls = {NULL, "WORD", false, parse_choice, show_route_tls,
-	carry_choice, NULL};
+// A server that requires AUTH offers it; "auth off" beside that would only confuse.
+static void show_offer(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
+{
+	const struct config_server *server = base;
+	if (!server->require_auth)
+		show_choice(s, base, depth, out);
+}
+
+const struct config_type config_type_offer = {
+	NULL, "WORD", false, parse_choice, show_offer, carry_choice, NULL};
+const struct config_type config_type_route_tls = {
+	NULL, "WORD", false, parse_choice, show_route_tls, carry_choice, NULL};
 
 // ---- strings: the types differ in what they make of the text
 
@@ -179,8 +190,8 @@ static void parse_string(struct config_parser *p, const struct config_setting *s
 		*(struct str *)config_field(s, base) = config_keep(p, value);
 }
 
-static void show_str(const struct config_setting *s, const void *base, unsigned depth,
-	struct buf *out)
+static void show_str(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
 	const struct str *value = config_field(s, base);
 	// An empty path that is not the default says "none".
@@ -224,8 +235,9 @@ static int normalise_name(struct config_parser *p, const struct config_setting *
 	const struct config_token *t, struct str *out)
 {
 	*out = t->text;
-	return expect(p, s, t, is_printable(t->text) && str_find(t->text, ' ') < 0 &&
-		str_find(t->text, '/') < 0 && t->text.len <= 32);
+	return expect(p, s, t,
+		is_printable(t->text) && str_find(t->text, ' ') < 0 && str_find(t->text, '/') < 0 &&
+			t->text.len <= 32);
 }
 
 static bool has_control(struct str s)
@@ -277,7 +289,8 @@ static bool is_dot_string(struct str s)
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.data[i];
 		bool is_dot = c == '.';
-		if (is_dot ? after_dot : c <= ' ' || c == 0x7f || strchr("()<>[]:;@\\,\"", c) != NULL)
+		if (is_dot ? after_dot
+			   : c <= ' ' || c == 0x7f || strchr("()<>[]:;@\\,\"", c) != NULL)
 			return false;
 		after_dot = is_dot;
 	}
@@ -290,7 +303,8 @@ static int normalise_mailbox(struct config_parser *p, const struct config_settin
 	char domain[DOMAIN_MAX + 1];
 	ptrdiff_t at = str_find_last(t->text, '@');
 	struct str local = str_slice(t->text, 0, at < 0 ? 0 : (size_t)at);
-	if (at < 0 || !is_dot_string(local) || domain_normalise(str_skip(t->text, (size_t)at + 1), domain) < 0)
+	if (at < 0 || !is_dot_string(local) ||
+		domain_normalise(str_skip(t->text, (size_t)at + 1), domain) < 0)
 		return expect(p, s, t, false);
 	char *text = arena_format(&p->scratch, "%.*s@%s", STR_ARG(local), domain);
 	str_lower(text, local.len);
@@ -298,18 +312,20 @@ static int normalise_mailbox(struct config_parser *p, const struct config_settin
 	return 0;
 }
 
-#define STRING_TYPE(what, syntax, normalise) \
-	{what, syntax, false, parse_string, show_str, carry_string, normalise}
+#define STRING_TYPE(what, syntax, normalise)                                                       \
+	{                                                                                          \
+		what, syntax, false, parse_string, show_str, carry_string, normalise               \
+	}
 
-const struct config_type config_type_text =
-	STRING_TYPE(TEXT_MARK("a text in quotes, of at most 400 ASCII characters"), "\"TEXT\"", normalise_text);
+const struct config_type config_type_text = STRING_TYPE(
+	TEXT_MARK("a text in quotes, of at most 400 ASCII characters"), "\"TEXT\"", normalise_text);
 const struct config_type config_type_name =
 	STRING_TYPE(TEXT_MARK("a short name in quotes"), "\"NAME\"", normalise_name);
 const struct config_type config_type_path =
 	STRING_TYPE(TEXT_MARK("a path in quotes"), "\"PATH\"", normalise_path);
-const struct config_type config_type_maildir =
-	STRING_TYPE(TEXT_MARK("a path in quotes, with %u (local part) and perhaps %d (domain) in it"),
-		"\"PATH\"", normalise_maildir);
+const struct config_type config_type_maildir = STRING_TYPE(
+	TEXT_MARK("a path in quotes, with %u (local part) and perhaps %d (domain) in it"),
+	"\"PATH\"", normalise_maildir);
 const struct config_type config_type_hostname =
 	STRING_TYPE(TEXT_MARK("a host name in quotes, like \"mail.example.kr\""), "\"NAME\"",
 		normalise_hostname);
@@ -326,7 +342,8 @@ static void add_item(struct config_parser *p, const struct config_setting *s,
 	struct str value;
 	if (s->type->normalise(p, s, t, &value) < 0)
 		return;
-	struct str *item = config_array_add(&p->config->arena, &list->items, &list->count, sizeof *item);
+	struct str *item =
+		config_array_add(&p->config->arena, &list->items, &list->count, sizeof *item);
 	*item = config_keep(p, value);
 }
 
@@ -335,8 +352,8 @@ static void parse_list(struct config_parser *p, const struct config_setting *s, 
 	config_take_list(p, s, add_item, base);
 }
 
-static void show_list(const struct config_setting *s, const void *base, unsigned depth,
-	struct buf *out)
+static void show_list(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
 	const struct config_list *list = config_field(s, base);
 	if (list->count == 0)
@@ -377,18 +394,19 @@ static int normalise_anchor(struct config_parser *p, const struct config_setting
 	const struct config_token *t, struct str *out)
 {
 	*out = t->text;
-	return expect(p, s, t, str_is_ascii(t->text) && (str_search(t->text, STR(" DS ")) > 0 ||
-		str_search(t->text, STR(" DNSKEY ")) > 0));
+	return expect(p, s, t,
+		str_is_ascii(t->text) && (str_search(t->text, STR(" DS ")) > 0 ||
+						 str_search(t->text, STR(" DNSKEY ")) > 0));
 }
 
-#define LIST_TYPE(what, syntax, normalise) \
-	{what, syntax, true, parse_list, show_list, carry_list, normalise}
+#define LIST_TYPE(what, syntax, normalise)                                                         \
+	{                                                                                          \
+		what, syntax, true, parse_list, show_list, carry_list, normalise                   \
+	}
 
-const struct config_type config_type_domains =
-	LIST_TYPE(TEXT_MARK("domains in quotes, like \"example.kr\""), "\"DOMAIN\"...",
-		normalise_hostname);
-const struct config_type config_type_sources =
-	LIST_TYPE(NULL, "\"SOURCE\"...", normalise_source);
+const struct config_type config_type_domains = LIST_TYPE(
+	TEXT_MARK("domains in quotes, like \"example.kr\""), "\"DOMAIN\"...", normalise_hostname);
+const struct config_type config_type_sources = LIST_TYPE(NULL, "\"SOURCE\"...", normalise_source);
 const struct config_type config_type_anchors =
 	LIST_TYPE(TEXT_MARK("a record in quotes, like \"example.kr. IN DS 12345 13 2 ...\""),
 		"\"RECORD\"", normalise_anchor);
@@ -398,9 +416,10 @@ const struct config_type config_type_anchors =
 static void parse_file(struct config_parser *p, const struct config_setting *s, void *base)
 {
 	struct config_file *file = config_field(s, base);
-	enum config_read how = s->type == &config_type_file ? CONFIG_READ_PLAIN :
-		s->type == &config_type_pem ? CONFIG_READ_PEM :
-		s->type == &config_type_secret_file ? CONFIG_READ_SECRET : CONFIG_READ_SECRET_LINE;
+	enum config_read how = s->type == &config_type_file	     ? CONFIG_READ_PLAIN
+			       : s->type == &config_type_pem	     ? CONFIG_READ_PEM
+			       : s->type == &config_type_secret_file ? CONFIG_READ_SECRET
+								     : CONFIG_READ_SECRET_LINE;
 	struct config_token t;
 	struct str path;
 	if (!config_take_value(p, s, false, &t) || normalise_path(p, s, &t, &path) < 0)
@@ -417,8 +436,8 @@ static void parse_file(struct config_parser *p, const struct config_setting *s, 
 		config_check_authorities(p, file->content, place);
 }
 
-static void show_file(const struct config_setting *s, const void *base, unsigned depth,
-	struct buf *out)
+static void show_file(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
 	const struct config_file *file = config_field(s, base);
 	if (file->path.len == 0)
@@ -433,7 +452,10 @@ static void carry_file(struct config_codec *c, const struct config_setting *s, v
 	config_carry_file(c, config_field(s, base), !s->secret_for || (s->secret_for & c->roles));
 }
 
-#define FILE_TYPE(what) {what, "\"PATH\"", false, parse_file, show_file, carry_file, NULL}
+#define FILE_TYPE(what)                                                                            \
+	{                                                                                          \
+		what, "\"PATH\"", false, parse_file, show_file, carry_file, NULL                   \
+	}
 
 const struct config_type config_type_file = FILE_TYPE(TEXT_MARK("a path in quotes"));
 const struct config_type config_type_pem = FILE_TYPE(TEXT_MARK("a path in quotes"));
@@ -451,8 +473,8 @@ static void parse_ipaddr(struct config_parser *p, const struct config_setting *s
 		config_report_expected(p, s, &t, NULL);
 }
 
-static void show_ipaddr(const struct config_setting *s, const void *base, unsigned depth,
-	struct buf *out)
+static void show_ipaddr(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
 	const struct ipaddr *a = config_field(s, base);
 	char text[IPADDR_TEXT_MAX];

@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define START "hostname \"mail.example.kr\"\npostmaster \"kim@example.kr\"\ndomains \"example.kr\"\n"
+#define START                                                                                      \
+	"hostname \"mail.example.kr\"\npostmaster \"kim@example.kr\"\ndomains \"example.kr\"\n"
 
 struct memory_file {
 	const char *path;
@@ -24,8 +25,8 @@ struct memory_files {
 	size_t count;
 };
 
-static inline int memory_read(void *arg, const char *path, bool secret, struct buf *out,
-	struct error *err)
+static inline int memory_read(
+	void *arg, const char *path, bool secret, struct buf *out, struct error *err)
 {
 	const struct memory_files *all = arg;
 	for (size_t i = 0; i < all->count; i++) {
@@ -38,8 +39,8 @@ static inline int memory_read(void *arg, const char *path, bool secret, struct b
 	return error_set(err, ERR_NOT_FOUND, "cannot open %s", path);
 }
 
-static inline struct config *build_files(const struct memory_file *files, size_t count,
-	struct config_findings *findings)
+static inline struct config *build_files(
+	const struct memory_file *files, size_t count, struct config_findings *findings)
 {
 	struct memory_files all = {files, count};
 	struct config_reader reader = {memory_read, &all};

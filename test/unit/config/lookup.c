@@ -17,19 +17,27 @@ static void test_client_rules(void **state)
 	struct config *c = build_good(START
 		"clients {\n"
 		"\"10.0.0.0/8\" deny \"ten\"\n\"10.1.0.0/16\" relay\n\"10.1.2.0/24\" deny \"net\"\n"
-		"\"10.1.2.3\" allow\n\"10.1.2.4\" relay\n\"10.1.2.4\" deny \"wins\"\n\"10.1.2.4\" allow\n"
-		"\"2001:db8::/32\" relay\n\"2001:db8:1::/48\" deny\n\"::/0\" allow\n\"::1\" relay }\n");
+		"\"10.1.2.3\" allow\n\"10.1.2.4\" relay\n\"10.1.2.4\" deny \"wins\"\n\"10.1.2.4\" "
+		"allow\n"
+		"\"2001:db8::/32\" relay\n\"2001:db8:1::/48\" deny\n\"::/0\" allow\n\"::1\" relay "
+		"}\n");
 	static const struct {
 		const char *address;
 		int action; // -1: none
 		unsigned line;
 	} cases[] = {
-		{"10.200.0.1", CONFIG_CLIENT_DENY, 5}, {"10.1.255.255", CONFIG_CLIENT_RELAY, 6},
-		{"10.1.2.255", CONFIG_CLIENT_DENY, 7}, {"10.1.2.3", CONFIG_CLIENT_ALLOW, 8},
-		{"10.1.2.4", CONFIG_CLIENT_DENY, 10}, {"::ffff:10.1.2.3", CONFIG_CLIENT_ALLOW, 8},
-		{"11.0.0.0", -1, 0}, {"9.255.255.255", -1, 0},
-		{"2001:db8:2::1", CONFIG_CLIENT_RELAY, 12}, {"2001:db8:1::1", CONFIG_CLIENT_DENY, 13},
-		{"2001:db9::", CONFIG_CLIENT_ALLOW, 14}, {"::1", CONFIG_CLIENT_RELAY, 15},
+		{"10.200.0.1", CONFIG_CLIENT_DENY, 5},
+		{"10.1.255.255", CONFIG_CLIENT_RELAY, 6},
+		{"10.1.2.255", CONFIG_CLIENT_DENY, 7},
+		{"10.1.2.3", CONFIG_CLIENT_ALLOW, 8},
+		{"10.1.2.4", CONFIG_CLIENT_DENY, 10},
+		{"::ffff:10.1.2.3", CONFIG_CLIENT_ALLOW, 8},
+		{"11.0.0.0", -1, 0},
+		{"9.255.255.255", -1, 0},
+		{"2001:db8:2::1", CONFIG_CLIENT_RELAY, 12},
+		{"2001:db8:1::1", CONFIG_CLIENT_DENY, 13},
+		{"2001:db9::", CONFIG_CLIENT_ALLOW, 14},
+		{"::1", CONFIG_CLIENT_RELAY, 15},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct config_client *r = rule_of(c, cases[i].address);
@@ -48,13 +56,21 @@ static void test_client_rules(void **state)
 
 static void test_routes(void **state)
 {
-	struct config *c = build_good(START
-		"route \"a.kr\" { refuse \"a\" }\nroute \"*.a.kr\" { refuse \"below a\" }\n"
-		"route \".b.a.kr\" { refuse \"below b\" }\nroute \"*\" { refuse \"all\" }\n");
+	struct config *c = build_good(
+		START "route \"a.kr\" { refuse \"a\" }\nroute \"*.a.kr\" { refuse \"below a\" }\n"
+		      "route \".b.a.kr\" { refuse \"below b\" }\nroute \"*\" { refuse \"all\" }\n");
 	static const char *const cases[][2] = {
-		{"a.kr", "a"}, {"x.a.kr", "below a"}, {"b.a.kr", "below a"}, {"x.b.a.kr", "below b"},
-		{"y.x.b.a.kr", "below b"}, {"ba.kr", "all"}, {"kr", "all"}, {"", "all"}, {"x.", "all"},
-		{".", "all"}, {"[192.0.2.1]", "all"},
+		{"a.kr", "a"},
+		{"x.a.kr", "below a"},
+		{"b.a.kr", "below a"},
+		{"x.b.a.kr", "below b"},
+		{"y.x.b.a.kr", "below b"},
+		{"ba.kr", "all"},
+		{"kr", "all"},
+		{"", "all"},
+		{"x.", "all"},
+		{".", "all"},
+		{"[192.0.2.1]", "all"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_str(config_route_for(c, str_from(cases[i][0]))->text, cases[i][1]);
@@ -77,17 +93,18 @@ static void test_domains(void **state)
 		const char *name;
 		bool local;
 	} cases[] = {{"example.kr", true}, {"b.kr", true}, {"z.kr", true}, {"a.kr", false},
-		{"zz.kr", false}, {"", false}, {"kr", false}, {"example.k", false}, {"example.krr", false},
-		{"x.example.kr", false}};
+		{"zz.kr", false}, {"", false}, {"kr", false}, {"example.k", false},
+		{"example.krr", false}, {"x.example.kr", false}};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(config_is_local_domain(c, str_from(cases[i].name)), cases[i].local);
+		assert_int_equal(
+			config_is_local_domain(c, str_from(cases[i].name)), cases[i].local);
 	config_destroy(c);
 }
 
 static void test_certificates(void **state)
 {
 	struct config *c = build_good(START "server \"a\" { listen \"*:25\" tls { min 1.3 } }\n"
-		"server \"b\" { listen \"*:26\" }");
+					    "server \"b\" { listen \"*:26\" }");
 	assert_true(config_needs_certificate(c));
 	assert_ptr_equal(config_server_tls(c, &c->servers[0]), &c->servers[0].tls);
 	assert_ptr_equal(config_server_tls(c, &c->servers[1]), &c->tls);
@@ -114,8 +131,8 @@ static void test_large(void **state)
 		buf_add_format(&text, "\"d%d.example.kr\"\n", i);
 	buf_add_text(&text, "}\nclients {\n");
 	for (int i = 0; i < MANY; i++)
-		buf_add_format(&text, "\"11.%d.%d.%d/%d\" %s\n", i >> 12, i >> 4 & 255, (i & 15) << 4,
-			28 + i % 5, i % 3 ? "relay" : "deny \"no\"");
+		buf_add_format(&text, "\"11.%d.%d.%d/%d\" %s\n", i >> 12, i >> 4 & 255,
+			(i & 15) << 4, 28 + i % 5, i % 3 ? "relay" : "deny \"no\"");
 	buf_add_text(&text, "}\n");
 	uint64_t start = clock_monotonic_ms();
 	struct config *c = build_good(buf_cstr(&text)), *back;
@@ -127,7 +144,8 @@ static void test_large(void **state)
 		char name[40];
 		int len = snprintf(name, sizeof name, "d%d.example.kr", i);
 		assert_true(config_is_local_domain(back, str_make(name, (size_t)len)));
-		struct ipaddr a = {4, {11, (uint8_t)(i >> 12), (uint8_t)(i >> 4), (uint8_t)((i & 15) << 4)}};
+		struct ipaddr a = {
+			4, {11, (uint8_t)(i >> 12), (uint8_t)(i >> 4), (uint8_t)((i & 15) << 4)}};
 		const struct config_client *r = config_client_rule(back, &a);
 		assert_non_null(r);
 		assert_int_equal(r->action, i % 3 ? CONFIG_CLIENT_RELAY : CONFIG_CLIENT_DENY);

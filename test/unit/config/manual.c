@@ -19,8 +19,9 @@ static void test_complete(void **state)
 				fail_msg("no %s", s[i].name);
 		}
 	}
-	assert_true(str_search(buf_str(&out), STR("Default: 50M, from 1K to 4G\\. A change holds for new "
-		"sessions\\.")) > 0);
+	assert_true(str_search(buf_str(&out),
+			    STR("Default: 50M, from 1K to 4G\\. A change holds for new "
+				"sessions\\.")) > 0);
 	buf_finish(&wanted);
 	buf_finish(&out);
 }
@@ -38,7 +39,9 @@ static void test_table(void **state)
 			assert_true((s[i].roles & CONFIG_FOR_MASTER) || !s[i].type->carry);
 			assert_ptr_equal(config_setting_find(id, str_from(s[i].name)), &s[i]);
 			if (s[i].inherits)
-				assert_int_equal(config_setting_find(CONFIG_BLOCK_TOP, str_from(s[i].name))->size,
+				assert_int_equal(
+					config_setting_find(CONFIG_BLOCK_TOP, str_from(s[i].name))
+						->size,
 					s[i].size);
 		}
 	}
@@ -50,9 +53,17 @@ static void test_nearest(void **state)
 	static const struct {
 		const char *word, *nearest;
 	} cases[] = {
-		{"lisen", "listen"}, {"lsiten", "listen"}, {"LISTEN", "listen"}, {"listens", "listen"},
-		{"max-recipient", "max-recipients"}, {"maxrecipients", "max-recipients"},
-		{"max_recipients", "max-recipients"}, {"tsl", "tls"}, {"ssl", NULL}, {"x", NULL}, {"", NULL},
+		{"lisen", "listen"},
+		{"lsiten", "listen"},
+		{"LISTEN", "listen"},
+		{"listens", "listen"},
+		{"max-recipient", "max-recipients"},
+		{"maxrecipients", "max-recipients"},
+		{"max_recipients", "max-recipients"},
+		{"tsl", "tls"},
+		{"ssl", NULL},
+		{"x", NULL},
+		{"", NULL},
 		{"frobnicate", NULL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -66,7 +77,7 @@ static void test_nearest(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_complete), cmocka_unit_test(test_table),
-		cmocka_unit_test(test_nearest)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_complete),
+		cmocka_unit_test(test_table), cmocka_unit_test(test_nearest)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "base/event.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 // ---- good files
 
@@ -11,12 +12,15 @@ static void test_three_lines_are_enough(void **state)
 {
 	struct config_findings findings = {0};
 	struct config *c = build_text("hostname \"Mail.Example.KR.\"\ndomains { \"Example.kr\" }\n"
-		"postmaster \"Kim@EXAMPLE.kr\"\n", &findings);
+				      "postmaster \"Kim@EXAMPLE.kr\"\n",
+		&findings);
 	assert_non_null(c);
 	assert_int_equal(findings.count, 1);
 	assert_int_equal(findings.items[0].severity, 'W');
-	assert_str(findings.items[0].text, "no certificate: a self-signed one for \"mail.example.kr\" is "
-		"made at the first start, which mail programs warn about; set tls { certificate \"PATH\" }");
+	assert_str(findings.items[0].text,
+		"no certificate: a self-signed one for \"mail.example.kr\" is "
+		"made at the first start, which mail programs warn about; set tls { certificate "
+		"\"PATH\" }");
 	config_findings_finish(&findings);
 
 	assert_str(c->hostname, "mail.example.kr");
@@ -24,7 +28,8 @@ static void test_three_lines_are_enough(void **state)
 	assert_int_equal(c->domains.count, 1);
 	assert_str(c->domains.items[0], "example.kr");
 	assert_int_equal(c->server_count, 3);
-	const struct config_server *mx = &c->servers[0], *sub = &c->servers[1], *subs = &c->servers[2];
+	const struct config_server *mx = &c->servers[0], *sub = &c->servers[1],
+				   *subs = &c->servers[2];
 	assert_str(mx->name, "mx");
 	assert_int_equal(mx->listen_count, 1);
 	assert_int_equal(mx->listens[0].port, 25);
@@ -51,20 +56,38 @@ static void test_defaults(void **state)
 	const struct {
 		uint64_t is, expected;
 	} numbers[] = {
-		{s->max_message_size, 50 << 20}, {s->max_recipients, 100}, {s->max_messages, 100},
-		{s->max_errors, 20}, {s->command_timeout, 5 * M60}, {s->data_timeout, 3 * M60},
+		{s->max_message_size, 50 << 20},
+		{s->max_recipients, 100},
+		{s->max_messages, 100},
+		{s->max_errors, 20},
+		{s->command_timeout, 5 * M60},
+		{s->data_timeout, 3 * M60},
 		{s->session_timeout, 30 * M60},
-		{c->limits.header_size, 256 << 10}, {c->limits.body_line, 64 << 10}, {c->limits.hops, 50},
-		{c->limits.connections, 10000}, {c->limits.connections_address, 20},
-		{c->limits.connections_network, 100}, {c->limits.workers, 0},
-		{c->queue.min_free_percent, 5}, {c->queue.min_free_size, 1 << 30},
-		{c->queue.life, 5 * 24 * 60 * M60}, {c->queue.delay_warning, 240 * M60},
-		{c->queue.first_retry, 5 * M60}, {c->queue.max_retry, 240 * M60}, {c->queue.hold, 0},
-		{c->queue.senders, 0}, {c->log.level, EVENT_INFO}, {c->log.json, 0},
-		{c->log.to, CONFIG_LOG_STDERR}, {c->log.history_age, 30 * 24 * 60 * M60},
-		{c->log.history_size, 1 << 30}, {c->resolver.mode, CONFIG_RESOLVER_AUTO},
-		{c->tls.min, CONFIG_TLS_1_2}, {c->tls.request_client_certificate, 0},
-		{c->destination_count, 1}, {c->auth.cache, M60},
+		{c->limits.header_size, 256 << 10},
+		{c->limits.body_line, 64 << 10},
+		{c->limits.hops, 50},
+		{c->limits.connections, 10000},
+		{c->limits.connections_address, 20},
+		{c->limits.connections_network, 100},
+		{c->limits.workers, 0},
+		{c->queue.min_free_percent, 5},
+		{c->queue.min_free_size, 1 << 30},
+		{c->queue.life, 5 * 24 * 60 * M60},
+		{c->queue.delay_warning, 240 * M60},
+		{c->queue.first_retry, 5 * M60},
+		{c->queue.max_retry, 240 * M60},
+		{c->queue.hold, 0},
+		{c->queue.senders, 0},
+		{c->log.level, EVENT_INFO},
+		{c->log.json, 0},
+		{c->log.to, CONFIG_LOG_STDERR},
+		{c->log.history_age, 30 * 24 * 60 * M60},
+		{c->log.history_size, 1 << 30},
+		{c->resolver.mode, CONFIG_RESOLVER_AUTO},
+		{c->tls.min, CONFIG_TLS_1_2},
+		{c->tls.request_client_certificate, 0},
+		{c->destination_count, 1},
+		{c->auth.cache, M60},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (numbers[i].is != numbers[i].expected)
@@ -85,32 +108,43 @@ static void test_everything(void **state)
 {
 	static const struct memory_file files[] = {
 		{"/etc/pabal/pabal.conf",
-			"hostname \"mail.example.kr\"; postmaster \"root@elsewhere.kr\" # both on a line\r\n"
-			"domains \"\xed\x95\x9c\xea\xb5\xad.kr\" \"b.kr\"\ndomains { \"a.kr\"\n\"b.kr\" }\n"
+			"hostname \"mail.example.kr\"; postmaster \"root@elsewhere.kr\" # both on "
+			"a line\r\n"
+			"domains \"\xed\x95\x9c\xea\xb5\xad.kr\" \"b.kr\"\ndomains { "
+			"\"a.kr\"\n\"b.kr\" }\n"
 			"state-folder \"state\" run-folder \"/run/x\"\n"
 			"max-recipients 7 banner \"hello\"\n"
-			"server \"submission\" { listen \"*:587\" tls starttls  require { tls auth } }\n"
-			"server \"mx\" { listen \"192.0.2.1:25\"\n listen \"[2001:db8::1]:2525\" tls off\n"
+			"server \"submission\" { listen \"*:587\" tls starttls  require { tls auth "
+			"} }\n"
+			"server \"mx\" { listen \"192.0.2.1:25\"\n listen \"[2001:db8::1]:2525\" "
+			"tls off\n"
 			"  auth offer; max-recipients 1000 command-timeout 90s\n"
 			"  compat { help-not-implemented }\n"
 			"  tls { min 1.3 request-client-certificate yes }\n}\n"
 			"include \"clients.conf\"\n"
-			"auth { source \"accounts\" socket \"/run/dovecot/auth\" public-socket \"\" cache 0\n"
+			"auth { source \"accounts\" socket \"/run/dovecot/auth\" public-socket "
+			"\"\" cache 0\n"
 			"  default-domain \"b.kr\" public-group \"mail\" }\n"
 			"deliver { maildir \"/var/mail/%d/%u/Maildir\"; separator \"+\" }\n"
 			"route \"*.Lan.kr\" { lmtp \"/run/dovecot/lmtp\" }\n"
-			"route \"*\" { smtp \"smtp.provider.kr:587\" user \"me\" password-file \"secret\" }\n"
-			"route \"x.kr\" { lmtp \"[::1]:2003\" tls never source \"192.0.2.7\" helo \"out.kr\" }\n"
+			"route \"*\" { smtp \"smtp.provider.kr:587\" user \"me\" password-file "
+			"\"secret\" }\n"
+			"route \"x.kr\" { lmtp \"[::1]:2003\" tls never source \"192.0.2.7\" helo "
+			"\"out.kr\" }\n"
 			"route \"y.kr\" { local }\nroute \"z.kr\" { refuse \"no such place\" }\n"
 			"route \"w.kr\" { smtp \"10.0.0.1:465\" }\n"
 			"destination \"slow.kr\" { connections 2 messages 5 }\n"
 			"resolver { servers \"127.0.0.1:15353\" \"192.0.2.53\"\n"
-			"  trust-anchor \"test. IN DS 1 13 2 AB\"; trust-anchor \"t2. IN DS 1 13 2 AB\" }\n"
+			"  trust-anchor \"test. IN DS 1 13 2 AB\"; trust-anchor \"t2. IN DS 1 13 2 "
+			"AB\" }\n"
 			"log { to file \"/var/log/pabal\" format json level debug }\n"
-			"queue { hold yes min-free-size 0 }\n", false},
+			"queue { hold yes min-free-size 0 }\n",
+			false},
 		{"/etc/pabal/clients.conf",
-			"clients { \"10.1.0.0/16\" deny \"go away\"; \"10.1.2.0/24\" relay\n\"10.1.2.3\" allow \"10.1.2.4\" deny }\n"
-			"relay-from \"192.168.2.0/24\" \"::ffff:192.168.3.1\"\n", false},
+			"clients { \"10.1.0.0/16\" deny \"go away\"; \"10.1.2.0/24\" "
+			"relay\n\"10.1.2.3\" allow \"10.1.2.4\" deny }\n"
+			"relay-from \"192.168.2.0/24\" \"::ffff:192.168.3.1\"\n",
+			false},
 		{"/etc/pabal/secret", "pass word \r\nsecond line\n", false},
 	};
 	struct config_findings findings = {0};
@@ -186,8 +220,8 @@ static void findings_as_text(const char *text, struct buf *out)
 		const struct config_finding *f = &findings.items[i];
 		if (str_starts(f->text, STR("no certificate:")))
 			continue;
-		buf_add_format(out, "%s%c %u:%u %.*s", buf_len(out) ? "\n" : "", f->severity, f->line,
-			f->column, STR_ARG(f->text));
+		buf_add_format(out, "%s%c %u:%u %.*s", buf_len(out) ? "\n" : "", f->severity,
+			f->line, f->column, STR_ARG(f->text));
 	}
 	config_findings_finish(&findings);
 	config_destroy(c);
@@ -195,6 +229,7 @@ static void findings_as_text(const char *text, struct buf *out)
 
 static void test_findings(void **state)
 {
+	// clang-format off
 	static const struct {
 		const char *text, *findings; // text goes behind START, which has three lines
 	} cases[] = {
@@ -207,8 +242,8 @@ static void test_findings(void **state)
 			"did you mean \"info\"?"},
 		{"listen \"*:25\"", "E 4:1 unknown setting \"listen\" in the top level; it belongs in server"},
 		{"server \"a\" { lisen \"*:25\" }\nserver \"b\" { listen \"*:26\" }",
-			"E 4:14 unknown setting \"lisen\" in server; did you mean \"listen\"?\n"
-			"E 4:1 server \"a\": expected listen, like listen \"*:25\""},
+			"E 4:14 unknown setting \"lisen\" in server; did you mean \"listen\"?"},
+		{"server \"a\" { }", "E 4:1 server \"a\": expected listen, like listen \"*:25\""},
 		{"max-recipients many",
 			"E 4:16 max-recipients: expected a number from 1 to 100000, not \"many\""},
 		{"max-recipients 0",
@@ -239,8 +274,7 @@ static void test_findings(void **state)
 		{"server \"a b\" { listen \"*:25\" }",
 			"E 4:8 server: expected a name of letters, digits, - and _, not \"a b\""},
 		{"server \"a\" listen \"*:25\"",
-			"E 4:12 server: expected {, not \"listen\"\n"
-			"E 4:1 server \"a\": expected listen, like listen \"*:25\""},
+			"E 4:12 server: expected {, not \"listen\""},
 		{"server \"a\" { listen \"*:25\"\nlog { level info\n",
 			"E 5:1 unknown setting \"log\" in server; it belongs in the top level\n"
 			"E 6:1 expected } for the server block that begins in line 4"},
@@ -324,13 +358,15 @@ static void test_findings(void **state)
 		{"max-errors 1; max-errors 2 max-errors 3",
 			"E 4:15 max-errors is set already in line 4\nE 4:28 max-errors is set already in line 4"},
 	};
+	// clang-format on
 	int wrong = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct buf text = BUF_INIT, out = BUF_INIT;
 		buf_add_format(&text, START "%s", cases[i].text);
 		findings_as_text(buf_cstr(&text), &out);
 		if (strcmp(buf_cstr(&out), cases[i].findings) != 0) {
-			print_error("%s\ngives\n%s\nnot\n%s\n\n", cases[i].text, buf_cstr(&out), cases[i].findings);
+			print_error("%s\ngives\n%s\nnot\n%s\n\n", cases[i].text, buf_cstr(&out),
+				cases[i].findings);
 			wrong++;
 		}
 		buf_finish(&text);
@@ -348,10 +384,28 @@ static void test_missing(void **state)
 		"W 0:0 domains is not set: no mail is delivered here");
 	buf_clear(&out);
 	findings_as_text("hostname \"mail\" domains \"a.kr\" postmaster \"kim\"", &out);
-	assert_string_equal(buf_cstr(&out), "W 1:1 hostname \"mail\" has no dot: many servers refuse mail "
-		"from such a name\nE 1:43 postmaster: expected an address in quotes, like \"kim@example.kr\", "
+	assert_string_equal(buf_cstr(&out),
+		"W 1:1 hostname \"mail\" has no dot: many servers refuse mail "
+		"from such a name\nE 1:43 postmaster: expected an address in quotes, like "
+		"\"kim@example.kr\", "
 		"not \"kim\"");
 	buf_finish(&out);
+}
+
+static void test_own_name(void **state)
+{
+	char own[256] = "";
+	struct buf out = BUF_INIT, wanted = BUF_INIT;
+	gethostname(own, sizeof own - 1);
+	findings_as_text("postmaster \"kim@a.kr\" domains \"a.kr\"", &out);
+	if (!strchr(own, '.'))
+		buf_add_format(&wanted,
+			"E 0:0 hostname is not set, and this machine's name \"%s\" has no "
+			"domain: expected hostname \"mail.example.kr\"",
+			own);
+	assert_string_equal(buf_cstr(&out), buf_cstr(&wanted));
+	buf_finish(&out);
+	buf_finish(&wanted);
 }
 
 static void test_printed(void **state)
@@ -360,8 +414,10 @@ static void test_printed(void **state)
 	struct buf out = BUF_INIT;
 	assert_null(build_text(START "max-errors x\ntls { min 1.1 }", &findings));
 	config_findings_print(&findings, &out);
-	assert_true(str_starts(buf_str(&out), STR("/etc/pabal.conf:4:12: error: max-errors: expected a "
-		"number from 1 to 100000, not \"x\"\n/etc/pabal.conf:5:7: warning: min 1.1: ")));
+	assert_true(
+		str_starts(buf_str(&out), STR("/etc/pabal.conf:4:12: error: max-errors: expected a "
+					      "number from 1 to 100000, not "
+					      "\"x\"\n/etc/pabal.conf:5:7: warning: min 1.1: ")));
 	buf_finish(&out);
 	config_findings_finish(&findings);
 	// Nothing that a file says moves the cursor of a terminal.
@@ -386,8 +442,8 @@ static void test_many_errors(void **state)
 
 static void test_includes(void **state)
 {
-	static const struct memory_file loop[] = {
-		{"/a", START "include \"b\"", false}, {"/b", "include \"c\"\n", false}, {"/c", "\n include \"/b\"\n", false}};
+	static const struct memory_file loop[] = {{"/a", START "include \"b\"", false},
+		{"/b", "include \"c\"\n", false}, {"/c", "\n include \"/b\"\n", false}};
 	struct config_findings findings = {0};
 	assert_null(build_files(loop, 3, &findings));
 	assert_int_equal(findings.errors, 1);
@@ -402,9 +458,11 @@ static void test_includes(void **state)
 	assert_null(build_files(parts, 2, &findings));
 	struct buf out = BUF_INIT;
 	config_findings_print(&findings, &out);
-	assert_true(str_starts(buf_str(&out), STR("/b:1:7: error: level is set already in /a line 4\n"
-		"/b:2:14: error: life: expected a time like 90s, 5m, 4h or 3d from 1s to 100d, not \"2x\"\n"
-		"/a:6:9: error: life is set already in /b line 2\n")));
+	assert_true(str_starts(
+		buf_str(&out), STR("/b:1:7: error: level is set already in /a line 4\n"
+				   "/b:2:14: error: life: expected a time like 90s, 5m, 4h or 3d "
+				   "from 1s to 100d, not \"2x\"\n"
+				   "/a:6:9: error: life is set already in /b line 2\n")));
 	buf_finish(&out);
 	config_findings_finish(&findings);
 
@@ -424,10 +482,15 @@ static void test_includes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_three_lines_are_enough), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_everything), cmocka_unit_test(test_findings),
-		cmocka_unit_test(test_missing), cmocka_unit_test(test_printed),
-		cmocka_unit_test(test_many_errors), cmocka_unit_test(test_includes),
+		cmocka_unit_test(test_three_lines_are_enough),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_findings),
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_own_name),
+		cmocka_unit_test(test_printed),
+		cmocka_unit_test(test_many_errors),
+		cmocka_unit_test(test_includes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

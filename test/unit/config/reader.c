@@ -41,8 +41,8 @@ static void test_rights(void **state)
 	static const struct {
 		unsigned mode;
 		int secret;
-	} cases[] = {{0600, 0}, {0640, 0}, {0400, 0}, {0440, 0}, {0644, ERR_DENIED}, {0604, ERR_DENIED},
-		{0660, ERR_DENIED}, {0601, ERR_DENIED}, {0700, ERR_DENIED}};
+	} cases[] = {{0600, 0}, {0640, 0}, {0400, 0}, {0440, 0}, {0644, ERR_DENIED},
+		{0604, ERR_DENIED}, {0660, ERR_DENIED}, {0601, ERR_DENIED}, {0700, ERR_DENIED}};
 	struct error err;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		write_file("key", cases[i].mode);
@@ -90,7 +90,7 @@ static int remove_folder(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rights), cmocka_unit_test(test_links),
-		cmocka_unit_test(test_no_files)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_links), cmocka_unit_test(test_no_files)};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,29 +1,32 @@
 // SPDX-License-Identifier: ISC
 #include "build.h"
 
-static const char full[] =
-	START
+static const char full[] = START
 	"domains { \"b.kr\" \"a.kr\" } banner \"we \\\"quote\\\" \\\\ this\"\n"
-	"server \"a\" { listen \"*:25\" listen \"[::1]:2525\" tls off auth offer max-errors 3 compat { } }\n"
+	"server \"a\" { listen \"*:25\" listen \"[::1]:2525\" tls off auth offer max-errors 3 "
+	"compat { } }\n"
 	"server \"b\" { listen \"127.0.0.1:587\" require { tls auth } compat help-not-implemented\n"
 	" tls { min 1.3 } auth-without-tls no session-timeout 1h30m max-message-size 10000 }\n"
 	"server \"c\" { listen \"127.0.0.1:465\" tls implicit require auth }\n"
 	"clients { \"10.1.0.0/16\" deny \"no\"; \"10.1.2.0/24\" relay; \"2001:db8::/32\" allow }\n"
 	"auth { public-socket \"\" socket \"/run/dovecot/auth\" public-group \"mail\" cache 0 }\n"
-	"route \"*\" { smtp \"smtp.x.kr:587\" user \"u\" password-file \"/p\" source \"192.0.2.1\" helo \"h.kr\" }\n"
+	"route \"*\" { smtp \"smtp.x.kr:587\" user \"u\" password-file \"/p\" source \"192.0.2.1\" "
+	"helo \"h.kr\" }\n"
 	"route \"a.x.kr\" { lmtp \"/run/lmtp\" }\nroute \"b.x.kr\" { lmtp \"[2001:db8::1]:24\" }\n"
 	"route \"c.x.kr\" { local }\nroute \"*.x.kr\" { refuse \"not here\" }\n"
 	"destination \"*.x.kr\" { connections 1 }\n"
-	"resolver { servers \"192.0.2.1\" trust-anchor \"x. IN DS 1 13 2 AA\" \"y. IN DS 1 13 2 AA\" }\n"
+	"resolver { servers \"192.0.2.1\" trust-anchor \"x. IN DS 1 13 2 AA\" \"y. IN DS 1 13 2 "
+	"AA\" }\n"
 	"log { to file \"/var/log/p\" format json level warning history-age 1w }\n"
 	"queue { hold yes life 36h min-free-size 123 }\nlimits { workers 3 }\n";
 
-static const char *const texts[] = {START, full,
-	START "log { to syslog } resolver { servers recursion }"};
+static const char *const texts[] = {
+	START, full, START "log { to syslog } resolver { servers recursion }"};
 
 static struct config *build_with_password(const char *text)
 {
-	const struct memory_file files[] = {{"/etc/pabal.conf", text, false}, {"/p", "secret\n", false}};
+	const struct memory_file files[] = {
+		{"/etc/pabal.conf", text, false}, {"/p", "secret\n", false}};
 	struct config_findings findings = {0};
 	struct config *c = build_files(files, 2, &findings);
 	struct buf out = BUF_INIT;
@@ -63,13 +66,17 @@ static void test_round_trip(void **state)
 static void test_shown(void **state)
 {
 	struct buf out = BUF_INIT;
-	struct config *c = build_good(START "clients { \"10.1.0.0/16\" deny \"no\"\n \"10.1.2.3\" relay }");
+	struct config *c =
+		build_good(START "clients { \"10.1.0.0/16\" deny \"no\"\n \"10.1.2.3\" relay }");
 	config_show(c, &out);
 	static const char *const parts[] = {
-		"hostname \"mail.example.kr\"\n", "domains { \"example.kr\" }\n",
+		"hostname \"mail.example.kr\"\n",
+		"domains { \"example.kr\" }\n",
 		"clients {\n\t\"10.1.2.3/32\" relay\n\t\"10.1.0.0/16\" deny \"no\"\n}\n",
 		"\nserver \"submissions\" {\n\tlisten \"*:465\" tls implicit\n\trequire { auth }\n",
-		"\tmax-message-size 50M\n", "\nqueue {\n\tlife 5d\n", "\nresolver {\n\tservers auto\n}\n",
+		"\tmax-message-size 50M\n",
+		"\nqueue {\n\tlife 5d\n",
+		"\nresolver {\n\tservers auto\n}\n",
 		"\nlog {\n\tto stderr\n\tformat key-value\n\tlevel info\n\thistory-age 30d\n",
 		"\ndestination \"*\" {\n\tconnections 20\n\tmessages 100\n}\n",
 	};
@@ -89,12 +96,16 @@ static void test_diff(void **state)
 		{"", "", "", 0},
 		{"", "log { level debug }", "log.level", 'l'},
 		{"", "max-errors 3", "max-errors,server.max-errors", 's'},
-		{"", "state-folder \"/x\" log { level debug }", "state-folder,log.level,deliver.maildir", 'r'},
-		{"server \"a\" { listen \"*:25\" }", "server \"a\" { listen \"*:26\" }", "server.listen", 's'},
-		{"server \"a\" { listen \"*:25\" }", "server \"b\" { listen \"*:25\" }", "server", 's'},
-		{"server \"a\" { listen \"*:25\" tls { } }", "server \"a\" { listen \"*:25\" }", "server.tls", 's'},
-		{"server \"a\" { listen \"*:25\" tls { } }", "server \"a\" { listen \"*:25\" tls { min 1.3 } }",
-			"tls.min", 's'},
+		{"", "state-folder \"/x\" log { level debug }",
+			"state-folder,log.level,deliver.maildir", 'r'},
+		{"server \"a\" { listen \"*:25\" }", "server \"a\" { listen \"*:26\" }",
+			"server.listen", 's'},
+		{"server \"a\" { listen \"*:25\" }", "server \"b\" { listen \"*:25\" }", "server",
+			's'},
+		{"server \"a\" { listen \"*:25\" tls { } }", "server \"a\" { listen \"*:25\" }",
+			"server.tls", 's'},
+		{"server \"a\" { listen \"*:25\" tls { } }",
+			"server \"a\" { listen \"*:25\" tls { min 1.3 } }", "tls.min", 's'},
 		{"", "route \"x.kr\" { local }", "route", 'l'},
 		{"route \"x.kr\" { local }", "route \"x.kr\" { refuse \"x\" }", "route.smtp", 'l'},
 		{"", "relay-from \"10.1.2.0/24\"", "clients", 'l'},
@@ -123,7 +134,7 @@ static void test_diff(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_shown),
-		cmocka_unit_test(test_diff)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_shown), cmocka_unit_test(test_diff)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

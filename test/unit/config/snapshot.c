@@ -7,11 +7,13 @@ static const struct memory_file files[] = {
 	{"/etc/pabal.conf",
 		START
 		"server \"a\" { listen \"*:25\" auth offer tls { min 1.3 } }\n"
-		"clients { \"10.1.0.0/16\" deny \"no\"; \"10.1.2.0/24\" relay; \"2001:db8::/32\" allow }\n"
+		"clients { \"10.1.0.0/16\" deny \"no\"; \"10.1.2.0/24\" relay; \"2001:db8::/32\" "
+		"allow }\n"
 		"route \"*\" { smtp \"smtp.x.kr:587\" user \"kim-user\" password-file \"/p\" }\n"
 		"route \"x.kr\" { lmtp \"/run/lmtp\" }\n"
 		"resolver { servers \"192.0.2.1\" }\n"
-		"tls { ca-file \"/ca\" }\n", false},
+		"tls { ca-file \"/ca\" }\n",
+		false},
 	{"/p", "smart-host-secret\n", false},
 	// Self-signed P-256, made for this test.
 	{"/ca",
@@ -36,15 +38,21 @@ static struct config *build(void)
 // A fake key where the server's would be: only who may see it counts here.
 static void add_key(struct config *c)
 {
-	config_fill_certificate(c, STR("/tls/mail.pem"), STR("server-key-secret"));
-	c->tls.client_key = (struct config_file){STR("/tls/client.key"),
-		arena_str(&c->arena, STR("client-key-secret"))};
+	config_fill_certificate(c, STR("/tls/mail.pem"),
+		STR("-----BEGIN PRIVATE KEY-----\nserver-key-secret\n-----END PRIVATE KEY-----\n"
+		    "-----BEGIN CERTIFICATE-----\nleaf-content\n-----END "
+		    "CERTIFICATE-----\nserver-key-secret\n"
+		    "-----BEGIN CERTIFICATE-----\nchain-content\n-----END CERTIFICATE-----\n"
+		    "-----BEGIN CERTIFICATE-----\nserver-key-secret"));
+	c->tls.client_key = (struct config_file){
+		STR("/tls/client.key"), arena_str(&c->arena, STR("client-key-secret"))};
 }
 
 static void test_round_trip(void **state)
 {
 	struct config *c = build(), *back;
-	struct buf octets = BUF_INIT, again = BUF_INIT, shown = BUF_INIT, shown_back = BUF_INIT, names = BUF_INIT;
+	struct buf octets = BUF_INIT, again = BUF_INIT, shown = BUF_INIT, shown_back = BUF_INIT,
+		   names = BUF_INIT;
 	add_key(c);
 	assert_int_equal(config_encode(c, CONFIG_FOR_ALL, &octets), 0);
 	assert_int_equal(config_decode(buf_str(&octets), &back), 0);
@@ -55,7 +63,8 @@ static void test_round_trip(void **state)
 	assert_int_equal(config_diff(c, back, &names), 0);
 	config_encode(back, CONFIG_FOR_ALL, &again);
 	assert_true(str_equal(buf_str(&octets), buf_str(&again)));
-	assert_str(config_route_for(back, STR("gmail.com"))->password_file.content, "smart-host-secret");
+	assert_str(config_route_for(back, STR("gmail.com"))->password_file.content,
+		"smart-host-secret");
 	assert_true(config_is_local_domain(back, STR("example.kr")));
 	struct ipaddr a;
 	ipaddr_parse(STR("10.1.2.3"), &a);
@@ -78,6 +87,8 @@ static void test_masks(void **state)
 		unsigned roles;
 	} cases[] = {
 		{"server-key-secret", CONFIG_FOR_SMTPD},
+		{"leaf-content", CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD},
+		{"chain-content", CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD},
 		{"client-key-secret", CONFIG_FOR_SENDER},
 		{"smart-host-secret", CONFIG_FOR_SENDER},
 		{"kim-user", CONFIG_FOR_MASTER | CONFIG_FOR_SENDER},
@@ -102,7 +113,8 @@ static void test_masks(void **state)
 		assert_str(back->hostname, "mail.example.kr");
 		assert_int_equal(back->limits.hops, 50);
 		// What it may not see is empty, and asking does no harm.
-		assert_int_equal(back->server_count, role & (CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD) ? 1 : 0);
+		assert_int_equal(
+			back->server_count, role & (CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD) ? 1 : 0);
 		struct ipaddr a;
 		ipaddr_parse(STR("10.1.2.3"), &a);
 		config_client_rule(back, &a);
@@ -166,7 +178,7 @@ static void test_damaged(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_masks),
-		cmocka_unit_test(test_damaged)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_masks), cmocka_unit_test(test_damaged)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: ISC
+// The client rules: what an address may do.
+#include "config/config_internal.h"
+
+#include "base/text.h"
+
+// ---- clients { "NETWORK" relay|allow|deny ["TEXT"] ... }, relay-from "NETWORK"...
+
+static const char *const client_actions[] = {"relay", "deny", "allow", NULL};
+
+static bool is_range(const struct ipnet *n, const char *text)
+{
+	struct ipnet range;
+	return ipnet_parse(str_from(text), &range) == 0 && range.prefix == n->prefix &&
+	       ipaddr_equal(&range.addr, &n->addr);
+}
+
+// A single private address that ends in .1 or .254 is mostly a router or a
+// container bridge, behind which everybody looks the same.
+static bool looks_like_gateway(const struct ipnet *n)
+{
+	const uint8_t *o = n->addr.octets;
+	bool private_net =
+		o[0] == 10 || (o[0] == 172 && (o[1] & 0xf0) == 16) || (o[0] == 192 && o[1] == 168);
+	return n->addr.family == 4 && n->prefix == 32 && private_net && (o[3] == 1 || o[3] == 254);
+}
+
+static void check_relay(
+	struct config_parser *p, const struct config_token *t, const struct ipnet *n)
+{
+	struct config_place place = {p->file, t->line, t->column};
+	if (n->prefix == 0) {
+		config_report(p, 'E', place,
+			TEXT("relay for \"%.*s\" makes an open relay: expected your own networks"),
+			STR_ARG(t->text));
+	} else if (n->prefix < (n->addr.family == 4 ? 8 : 16)) {
+		config_report(p, 'W', place,
+			TEXT("relay for \"%.*s\": this is a large part of the Internet"),
+			STR_ARG(t->text));
+	} else if (is_range(n, "10.0.0.0/8") || is_range(n, "172.16.0.0/12") ||
+		   is_range(n, "192.168.0.0/16") || is_range(n, "fc00::/7")) {
+		config_report(p, 'W', place,
+			TEXT("relay for the whole private range \"%.*s\": name only the networks "
+			     "you know"),
+			STR_ARG(t->text));
+	} else if (looks_like_gateway(n)) {
+		config_report(p, 'W', place,
+			TEXT("relay for \"%.*s\": if this is a gateway, a proxy or a container "
+			     "bridge, "
+			     "everyone behind it may relay"),
+			STR_ARG(t->text));
+	}
+}
+
+static bool parse_network(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct ipnet *out)
+{
+	if (ipnet_parse(t->text, out) == 0)
+		return true;
+	config_report_expected(p, s, t, TEXT("a network in quotes, like \"192.168.2.0/24\""));
+	return false;
+}
+
+static struct config_client *add_client(
+	struct config_parser *p, const struct config_token *t, const struct ipnet *network)
+{
+	struct config *c = p->config;
+	struct config_client *client =
+		config_array_add(&c->arena, &c->clients, &c->client_count, sizeof *client);
+	client->network = *network;
+	client->file = p->file;
+	client->line = t->line;
+	client->text = STR_EMPTY;
+	return client;
+}
+
+static void add_relay(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, void *base)
+{
+	struct ipnet network;
+	if (!parse_network(p, s, t, &network))
+		return;
+	check_relay(p, t, &network);
+	add_client(p, t, &network)->action = CONFIG_CLIENT_RELAY;
+}
+
+static void parse_relay_from(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	config_take_list(p, s, add_relay, base);
+}
+
+// One rule; the parser stands at its network.
+static void parse_client(struct config_parser *p, const struct config_setting *s)
+{
+	const struct config_setting action = {
+		.name = s->name, .type = &config_type_choice, .words = client_actions};
+	const struct config_setting text = {.name = "deny", .type = &config_type_text};
+	struct config_token net, word, reason;
+	struct ipnet network;
+	if (!config_take_value(p, s, false, &net)) {
+		config_advance(p);
+		return;
+	}
+	bool good = parse_network(p, s, &net, &network);
+	if (!config_take_value(p, &action, true, &word))
+		return;
+	int found = config_choice_of(&action, word.text);
+	if (found < 0)
+		config_report_expected(p, &action, &word, NULL);
+	struct str denied = STR_EMPTY;
+	// A string here is the text of a deny, unless an action follows it.
+	if (found == CONFIG_CLIENT_DENY && p->token.kind == CONFIG_TOKEN_STRING) {
+		struct config_tokenizer ahead = p->tokenizer;
+		config_tokenizer_next(&ahead, &reason);
+		if (reason.kind != CONFIG_TOKEN_WORD && config_take_value(p, &text, false, &reason))
+			if (config_type_text.normalise(p, &text, &reason, &denied) < 0)
+				good = false;
+	}
+	if (!good || found < 0)
+		return;
+	if (found == CONFIG_CLIENT_RELAY)
+		check_relay(p, &net, &network);
+	struct config_client *client = add_client(p, &net, &network);
+	client->action = (enum config_client_action)found;
+	client->text = config_keep(p, denied);
+}
+
+static void parse_clients(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	if (p->token.kind != CONFIG_TOKEN_OPEN) {
+		config_report_expected(
+			p, s, &p->token, TEXT("{ and rules like \"192.168.2.0/24\" relay"));
+		return;
+	}
+	config_advance(p);
+	while (!config_at_end(p)) {
+		if (p->token.kind == CONFIG_TOKEN_END)
+			config_advance(p);
+		else
+			parse_client(p, s);
+	}
+	if (p->token.kind == CONFIG_TOKEN_CLOSE)
+		config_advance(p);
+	else
+		config_report_expected(p, s, &p->token, "}");
+}
+
+static void show_clients(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
+{
+	const struct config *c = base;
+	char text[IPADDR_TEXT_MAX];
+	if (c->client_count == 0)
+		return;
+	config_show_setting(s, depth, out);
+	buf_add_text(out, "{\n");
+	for (size_t i = 0; i < c->client_count; i++) {
+		const struct config_client *client = &c->clients[i];
+		config_show_indent(depth + 1, out);
+		buf_add_format(out, "\"%s/%u\" %s", ipaddr_format(&client->network.addr, text),
+			client->network.prefix, client_actions[client->action]);
+		if (client->text.len) {
+			buf_add_char(out, ' ');
+			config_show_string(client->text, out);
+		}
+		buf_add_char(out, '\n');
+	}
+	config_show_indent(depth, out);
+	buf_add_text(out, "}\n");
+}
+
+static void carry_clients(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	struct config *config = base;
+	config_carry_array(c, &config->clients, &config->client_count, sizeof *config->clients);
+	for (size_t i = 0; i < config->client_count && !c->corrupt; i++) {
+		struct config_client *client = &config->clients[i];
+		uint64_t prefix = client->network.prefix, line = client->line;
+		config_carry_ipaddr(c, &client->network.addr);
+		config_carry_u64(c, &prefix, 0, client->network.addr.family == 4 ? 32 : 128);
+		config_carry_enum(c, &client->action, CONFIG_CLIENT_ALLOW);
+		config_carry_str(c, &client->text);
+		config_carry_str(c, &client->file);
+		config_carry_u64(c, &line, 0, UINT32_MAX);
+		client->network.prefix = (uint8_t)prefix;
+		client->line = (unsigned)line;
+		c->corrupt = c->corrupt || client->network.addr.family == 0;
+	}
+}
+
+const struct config_type config_type_clients = {
+	TEXT_MARK("a network in quotes, like \"192.168.2.0/24\""),
+	"{ \"NETWORK\" relay|allow|deny [\"TEXT\"] ... }", true, parse_clients, show_clients,
+	carry_clients, NULL};
+const struct config_type config_type_relay_from = {
+	TEXT_MARK("networks in quotes, like \"192.168.2.0/24\""), "\"NETWORK\"...", true,
+	parse_relay_from, NULL, NULL, NULL};
