@@ -19,7 +19,8 @@ enum session_auth_result {
 	SESSION_AUTH_UNAVAILABLE, // 454 4.7.0
 };
 
-// A message that is complete and wants to be committed. Valid until the answer.
+// A message that is complete and wants to be committed. Valid until the answer or the end of
+// the session.
 struct session_submission {
 	const struct envelope *envelope;           // id 0; headers and edits are set
 	const struct envelope_recipient *recipients;
@@ -34,7 +35,8 @@ struct session_submission {
 // nothing asked is ignored. No function of the host may call session_destroy from inside,
 // except close, which is always the last thing the session does.
 struct session_host {
-	// Fetch the facts `need` for f; answered by session_facts.
+	// Fetch the facts `need` for f; answered by session_facts. f and what it points to live until
+	// the answer or the end of the session (close, session_peer_gone, session_timed_out).
 	void (*facts)(void *arg, unsigned need, const struct policy_facts *f);
 	// Start and go on with SASL; initial.data NULL: none. Answered by session_auth.
 	void (*auth_start)(void *arg, const char *mechanism, struct str initial);
@@ -49,7 +51,8 @@ struct session_host {
 	void (*spool_abort)(void *arg);
 	// Commit; answered by session_submitted. Takes the spool file over: no spool_abort follows.
 	void (*submit)(void *arg, const struct session_submission *s);
-	// STARTTLS was answered 220: flush, then start TLS, then session_secured.
+	// STARTTLS was answered 220: flush, drop what was received and not used, start TLS, then
+	// session_secured. Called from inside session_input: what that returns was used before.
 	void (*start_tls)(void *arg);
 	// Wait before going on; answered by session_delayed.
 	void (*delay)(void *arg, uint32_t ms);

@@ -29,8 +29,10 @@ struct host {
 	bool later;           // answers wait for host_answer
 	size_t step;          // octets a read; 0: all at once
 	enum host_ask ask;    // the one that is open
+	unsigned asks, freeze_at; // from ask number freeze_at on nothing is answered; 0: never
 	unsigned need;
 	struct policy_facts facts;
+	enum policy_existence exists;
 	struct buf response;  // of SASL
 	unsigned login;       // step of LOGIN: 1 the name, 2 the password is asked; 0: PLAIN
 	bool exchange;        // SASL is under way
@@ -80,9 +82,7 @@ static void host_answer_facts(struct host *h)
 	f.account_state = h->account_state;
 	f.account_may_submit = true;
 	f.account_may_relay = h->may_relay;
-	if (f.recipient && (h->need & POLICY_FACT_RECIPIENT))
-		f.recipient_exists = !strncmp(f.recipient->local, "kim", 3) ? POLICY_EXISTS_YES :
-			!strcmp(f.recipient->local, "maybe") ? POLICY_EXISTS_UNKNOWN : POLICY_EXISTS_NO;
+	f.recipient_exists = h->exists;
 	session_facts(h->session, h->no_facts ? 0 : h->need, &f);
 }
 
@@ -136,19 +136,22 @@ static void host_keep_message(struct host *h)
 	}
 }
 
+static inline void host_forget_submission(struct host *h)
+{
+	h->submission = NULL;
+	h->spool_open = false;
+	buf_finish(&h->spool);
+	if (h->ask == ASK_SUBMIT)
+		h->ask = ASK_NONE;
+}
+
 static void host_answer_submit(struct host *h)
 {
-	uint64_t spool = h->submission->spool;
-
-	if (spool && !h->spool_open)
+	if (h->submission->spool && !h->spool_open)
 		abort();
 	if (!h->submit_error)
 		host_keep_message(h);
-	h->submission = NULL;
-	if (spool) {
-		h->spool_open = false;
-		buf_finish(&h->spool);
-	}
+	host_forget_submission(h);
 	session_submitted(h->session, h->submit_error, h->submit_error ? 0 : 4711);
 }
 
@@ -171,6 +174,8 @@ static bool host_answer(struct host *h)
 {
 	enum host_ask ask = h->ask;
 
+	if (h->freeze_at && h->asks >= h->freeze_at)
+		return false;
 	h->ask = ASK_NONE;
 	switch (ask) {
 	case ASK_NONE:
@@ -207,6 +212,7 @@ static void host_open(struct host *h, enum host_ask ask)
 	if (h->ask != ASK_NONE || h->closed)
 		abort();
 	h->ask = ask;
+	h->asks++;
 	if (!h->later)
 		host_answer(h);
 }
@@ -216,7 +222,10 @@ static void host_facts(void *arg, unsigned need, const struct policy_facts *f)
 	struct host *h = arg;
 
 	h->need = need;
-	h->facts = *f;
+	h->facts = *f; // what it points to may be gone when the answer comes
+	if (need & POLICY_FACT_RECIPIENT)
+		h->exists = !strncmp(f->recipient->local, "kim", 3) ? POLICY_EXISTS_YES :
+			!strcmp(f->recipient->local, "maybe") ? POLICY_EXISTS_UNKNOWN : POLICY_EXISTS_NO;
 	host_open(h, ASK_FACTS);
 }
 
