@@ -159,12 +159,9 @@ static void test_damaged(void **state)
 	for (size_t i = 0; i < len; i++) {
 		struct config *back;
 		assert_int_equal(config_decode(str_make(data, i), &back), ERR_CORRUPT); // cut
-		for (unsigned bit = 1; bit < 256; bit <<= 1) {
-			data[i] ^= (char)bit;
-			try_octets(data, len);
-			data[i] ^= (char)bit;
-		}
 		char kept = data[i];
+		data[i] ^= (char)(1u << i % 8);
+		try_octets(data, len);
 		data[i] = (char)0xff;
 		try_octets(data, len);
 		data[i] = kept;
