@@ -36,7 +36,8 @@ struct authenticator_reply {
 	struct str challenge;  // of CONTINUE
 	struct str account;    // of OK: key form; of FAILED: the name tried, for the log
 	uint32_t rights;       // of OK
-	const char *reason;    // for the log: "wrong password", "unknown name", "disabled", "authzid differs"
+	const char *reason;    // of FAILED and UNAVAILABLE, for the log: "wrong password", "unknown name",
+	                       // "disabled", "authzid differs", …; a literal
 };
 typedef void (*authenticator_done)(void *arg, const struct authenticator_reply *r);
 
@@ -45,7 +46,8 @@ typedef void (*authenticator_done)(void *arg, const struct authenticator_reply *
 struct authentication;
 struct authentication *authentication_create(struct authenticator *a, const char *mechanism,
 	const struct ipaddr *client, bool secured); // NULL: no such mechanism
-// initial.data NULL: the client sent none. Exactly one done a step.
+// initial.data NULL: the client sent none. Exactly one done a step; it may come before the call returns,
+// and may destroy x. What r points to lives as long as the call.
 void authentication_step(struct authentication *x, struct str response, authenticator_done done, void *arg);
 void authentication_destroy(struct authentication *x); // cancels
 // Mechanisms offered, space-separated; flags in the protocol's MECH line come from the table.

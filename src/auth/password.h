@@ -6,12 +6,18 @@
 #include "base/error.h"
 #include "store/secrets.h"
 
-// yescrypt hash and SCRAM-SHA-256 keys. The password is prepared (SASLprep-like: UTF-8, NFKC, no
-// control octets; ERR_SYNTAX), 1 to 1024 octets.
+#define PASSWORD_MAX 511 // octets after preparing: what crypt(3) takes
+
+// yescrypt hash and SCRAM-SHA-256 keys; out->changed_ms is now. The password is prepared
+// (SASLprep-like: UTF-8, NFKC, blanks outside ASCII become a space, no control octets; ERR_SYNTAX),
+// 1 to PASSWORD_MAX octets (ERR_LIMIT).
 int password_make(struct str password, struct secret *out, struct error *err);
 // 0 right, ERR_DENIED wrong, ERR_UNSUPPORTED unknown kind of hash. Takes crypt(3) hashes and $argon2id$.
+// A password that preparing changes is also tried as it came, for hashes made elsewhere.
 int password_check(struct str password, const char *hash);
-// Costs what a check costs, for names that do not exist.
+// Costs what a check against a hash of password_make costs, for names that do not exist.
 void password_check_dummy(struct str password);
+// Hash operations of this process so far: tests compare what known and unknown names cost.
+unsigned long password_operations(void);
 
 #endif

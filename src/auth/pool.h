@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: ISC
+// A few threads of our own for hashing, so that it never takes all threads of libuv's pool.
+#ifndef PABAL_AUTH_POOL_H
+#define PABAL_AUTH_POOL_H
+
+#include "base/list.h"
+
+#include <uv.h>
+
+struct auth_job {
+	struct list link;                      // private
+	void (*run)(struct auth_job *job);     // on a thread
+	void (*done)(struct auth_job *job);    // on the loop; the job is its owner's again
+	bool waiting;                          // no thread has it yet
+};
+
+// The threads are started at once. threads: 1 to 64.
+struct auth_pool;
+struct auth_pool *auth_pool_create(uv_loop_t *loop, unsigned threads);
+// Waits for the jobs that run (not for those that wait); no done is called any more. Its handle
+// closes on the loop.
+void auth_pool_destroy(struct auth_pool *pool);
+void auth_pool_add(struct auth_pool *pool, struct auth_job *job);
+// True: no thread had it and none will, done is not called. False: it runs, done comes.
+bool auth_pool_take_back(struct auth_pool *pool, struct auth_job *job);
+void auth_pool_set_threads(struct auth_pool *pool, unsigned threads); // more at once, fewer as they end
+
+#endif
