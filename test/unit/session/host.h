@@ -43,6 +43,7 @@ struct host {
 	const struct session_submission *submission;
 	struct host_message messages[MESSAGES_MAX];
 	unsigned count;
+	char separator;       // between recipients; 0: a comma
 	bool closed;
 	unsigned start_tls, spool_opens, spool_aborts, auth_cancels, dropped;
 	// what goes wrong
@@ -131,7 +132,9 @@ static void host_keep_message(struct host *h)
 	buf_add_str(&m->headers, s->envelope->headers);
 	buf_add_str(&m->body, body);
 	for (unsigned i = 0; i < s->recipient_count; i++) {
-		buf_add_format(&m->recipients, "%s%.*s", i ? "," : "", STR_ARG(s->recipients[i].address));
+		if (i)
+			buf_add_char(&m->recipients, h->separator ? h->separator : ',');
+		buf_add_str(&m->recipients, s->recipients[i].address);
 		m->held |= s->recipients[i].hold;
 	}
 }
@@ -408,10 +411,12 @@ static void host_connect(struct host *h, int server)
 static void host_send(struct host *h, struct str octets)
 {
 	size_t step = h->step ? h->step : octets.len;
+	bool once = !octets.len; // then only what is left over is tried again
 
-	while (octets.len && !h->closed) {
+	while ((octets.len || once) && !h->closed) {
 		struct str piece = str_slice(octets, 0, step);
 
+		once = false;
 		buf_add_str(&h->input, piece);
 		octets = str_skip(octets, piece.len);
 		while (host_answer(h))
