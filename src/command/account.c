@@ -7,6 +7,7 @@
 #include "base/unit.h"
 #include "command/caller.h"
 #include "command/command.h"
+#include "command/rows.h"
 #include "command/table.h"
 #include "smtp/address.h"
 
@@ -162,18 +163,12 @@ static int remove_account(const struct config *c, const char *name, struct error
 }
 
 // ---- listing
-static const char *word(const json_t *row, const char *key)
-{
-	const char *text = json_string_value(json_object_get(row, key));
-	return text ? text : "";
-}
-
 static void add_row(const json_t *row, void *arg)
 {
 	struct table *t = arg;
-	table_add(t, word(row, "name"));
+	table_add(t, row_word(row, "name"));
 	table_add(t, json_is_true(json_object_get(row, "enabled")) ? TEXT("enabled") : TEXT("disabled"));
-	table_add(t, word(row, "rights"));
+	table_add(t, row_word(row, "rights"));
 }
 
 static int list(const struct config *c, const char *name, bool json, struct error *err)

@@ -5,6 +5,7 @@
 #include "base/unit.h"
 #include "command/caller.h"
 #include "command/command.h"
+#include "command/rows.h"
 #include "command/table.h"
 
 #include <stdarg.h>
@@ -20,17 +21,6 @@ struct view {
 	char advice[ADVICE_MAX][512];
 	unsigned advice_count;
 };
-
-static const char *word(const json_t *row, const char *key)
-{
-	const char *text = json_string_value(json_object_get(row, key));
-	return text ? text : "";
-}
-
-static long long number(const json_t *row, const char *key)
-{
-	return json_integer_value(json_object_get(row, key));
-}
 
 static void advise(struct view *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void advise(struct view *v, const char *format, ...)
@@ -60,41 +50,41 @@ static void add_age(struct table *t, long long ms)
 static void take_role(struct view *v, const json_t *row)
 {
 	char name[64];
-	snprintf(name, sizeof name, "%s[%lld]", word(row, "role"), number(row, "index"));
+	snprintf(name, sizeof name, "%s[%lld]", row_word(row, "role"), row_number(row, "index"));
 	table_add(&v->roles, name);
-	table_add(&v->roles, word(row, "state"));
-	add_number(&v->roles, number(row, "pid"));
-	add_age(&v->roles, number(row, "uptime_ms"));
-	add_number(&v->roles, number(row, "restarts"));
-	if (!strcmp(word(row, "state"), "down"))
+	table_add(&v->roles, row_word(row, "state"));
+	add_number(&v->roles, row_number(row, "pid"));
+	add_age(&v->roles, row_number(row, "uptime_ms"));
+	add_number(&v->roles, row_number(row, "restarts"));
+	if (!strcmp(row_word(row, "state"), "down"))
 		advise(v, TEXT("%s is down; the log says why it ended"), name);
-	else if (number(row, "restarts") > 3)
+	else if (row_number(row, "restarts") > 3)
 		advise(v, TEXT("%s was restarted %lld times; the log says why"), name,
-			number(row, "restarts"));
+			row_number(row, "restarts"));
 }
 
 static void take_listener(struct view *v, const json_t *row)
 {
 	char where[80];
-	snprintf(where, sizeof where, "%s:%lld", word(row, "address"), number(row, "port"));
-	table_add(&v->listeners, word(row, "server"));
+	snprintf(where, sizeof where, "%s:%lld", row_word(row, "address"), row_number(row, "port"));
+	table_add(&v->listeners, row_word(row, "server"));
 	table_add(&v->listeners, where);
-	table_add(&v->listeners, word(row, "tls"));
+	table_add(&v->listeners, row_word(row, "tls"));
 }
 
 static void take_certificate(struct view *v, const json_t *row)
 {
-	long long days = number(row, "days");
-	table_add(&v->certificates, word(row, "file"));
-	table_add(&v->certificates, word(row, "names"));
+	long long days = row_number(row, "days");
+	table_add(&v->certificates, row_word(row, "file"));
+	table_add(&v->certificates, row_word(row, "names"));
 	add_number(&v->certificates, days);
 	if (days < 0)
 		advise(v, TEXT("the certificate %s has ended; renew it, it is picked up by itself"),
-			word(row, "file"));
+			row_word(row, "file"));
 	else if (days < CERTIFICATE_WARN_DAYS)
 		advise(v, TEXT("the certificate %s ends in %lld days; renew it, it is picked up by itself"),
-			word(row, "file"), days);
-	if (strstr(word(row, "file"), "/self-signed.pem"))
+			row_word(row, "file"), days);
+	if (strstr(row_word(row, "file"), "/self-signed.pem"))
 		advise(v, "%s", TEXT("the certificate is self-signed: clients warn about it; set `tls { "
 			"certificate \"…\" }`"));
 }
@@ -110,7 +100,7 @@ static void take_row(const json_t *row, void *arg)
 	if (v->json)
 		caller_print_json(row, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (!strcmp(kinds[i].kind, word(row, "kind")))
+		if (!strcmp(kinds[i].kind, row_word(row, "kind")))
 			kinds[i].take(v, row);
 }
 
@@ -121,10 +111,10 @@ static void take_cause(const json_t *row, void *arg)
 	char age[UNIT_TEXT_MAX];
 	if (v->json)
 		caller_print_json(row, NULL);
-	uint64_t last = (uint64_t)number(row, "last_ms"), now = clock_wall_ms();
-	table_add(&v->causes, word(row, "event"));
-	table_add(&v->causes, word(row, "rule"));
-	add_number(&v->causes, number(row, "count"));
+	uint64_t last = (uint64_t)row_number(row, "last_ms"), now = clock_wall_ms();
+	table_add(&v->causes, row_word(row, "event"));
+	table_add(&v->causes, row_word(row, "rule"));
+	add_number(&v->causes, row_number(row, "count"));
 	table_add(&v->causes, unit_format_duration_short(now > last ? now - last : 0, age));
 }
 
@@ -140,16 +130,16 @@ static void print_section(const char *title, const struct table *t)
 static void print_queue(struct view *v, const json_t *queue)
 {
 	char age[UNIT_TEXT_MAX], size[UNIT_TEXT_MAX];
-	unsigned long long oldest = (unsigned long long)number(queue, "oldest_received_ms");
+	unsigned long long oldest = (unsigned long long)row_number(queue, "oldest_received_ms");
 	uint64_t now = clock_wall_ms();
 	printf(TEXT("queue: %lld messages, recipients due %lld, being tried %lld, held %lld"),
-		number(queue, "messages"), number(queue, "due"), number(queue, "claimed"),
-		number(queue, "held"));
+		row_number(queue, "messages"), row_number(queue, "due"), row_number(queue, "claimed"),
+		row_number(queue, "held"));
 	if (oldest && oldest < now)
 		printf(TEXT("; the oldest came %s ago"), unit_format_duration_short(now - oldest, age));
 	printf(TEXT("\ndisk: %s free (%lld%%)\n"),
-		unit_format_size_short((uint64_t)number(queue, "disk_free"), size),
-		number(queue, "disk_free_percent"));
+		unit_format_size_short((uint64_t)row_number(queue, "disk_free"), size),
+		row_number(queue, "disk_free_percent"));
 	if (json_is_true(json_object_get(queue, "full")))
 		advise(v, "%s", TEXT("new mail is refused for want of disk space; make room or lower "
 			"`queue { min-free-size }`"));
@@ -157,9 +147,9 @@ static void print_queue(struct view *v, const json_t *queue)
 		advise(v, "%s", TEXT("no host can be reached on port 25: the provider seems to block it; "
 			"send by a smart host with `route \"*\" { smtp \"host:587\" user \"…\" "
 			"password-file \"…\" }`"));
-	if (number(queue, "held") > 0)
+	if (row_number(queue, "held") > 0)
 		advise(v, TEXT("%lld recipients are held; `pabal queue list --state held` shows them"),
-			number(queue, "held"));
+			row_number(queue, "held"));
 }
 
 static void print_advice(const struct view *v)
@@ -176,19 +166,19 @@ static void print_advice(const struct view *v)
 static void print_head(struct view *v, const json_t *master)
 {
 	char age[UNIT_TEXT_MAX];
-	uint64_t now = clock_wall_ms(), since = (uint64_t)number(master, "started_ms");
+	uint64_t now = clock_wall_ms(), since = (uint64_t)row_number(master, "started_ms");
 	bool ready = json_is_true(json_object_get(master, "ready"));
 	printf(TEXT("Pabal %s on %s, %s%s%s, up %s, configuration %s (generation %lld)\n"),
-		word(master, "version"), word(master, "hostname"), table_colour(ready ? "good" : "bad"),
+		row_word(master, "version"), row_word(master, "hostname"), table_colour(ready ? "good" : "bad"),
 		ready ? TEXT("serving") : TEXT("not serving"), table_colour(""),
 		unit_format_duration_short(now > since ? now - since : 0, age),
-		word(master, "configuration"), number(master, "generation"));
-	printf(TEXT("DNS: %s\n"), word(master, "dns"));
+		row_word(master, "configuration"), row_number(master, "generation"));
+	printf(TEXT("DNS: %s\n"), row_word(master, "dns"));
 	if (!ready)
 		advise(v, "%s", TEXT("not every role is ready; the log says why"));
-	if (word(master, "reload_error")[0])
+	if (row_word(master, "reload_error")[0])
 		advise(v, TEXT("the configuration on disk is refused and the old one is in force: %s"),
-			word(master, "reload_error"));
+			row_word(master, "reload_error"));
 }
 
 static void init_view(struct view *v, bool json)

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: ISC
+// pabal queue: looking at mail that waits, and moving it on.
+#include "base/clock.h"
+#include "base/text.h"
+#include "base/unit.h"
+#include "command/caller.h"
+#include "command/command.h"
+#include "command/rows.h"
+#include "command/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct selection {
+	const char *sender, *recipient, *domain, *account, *state;
+	bool all;
+};
+
+// ---- list
+static const char *when(long long ms, char out[UNIT_TEXT_MAX])
+{
+	long long now = (long long)clock_wall_ms();
+	if (!ms)
+		return "-";
+	return ms <= now ? TEXT("now") : unit_format_duration_short((uint64_t)(ms - now), out);
+}
+
+static void add_row(const json_t *row, void *arg)
+{
+	struct table *t = arg;
+	char text[UNIT_TEXT_MAX], tries[32];
+	long long now = (long long)clock_wall_ms(), received = row_number(row, "received_ms");
+	table_add(t, row_word(row, "message"));
+	table_add(t, unit_format_duration_short(now > received ? (uint64_t)(now - received) : 0, text));
+	table_add(t, unit_format_size_short((uint64_t)row_number(row, "size"), text));
+	table_add(t, row_word(row, "sender")[0] ? row_word(row, "sender") : "<>");
+	table_add(t, row_word(row, "recipient"));
+	table_add(t, row_word(row, "state"));
+	bool held = !strcmp(row_word(row, "state"), "held");
+	table_add(t, held ? "-" : when(row_number(row, "next_try_ms"), text));
+	snprintf(tries, sizeof tries, "%lld", row_number(row, "tries"));
+	table_add(t, tries);
+	table_add(t, held ? row_word(row, "hold_reason") : row_word(row, "reply"));
+}
+
+static int list(const struct config *c, json_t *arguments, bool json, struct error *err)
+{
+	struct table t;
+	const char *const titles[] = {TEXT("MESSAGE"), TEXT("AGE"), TEXT("SIZE"), TEXT("FROM"), TEXT("TO"),
+		TEXT("STATE"), TEXT("NEXT TRY"), TEXT("TRIES"), TEXT("WHY")};
+	table_init(&t, ARRAY_SIZE(titles), titles);
+	table_set_right(&t, 2);
+	table_set_right(&t, 7);
+	int result = caller_run(c, "queue list", arguments, json ? caller_print_json : add_row, &t, NULL,
+		err);
+	if (!result && !json) {
+		table_print(&t);
+		if (!t.count)
+			puts(TEXT("nothing waits"));
+	}
+	table_finish(&t);
+	return result;
+}
+
+// ---- show: every key of the row on a line, the headers of the message below
+static void print_row(const json_t *row, void *unused)
+{
+	const char *key;
+	json_t *value;
+	(void)unused;
+	json_object_foreach((json_t *)row, key, value) {
+		if (json_is_string(value) && !strchr(json_string_value(value), '\n'))
+			printf("%-14s %s\n", key, json_string_value(value));
+		else if (json_is_integer(value))
+			printf("%-14s %lld\n", key, (long long)json_integer_value(value));
+		else if (json_is_boolean(value))
+			printf("%-14s %s\n", key, json_is_true(value) ? TEXT("yes") : TEXT("no"));
+	}
+	const char *headers = row_word(row, "headers");
+	if (headers[0])
+		printf("\n%s\n", headers);
+	else
+		putchar('\n');
+}
+
+static int show(const struct config *c, json_t *arguments, bool json, struct error *err)
+{
+	return caller_run(c, "queue show", arguments, json ? caller_print_json : print_row, NULL, NULL, err);
+}
+
+// ---- moving on
+static int change(const struct config *c, const char *command, json_t *arguments, bool json,
+	struct error *err)
+{
+	json_t *done = NULL;
+	int result = caller_run(c, command, arguments, NULL, NULL, &done, err);
+	if (!result && json)
+		caller_print_json(done, NULL);
+	else if (!result)
+		printf(TEXT("%lld recipients\n"), row_number(done, "count"));
+	json_decref(done);
+	return result;
+}
+
+static int hold(const struct config *c, json_t *arguments, bool json, struct error *err)
+{
+	return change(c, "queue hold", arguments, json, err);
+}
+
+static int release(const struct config *c, json_t *arguments, bool json, struct error *err)
+{
+	return change(c, "queue release", arguments, json, err);
+}
+
+static int retry(const struct config *c, json_t *arguments, bool json, struct error *err)
+{
+	return change(c, "queue retry", arguments, json, err);
+}
+
+static int delete_selected(const struct config *c, json_t *arguments, bool json, struct error *err)
+{
+	return change(c, "queue delete", arguments, json, err);
+}
+
+static const struct {
+	const char *name;
+	bool needs_selection; // a change of everything has to be said
+	int (*run)(const struct config *c, json_t *arguments, bool json, struct error *err);
+} actions[] = {
+	{"list", false, list},
+	{"show", true, show},
+	{"retry", true, retry},
+	{"hold", true, hold},
+	{"release", true, release},
+	{"delete", true, delete_selected},
+};
+
+static json_t *arguments_of(const struct options *o, const struct selection *s)
+{
+	json_t *arguments = json_object();
+	row_set(arguments, "id", o->word_count > 1 ? o->words[1] : NULL);
+	row_set(arguments, "sender", s->sender);
+	row_set(arguments, "recipient", s->recipient);
+	row_set(arguments, "domain", s->domain);
+	row_set(arguments, "account", s->account);
+	row_set(arguments, "state", s->state);
+	return arguments;
+}
+
+static int run(const struct config *c, const struct options *o, const struct selection *s,
+	struct error *err)
+{
+	json_t *arguments = arguments_of(o, s);
+	int result = ERR_UNSUPPORTED;
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (strcmp(actions[i].name, o->words[0]))
+			continue;
+		if (actions[i].needs_selection && !json_object_size(arguments) && !s->all)
+			result = error_set(err, ERR_SYNTAX,
+				TEXT("say which: an id, --sender, --recipient, --domain, --state or --all"));
+		else
+			result = actions[i].run(c, arguments, o->json, err);
+	}
+	json_decref(arguments);
+	return result;
+}
+
+int command_queue(int argc, char **argv)
+{
+	struct selection s = {0};
+	const struct option_row rows[] = {{"--sender", &s.sender, NULL}, {"--recipient", &s.recipient, NULL},
+		{"--domain", &s.domain, NULL}, {"--account", &s.account, NULL}, {"--state", &s.state, NULL},
+		{"--all", NULL, &s.all}};
+	struct options o;
+	struct error err = {0};
+	if (!options_parse(argc, argv, rows, ARRAY_SIZE(rows), &o))
+		return COMMAND_USAGE;
+	if (!o.word_count || o.word_count > 2)
+		return command_usage("queue");
+	struct config *c = options_config(&o);
+	if (!c)
+		return COMMAND_CONFIGURATION;
+	int result = run(c, &o, &s, &err);
+	config_destroy(c);
+	if (result == ERR_UNSUPPORTED && !err.code)
+		return command_usage("queue");
+	return result ? caller_failed(&err) : COMMAND_OK;
+}
