@@ -28,12 +28,6 @@ enum reply session_command_fault(enum smtp_fault fault, enum reply address)
 // Facts that may have changed since the last message.
 static void renew_facts(struct session *s)
 {
-	if (s->next_config) {
-		s->facts.config = s->next_config;
-		s->facts.server = s->next_server;
-		s->next_config = NULL;
-	}
-	s->facts.client_rule = config_client_rule(s->facts.config, &s->facts.client);
 	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE);
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
 }

@@ -200,9 +200,9 @@ void session_leave(struct session *s)
 	s->depth = 0;
 	if (s->wait == SESSION_WAIT_NONE)
 		s->verb = SMTP_UNKNOWN;
+	if (buf_len(&s->output) && !s->close_told)
+		s->host->output(s->arg);
 	if (s->state != SESSION_CLOSED) {
-		if (buf_len(&s->output))
-			s->host->output(s->arg);
 		if (!buf_len(&s->output))
 			buf_release(&s->output); // an idle session keeps nothing
 	} else if (!s->close_told) {
@@ -290,8 +290,11 @@ void session_timed_out(struct session *s)
 		return;
 	session_enter(s);
 	// A commit that is on its way is answered first: else the client sends the message again.
+	// In a TLS handshake nothing can be said.
 	if (s->wait == SESSION_WAIT_SUBMIT || s->wait == SESSION_WAIT_SYNC)
 		s->draining = true;
+	else if (s->wait == SESSION_WAIT_TLS || (s->implicit_tls && !s->tls))
+		session_close(s, reply_text(REPLY_TIMED_OUT)->rule);
 	else
 		session_answer(s, REPLY_TIMED_OUT);
 	session_leave(s);
@@ -326,6 +329,7 @@ uint64_t session_silence_limit(const struct session *s)
 void session_reconfigure(struct session *s, const struct config *config,
 	const struct config_server *server)
 {
-	s->next_config = config;
-	s->next_server = server;
+	s->facts.config = config;
+	s->facts.server = server;
+	s->facts.client_rule = config_client_rule(config, &s->facts.client);
 }

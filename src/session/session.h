@@ -99,8 +99,9 @@ struct buf *session_output(struct session *s);
 // Milliseconds the client may be silent in this state (command or data time-out); how long
 // the session may last at all is the host's timer: config session_timeout. 0: it is our turn.
 uint64_t session_silence_limit(const struct session *s);
-// A new generation of the configuration: holds from the next MAIL on (a right that was taken
-// away is gone then). The old one is not used after that.
+// A new generation of the configuration: holds at once, so that a right that was taken away is
+// gone. The stages of a body that is on its way still use the old one: it has to stay until
+// the session ends.
 void session_reconfigure(struct session *s, const struct config *config,
 	const struct config_server *server);
 // The client was silent too long, the session too old, or the server drains: says 421 and closes.

@@ -61,8 +61,6 @@ struct session_chunk {
 struct session {
 	const struct session_host *host;
 	void *arg;
-	const struct config *next_config; // from the next MAIL on; NULL: none
-	const struct config_server *next_server;
 	struct policy_facts facts;        // config, server, client and what was found out
 	struct session_tls *tls;          // NULL: plain
 	char *helo;                       // NULL before HELO

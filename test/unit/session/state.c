@@ -331,6 +331,23 @@ static void test_ends(void **state)
 	host_finish(&h);
 }
 
+// Words would spoil the handshake.
+static void test_timed_out_in_handshake(void **state)
+{
+	struct host h = {.later = true, .connections = 1};
+
+	host_connect(&h, SERVER_MX);
+	session_begin(h.session, false);
+	while (host_answer(&h))
+		;
+	session_input(h.session, STR("STARTTLS\r\n"));
+	assert_int_equal(h.ask, ASK_TLS);
+	session_timed_out(h.session);
+	assert_true(h.closed);
+	expect_replies(&h, "220 220/2.0.0");
+	host_finish(&h);
+}
+
 // An early talker is counted, and answered like anybody else.
 static void test_early_talker(void **state)
 {
@@ -354,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_each_by_each),
 		cmocka_unit_test(test_interrupted_anywhere),
 		cmocka_unit_test(test_timed_out_in_commit),
+		cmocka_unit_test(test_timed_out_in_handshake),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_early_talker),
 	};
