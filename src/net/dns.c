@@ -11,6 +11,7 @@
 
 #define ANSWER_MS (20 * 1000)
 #define TICK_MS 500
+#define DOMAIN_TEXT_MAX 253
 
 struct dns_client {
 	uv_timer_t timer;         // runs while a question is open
@@ -175,7 +176,7 @@ static bool read_name(struct str wire, char out[256])
 
 	while (left > 0 && *p != 0) {
 		size_t len = *p;
-		if (len > 63 || len >= left || used + len + 1 > 254)
+		if (len > 63 || len >= left || used + len + (used > 0) > DOMAIN_TEXT_MAX)
 			return false;
 		if (used > 0)
 			out[used++] = '.';

@@ -561,6 +561,8 @@ static void handshake(struct stream *s)
 		s->secured = true;
 		s->active_ms = clock_monotonic_ms();
 		arm(s);
+		if (buf_len(&s->out) > 0)
+			wait_for_turn(s);
 		if (s->events->secured)
 			s->events->secured(s, s->arg);
 		return;

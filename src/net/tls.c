@@ -123,23 +123,24 @@ void tls_identity_finish(struct tls_identity *id)
 	memset(id, 0, sizeof(*id));
 }
 
+// By what the file says: OpenSSL's reasons here are those of its many decoders.
 static int explain_key_failure(const struct config_file *file, const struct config_file *phrase,
 	struct error *err)
 {
-	unsigned long number = ERR_peek_last_error();
-	int reason = ERR_GET_REASON(number);
+	bool sealed = str_search(file->content, STR("BEGIN ENCRYPTED PRIVATE KEY-----")) >= 0 ||
+		str_search(file->content, STR("Proc-Type: 4,ENCRYPTED")) >= 0;
 
-	if (ERR_GET_LIB(number) == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE) {
+	if (str_search(file->content, STR("PRIVATE KEY-----")) < 0) {
 		ERR_clear_error();
 		return error_set(err, ERR_TLS, TEXT("%.*s holds no private key in PEM form"),
 			STR_ARG(file->path));
 	}
-	if (reason == PEM_R_BAD_PASSWORD_READ && phrase->path.len == 0) {
+	if (sealed && phrase->path.len == 0) {
 		ERR_clear_error();
 		return error_set(err, ERR_TLS, TEXT("the key in %.*s has a pass phrase, and none is configured"),
 			STR_ARG(file->path));
 	}
-	if (phrase->path.len > 0)
+	if (sealed)
 		return tls_error(err, TEXT("cannot read the key in %.*s with the pass phrase in %.*s"),
 			STR_ARG(file->path), STR_ARG(phrase->path));
 	return tls_error(err, TEXT("cannot read the key in %.*s"), STR_ARG(file->path));
