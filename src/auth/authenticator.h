@@ -29,6 +29,7 @@ void authenticator_account(struct authenticator *a, uint64_t request, int state,
 	struct str name);
 void authenticator_forget(struct authenticator *a, struct str name); // an account changed; "" : all
 
+enum { AUTHENTICATOR_SUBMIT = 1, AUTHENTICATOR_RELAY = 2 }; // rights, as in the directory
 enum authenticator_outcome { AUTHENTICATOR_OK, AUTHENTICATOR_CONTINUE, AUTHENTICATOR_FAILED,
 	AUTHENTICATOR_UNAVAILABLE };
 struct authenticator_reply {

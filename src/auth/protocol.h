@@ -8,6 +8,7 @@
 #include "auth/authenticator.h"
 #include "base/error.h"
 #include "base/ipaddr.h"
+#include "net/wheel.h"
 
 #include <uv.h>
 
@@ -20,7 +21,8 @@ struct auth_server_options {
 	uv_loop_t *loop;
 	struct authenticator *authenticator;
 	bool trusted;
-	void (*closed)(struct auth_server *s, void *arg); // the peer is gone: destroy it
+	struct wheel *wheel;      // NULL: one of its own
+	void (*closed)(struct auth_server *s, void *arg); // the peer is gone: destroy it, here or later
 	void *arg;
 };
 struct auth_server *auth_server_create(const struct auth_server_options *o, int fd); // takes fd
@@ -32,14 +34,16 @@ struct auth_client;
 struct auth_client_options {
 	uv_loop_t *loop;
 	// Asks for a new connected socket; answered by auth_client_connected (fd -1: not now; it
-	// asks again after a pause that grows to 5 s).
+	// asks again after a pause that grows to 5 s). The first time from inside auth_client_create.
 	void (*connect)(void *arg);
 	void *arg;
 	bool trusted;
 };
 struct auth_client *auth_client_create(const struct auth_client_options *o);
+// Open exchanges are answered UNAVAILABLE first. Not from inside done.
 void auth_client_destroy(struct auth_client *c);
-void auth_client_connected(struct auth_client *c, int fd); // takes fd
+// Takes fd. It may come without having been asked for, and replaces the connection there is.
+void auth_client_connected(struct auth_client *c, int fd);
 
 // What its MECH lines list, usable now: space-separated, "" while there is no service. Plaintext
 // ones (PLAIN, LOGIN) only with tls or plaintext_ok.
@@ -64,8 +68,8 @@ struct auth_request {
 	struct str server;       // name of the server block
 	uint64_t session;
 };
-// done is called for each step; after OK, FAILED or UNAVAILABLE the exchange is gone. A lost
-// connection answers UNAVAILABLE, and so do 60 s of silence.
+// done is called for each step, never from inside a call below; after OK, FAILED or UNAVAILABLE the
+// exchange is gone. A lost connection answers UNAVAILABLE, and so do 60 s of silence.
 struct auth_exchange *auth_client_start(struct auth_client *c, const struct auth_request *r,
 	auth_client_done done, void *arg);
 void auth_client_continue(struct auth_exchange *x, struct str response);
