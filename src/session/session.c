@@ -83,6 +83,9 @@ static void dispatch(struct session *s, struct str line)
 	if (reply)
 		session_answer_detail(s, reply, s->detail);
 	s->detail = STR_EMPTY;
+	if (s->idle_verbs > IDLE_VERBS_MAX && s->facts.server->max_errors &&
+		s->errors >= s->facts.server->max_errors && s->wait == SESSION_WAIT_NONE)
+		session_answer(s, REPLY_TOO_MANY_ERRORS); // a good reply does not look at this
 }
 
 // RFC 5321 4.5.3.1.4 and what the extensions add to it (RFC 1870, 3461, 4954, 6152, 6531).

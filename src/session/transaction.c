@@ -28,9 +28,28 @@ static struct str keep(struct transaction *t, const char *text)
 	return text[0] ? arena_str(&t->arena, str_from(text)) : STR_EMPTY;
 }
 
+#define COMPARED_MAX 1000 // recipients: beyond that it would cost more than a second copy
+
+static bool is_there(const struct transaction *t)
+{
+	if (t->count > COMPARED_MAX)
+		return false;
+	for (unsigned i = 0; i < t->count; i++) {
+		const struct envelope_recipient *r = &t->recipients[i];
+		if (str_equal_nocase(r->address, str_from(t->recipient.text)) &&
+			r->notify == t->rcpt.notify && str_equal(r->orcpt, str_from(t->rcpt.orcpt)))
+			return true;
+	}
+	return false;
+}
+
 int transaction_add_recipient(struct transaction *t, bool hold, const char *hold_reason)
 {
-	struct envelope_recipient r = {
+	struct envelope_recipient r;
+
+	if (is_there(t))
+		return 0;
+	r = (struct envelope_recipient){
 		.address = keep(t, t->recipient.text),
 		.domain = keep(t, t->recipient.domain),
 		.orcpt = keep(t, t->rcpt.orcpt),

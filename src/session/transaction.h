@@ -30,7 +30,7 @@ struct transaction {
 struct transaction *transaction_create(size_t arena_limit);
 // The body must be gone (it belongs to the host's spool too).
 void transaction_destroy(struct transaction *t);
-// Keeps t->recipient as accepted. hold_reason "" : not held. ERR_LIMIT.
+// Keeps t->recipient as accepted, once when it was said twice. hold_reason "" : not held. ERR_LIMIT.
 int transaction_add_recipient(struct transaction *t, bool hold, const char *hold_reason);
 void transaction_hold_all(struct transaction *t, const char *reason);
 

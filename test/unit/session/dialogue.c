@@ -248,6 +248,37 @@ static void test_what_is_kept(void **state)
 	}
 }
 
+// The same recipient twice is one recipient, unless the reports about it differ.
+static void test_recipient_twice(void **state)
+{
+	struct host h = {0};
+
+	begin_run(&h, SERVER_MX, 0);
+	host_send(&h, STR("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<kim@example.org>\r\n"
+		"RCPT TO:<kim@EXAMPLE.org>\r\nRCPT TO:<kim@example.org> NOTIFY=NEVER\r\nDATA\r\n.\r\n"));
+	expect_replies(&h, "220 250 250/2.1.0 250/2.1.5 250/2.1.5 250/2.1.5 354 250/2.0.0");
+	assert_string_equal(buf_cstr(&h.messages[0].recipients), "kim@example.org,kim@example.org");
+	host_finish(&h);
+}
+
+// A client that only says NOOP or EHLO is sent away in the end.
+static void test_idle_verbs(void **state)
+{
+	static const char *const verbs[] = {"NOOP\r\n", "EHLO c\r\n", "RSET\r\n", "HELP\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		struct host h = {0};
+		int said = 0;
+
+		begin_run(&h, SERVER_MX, 0);
+		for (; !h.closed && said < 1000; said++)
+			host_send(&h, str_from(verbs[i]));
+		assert_int_equal(said, 120);
+		said_has(&h, "421 4.7.0 too many errors");
+		host_finish(&h);
+	}
+}
+
 static void test_ehlo_lists(void **state)
 {
 	struct host h = {0};
@@ -352,6 +383,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dialogues),
 		cmocka_unit_test(test_what_is_kept),
+		cmocka_unit_test(test_recipient_twice),
+		cmocka_unit_test(test_idle_verbs),
 		cmocka_unit_test(test_ehlo_lists),
 		cmocka_unit_test(test_help_of_sendmail),
 		cmocka_unit_test(test_starttls_forgets),
