@@ -63,7 +63,7 @@ static void exchange_destroy(struct exchange *x)
 }
 
 // ---- answers
-static void send(struct auth_server *s, const struct auth_line_reply *r, struct str challenge)
+static void send_reply(struct auth_server *s, const struct auth_line_reply *r, struct str challenge)
 {
 	struct buf *out = stream_output(s->stream);
 
@@ -77,7 +77,7 @@ static void fail_at_once(struct auth_server *s, uint32_t id, const char *reason,
 	struct auth_line_reply r = {.outcome = AUTH_LINE_FAIL, .id = id, .temporary = temporary};
 
 	str_copy(str_from(reason), r.reason, sizeof r.reason);
-	send(s, &r, STR_EMPTY);
+	send_reply(s, &r, STR_EMPTY);
 }
 
 // Our own smtpd reports what its sessions do; for the others it is done here.
@@ -135,12 +135,12 @@ static void on_step(void *arg, const struct authenticator_reply *from)
 		r.outcome = AUTH_LINE_CONT;
 		x->answered = true;
 		wheel_set(s->wheel, &x->timer, AUTH_EXCHANGE_MS);
-		send(s, &r, from->challenge);
+		send_reply(s, &r, from->challenge);
 		return;
 	}
 	r.outcome = from->outcome == AUTHENTICATOR_OK ? AUTH_LINE_OK : AUTH_LINE_FAIL;
 	fill(x, from, &r);
-	send(s, &r, STR_EMPTY);
+	send_reply(s, &r, STR_EMPTY);
 	exchange_destroy(x);
 }
 
