@@ -154,6 +154,35 @@ void authenticator_account(struct authenticator *a, uint64_t request, int state,
 		unavailable(x, "the accounts cannot be read now");
 }
 
+static struct authentication *first_in(struct authenticator *a, bool (*is)(enum stage stage))
+{
+	LIST_EACH(link, &a->dialogues) {
+		struct authentication *x = LIST_ENTRY(link, struct authentication, link);
+		if (is(x->stage))
+			return x;
+	}
+	return NULL;
+}
+
+static bool is_asking(enum stage stage)
+{
+	return stage == ASKING;
+}
+
+static bool is_open(enum stage stage)
+{
+	return stage != IDLE;
+}
+
+void authenticator_accounts_lost(struct authenticator *a)
+{
+	uint64_t last = a->last_request; // an answer may cause the next question
+	struct authentication *x;
+
+	while ((x = first_in(a, is_asking)) && x->request <= last)
+		authenticator_account(a, x->request, 3, 0, STR_EMPTY);
+}
+
 // ---- the password
 static void on_checked(struct auth_asker *asker, enum auth_check_result result)
 {
@@ -350,23 +379,13 @@ struct authenticator *authenticator_create(uv_loop_t *loop, const struct config 
 	return a;
 }
 
-static struct authentication *first_open(struct authenticator *a)
-{
-	LIST_EACH(link, &a->dialogues) {
-		struct authentication *x = LIST_ENTRY(link, struct authentication, link);
-		if (x->stage != IDLE)
-			return x;
-	}
-	return NULL;
-}
-
 void authenticator_destroy(struct authenticator *a)
 {
 	struct authentication *x;
 
 	if (!a)
 		return;
-	while ((x = first_open(a)))
+	while ((x = first_in(a, is_open)))
 		unavailable(x, "shutting down");
 	LIST_EACH(link, &a->dialogues) {
 		LIST_ENTRY(link, struct authentication, link)->authenticator = NULL;

@@ -27,6 +27,8 @@ void authenticator_set_config(struct authenticator *a, const struct config *conf
 // state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now.
 void authenticator_account(struct authenticator *a, uint64_t request, int state, uint32_t rights,
 	struct str name);
+// The directory is gone: every question that is open counts as answered "cannot tell now".
+void authenticator_accounts_lost(struct authenticator *a);
 void authenticator_forget(struct authenticator *a, struct str name); // an account changed; "" : all
 
 enum { AUTHENTICATOR_SUBMIT = 1, AUTHENTICATOR_RELAY = 2 }; // rights, as in the directory

@@ -6,10 +6,10 @@
 
 #define LOCAL_MAX 64 // RFC 5321 4.5.3.1.1
 
-static bool has_blank_or_control(struct str s)
+static bool has_control(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.data[i] <= ' ' || s.data[i] == 0x7f)
+		if ((unsigned char)s.data[i] < ' ' || s.data[i] == 0x7f)
 			return true;
 	return false;
 }
@@ -21,7 +21,7 @@ int auth_name_key(struct str name, struct str default_domain, char out[AUTH_NAME
 	struct str domain = at < 0 ? default_domain : str_skip(name, (size_t)at + 1);
 
 	out[0] = '\0';
-	if (local.len == 0 || local.len > LOCAL_MAX || has_blank_or_control(local) ||
+	if (local.len == 0 || local.len > LOCAL_MAX || has_control(local) ||
 		!str_is_utf8(local))
 		return ERR_SYNTAX;
 	char *end = out + local.len;

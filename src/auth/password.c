@@ -25,7 +25,7 @@
 #define SCRAM_SALT 16
 #define INPUT_MAX 4096   // octets looked at, before preparing
 
-_Static_assert(PASSWORD_MAX < CRYPT_MAX_PASSPHRASE_SIZE, "crypt(3) takes it");
+_Static_assert(AUTH_PASSWORD_MAX < CRYPT_MAX_PASSPHRASE_SIZE, "crypt(3) takes it");
 
 static atomic_ulong operations;
 
@@ -66,7 +66,7 @@ static int map_blanks(struct str in, uint8_t *out, size_t size)
 }
 
 // ERR_SYNTAX, ERR_LIMIT. out is NUL-terminated.
-static int prepare(struct str in, char out[PASSWORD_MAX + 1])
+static int prepare(struct str in, char out[AUTH_PASSWORD_MAX + 1])
 {
 	uint8_t mapped[INPUT_MAX];
 	size_t len = 0;
@@ -84,9 +84,9 @@ static int prepare(struct str in, char out[PASSWORD_MAX + 1])
 	uint8_t *normal = u8_normalize(UNINORM_NFKC, mapped, (size_t)used, NULL, &len);
 	if (!normal)
 		fatal("out of memory (a password)");
-	if (len == 0 || len > PASSWORD_MAX)
+	if (len == 0 || len > AUTH_PASSWORD_MAX)
 		err = ERR_LIMIT;
-	else if (!str_copy(str_make(normal, len), out, PASSWORD_MAX + 1))
+	else if (!str_copy(str_make(normal, len), out, AUTH_PASSWORD_MAX + 1))
 		err = ERR_SYNTAX;
 	mem_wipe(normal, len);
 	free(normal);
@@ -96,10 +96,10 @@ static int prepare(struct str in, char out[PASSWORD_MAX + 1])
 
 // The forms to try, in order; at least one. What cannot be prepared is tried as it came. When that
 // cannot be right (empty, too long, a NUL) *out_possible is false: it is hashed all the same, for its cost.
-static int forms_of(struct str password, char forms[2][PASSWORD_MAX + 1], bool *out_possible)
+static int forms_of(struct str password, char forms[2][AUTH_PASSWORD_MAX + 1], bool *out_possible)
 {
-	char raw[PASSWORD_MAX + 1];
-	struct str cut = str_slice(password, 0, PASSWORD_MAX);
+	char raw[AUTH_PASSWORD_MAX + 1];
+	struct str cut = str_slice(password, 0, AUTH_PASSWORD_MAX);
 	bool whole = password.len && cut.len == password.len && str_find(password, '\0') < 0;
 	int count = prepare(password, forms[0]) == 0;
 
@@ -116,7 +116,7 @@ static int forms_of(struct str password, char forms[2][PASSWORD_MAX + 1], bool *
 // ---- hashing
 struct work { // large: not on a thread's stack
 	struct crypt_data data;
-	char forms[2][PASSWORD_MAX + 1];
+	char forms[2][AUTH_PASSWORD_MAX + 1];
 };
 
 static const char *hash_with(struct work *w, const char *password, const char *setting)
@@ -244,7 +244,7 @@ int password_make(struct str password, struct secret *out, struct error *err)
 
 	memset(out, 0, sizeof *out);
 	if (result == ERR_LIMIT) {
-		error_set(err, result, TEXT("a password has 1 to %d octets"), PASSWORD_MAX);
+		error_set(err, result, TEXT("a password has 1 to %d octets"), AUTH_PASSWORD_MAX);
 	} else if (result) {
 		error_set(err, result, TEXT("a password is UTF-8 without control characters"));
 	} else {

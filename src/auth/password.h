@@ -6,11 +6,11 @@
 #include "base/error.h"
 #include "store/secrets.h"
 
-#define PASSWORD_MAX 511 // octets after preparing: what crypt(3) takes
+#define AUTH_PASSWORD_MAX 511 // octets after preparing: what crypt(3) takes
 
 // yescrypt hash and SCRAM-SHA-256 keys; out->changed_ms is now. The password is prepared
 // (SASLprep-like: UTF-8, NFKC, blanks outside ASCII become a space, no control octets; ERR_SYNTAX),
-// 1 to PASSWORD_MAX octets (ERR_LIMIT).
+// 1 to AUTH_PASSWORD_MAX octets (ERR_LIMIT).
 int password_make(struct str password, struct secret *out, struct error *err);
 // 0 right, ERR_DENIED wrong, ERR_UNSUPPORTED unknown kind of hash. Takes crypt(3) hashes and $argon2id$.
 // A password that preparing changes is also tried as it came, for hashes made elsewhere.
