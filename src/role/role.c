@@ -134,9 +134,12 @@ static void take_config(void *arg, struct str body, int fd)
 	f->mapping_size = m.size;
 	if (f->going && f->context.role->configured)
 		f->context.role->configured(&f->context, old);
-	config_destroy(old);
-	if (old_mapping)
-		munmap(old_mapping, old_size);
+	// A draining smtpd has bodies under way that point into the old one; it lives as long as they.
+	if (!f->context.role->generations) {
+		config_destroy(old);
+		if (old_mapping)
+			munmap(old_mapping, old_size);
+	}
 	if (f->going) {
 		struct ipc_ready ready = {.generation = config->generation};
 		(void)ipc_send_ready(f->context.master, &ready);
@@ -342,6 +345,7 @@ int role_main(int argc, char **argv)
 		fputs("pabal: this is started by `pabal serve`, not by hand\n", stderr);
 		return 64;
 	}
+	text_set_language("en"); // the log, and replies in ASCII, whatever LANG says
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); // for master; a terminal sends it to all of us
 	signal(SIGINT, SIG_IGN);

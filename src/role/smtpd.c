@@ -666,12 +666,16 @@ static size_t on_input(struct stream *stream, void *arg, struct str octets)
 static void on_sent(struct stream *stream, void *arg)
 {
 	struct connection *c = arg;
-	(void)stream;
-	if (!c->session)
+	if (!c->session || c->in_session)
 		return;
-	maybe_start_tls(c);
+	enter(c);
 	if (buf_len(session_output(c->session)))
 		host_output(c);
+	bool gone = c->closing;
+	leave(c);
+	// Input was left alone while so much output waited.
+	if (!gone)
+		stream_resume_input(stream);
 }
 
 static void on_secured(struct stream *stream, void *arg)
@@ -722,7 +726,7 @@ static void on_life(struct wheel_timer *t)
 {
 	struct connection *c = LIST_ENTRY(t, struct connection, life);
 	enter(c);
-	session_shut_down(c->session);
+	session_timed_out(c->session);
 	leave(c);
 }
 
@@ -736,9 +740,11 @@ static void exit_when_drained(struct smtpd *s)
 static void connection_destroy(struct connection *c)
 {
 	struct smtpd *s = c->smtpd;
+	// First: it may still give up its body and its exchange through us.
+	session_destroy(c->session);
 	forget_request(c);
 	host_auth_cancel(c);
-	spool_writer_destroy(c->spool);
+	host_spool_abort(c);
 	mem_free(c->facts);
 	if (c->counted) {
 		(void)map_remove(&s->sessions, key_of(&c->id));
@@ -749,7 +755,6 @@ static void connection_destroy(struct connection *c)
 	wheel_clear(s->wheel, &c->silence);
 	wheel_clear(s->wheel, &c->life);
 	wheel_clear(s->wheel, &c->delay);
-	session_destroy(c->session);
 	stream_close_after_send(c->stream);
 	list_remove(&c->link);
 	s->connection_count--;
