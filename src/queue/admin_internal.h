@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: ISC
+// What the files of the administration commands share. arg of each handler is a struct queue_admin.
+#ifndef PABAL_QUEUE_ADMIN_INTERNAL_H
+#define PABAL_QUEUE_ADMIN_INTERNAL_H
+
+#include "base/arena.h"
+#include "queue/admin.h"
+
+// ---- JSON
+json_t *queue_json_text(struct str s);  // what is not UTF-8 becomes '?'
+json_t *queue_json_id(uint64_t id);     // "" for 0
+json_t *queue_json_number(uint64_t n);
+// "" when it is missing; ERR_SYNTAX when it is no string.
+int queue_json_argument(const json_t *arguments, const char *key, struct str *out);
+int queue_json_argument_number(const json_t *arguments, const char *key, uint64_t standard, uint64_t *out);
+
+// ---- which recipients
+// Fails the call and returns false when an argument is wrong. Strings live in arena.
+bool queue_admin_filter(struct control_call *call, const json_t *arguments, struct arena *arena,
+	struct store_filter *out);
+bool queue_admin_filter_is_empty(const struct store_filter *f);
+json_t *queue_admin_row(const struct store_message *m, const struct store_recipient *r);
+const char *queue_admin_state(enum recipient_state state);
+// Fails the call with the words of a store's error.
+void queue_admin_fail(struct control_call *call, int err);
+// The one line that says who did what.
+void queue_admin_event(struct control_call *call, const char *command, struct str what, uint64_t count);
+
+// ---- handlers
+void queue_admin_list(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_show(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_retry(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_hold(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_release(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_delete(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_status(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_trace(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_list(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_show(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_add(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_enable(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_disable(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_remove(struct control_call *call, const json_t *arguments, void *arg);
+
+#endif

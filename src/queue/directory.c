@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: ISC
+// Who exists: the store's directory with a small memory in front of it. Only this process changes
+// accounts, so the memory is right as long as every change clears it; the store answers in the
+// order it was asked.
+#include "queue/queue_internal.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "smtp/address.h"
+
+#define ENTRIES_MAX 10000
+#define KEY_MAX     (1 + SMTP_ADDRESS_MAX)
+
+struct entry {
+	struct list link;          // in directory.used, most recent first
+	struct directory_entry answer;
+	size_t key_len;
+	char key[];                // 'a' or 'n' and the name; behind it the account's name
+};
+
+struct directory {
+	struct store *store;
+	struct map entries;
+	struct list used;
+	uint64_t generation;       // of the memory: cleared once more
+};
+
+struct question {
+	struct directory *directory;
+	uint64_t generation;
+	directory_done done;
+	void *arg;
+	size_t key_len;
+	char key[KEY_MAX];
+};
+
+struct directory *queue_directory_create(struct store *s)
+{
+	struct directory *d = mem_alloc(sizeof *d);
+	d->store = s;
+	list_init(&d->used);
+	return d;
+}
+
+static void forget(struct directory *d, struct entry *e)
+{
+	(void)map_remove(&d->entries, str_make(e->key, e->key_len));
+	list_remove(&e->link);
+	mem_free(e);
+}
+
+void queue_directory_clear(struct directory *d)
+{
+	d->generation++;
+	while (!list_empty(&d->used))
+		forget(d, LIST_ENTRY(d->used.next, struct entry, link));
+}
+
+unsigned queue_directory_cached(const struct directory *d)
+{
+	return (unsigned)d->entries.count;
+}
+
+// The store has answered every question before.
+void queue_directory_destroy(struct directory *d)
+{
+	if (!d)
+		return;
+	queue_directory_clear(d);
+	map_finish(&d->entries);
+	mem_free(d);
+}
+
+static void remember(struct directory *d, const struct question *q, const struct directory_entry *a)
+{
+	struct entry *e = mem_alloc(sizeof *e + q->key_len + a->name.len);
+	e->answer = *a;
+	e->key_len = q->key_len;
+	memcpy(e->key, q->key, q->key_len);
+	if (a->name.len)
+		memcpy(e->key + q->key_len, a->name.data, a->name.len);
+	e->answer.name = str_make(e->key + q->key_len, a->name.len);
+	if (d->entries.count >= ENTRIES_MAX)
+		forget(d, LIST_ENTRY(d->used.prev, struct entry, link));
+	struct entry *old = map_get(&d->entries, str_make(e->key, e->key_len));
+	if (old)
+		forget(d, old); // asked twice before the first answer
+	map_set(&d->entries, str_make(e->key, e->key_len), e);
+	list_add_first(&d->used, &e->link);
+}
+
+static void on_answer(void *arg, int err, const struct store_account *a)
+{
+	struct question *q = arg;
+	struct directory *d = q->directory;
+	struct directory_entry answer = {.err = err};
+	if (!err)
+		answer = (struct directory_entry){.id = a->id, .enabled = a->enabled,
+			.rights = a->rights, .name = a->name};
+	if ((!err || err == ERR_NOT_FOUND) && q->generation == d->generation)
+		remember(d, q, &answer);
+	q->done(q->arg, &answer);
+	mem_free(q);
+}
+
+static void ask(struct directory *d, char kind, struct str name, directory_done done, void *arg)
+{
+	struct question *q;
+	char key[KEY_MAX];
+	if (name.len + 1 > sizeof key) {
+		struct directory_entry none = {.err = ERR_NOT_FOUND};
+		done(arg, &none);
+		return;
+	}
+	key[0] = kind;
+	if (name.len)
+		memcpy(key + 1, name.data, name.len);
+	struct entry *e = map_get(&d->entries, str_make(key, name.len + 1));
+	if (e) {
+		list_remove(&e->link);
+		list_add_first(&d->used, &e->link);
+		struct directory_entry answer = e->answer;
+		done(arg, &answer);
+		return;
+	}
+	q = mem_alloc(sizeof *q);
+	*q = (struct question){.directory = d, .generation = d->generation, .done = done, .arg = arg,
+		.key_len = name.len + 1};
+	memcpy(q->key, key, name.len + 1);
+	if (kind == 'a')
+		store_address_get(d->store, name, on_answer, q);
+	else
+		store_account_get(d->store, name, on_answer, q);
+}
+
+void queue_directory_address(struct directory *d, struct str key, directory_done done, void *arg)
+{
+	ask(d, 'a', key, done, arg);
+}
+
+void queue_directory_account(struct directory *d, struct str name, directory_done done, void *arg)
+{
+	ask(d, 'n', name, done, arg);
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: ISC
+// What the files of this room share. A mail is a message in memory, an item one of its
+// recipients, claimed in the store; a group are the items for one destination, a job what a
+// deliverer was given. See doc/queue.md for the states on disk.
+//
+//   submit.c, claim.c ─▶ window.c ─▶ directory.c, route.c ─▶ schedule.c ─▶ job.c ─▶ deliverers
+//   store ◀─ settle.c ◀─ retry.c, bounce.c ◀─ job.c ◀─ deliverers
+#ifndef PABAL_QUEUE_INTERNAL_H
+#define PABAL_QUEUE_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "queue/queue.h"
+#include "base/domain.h"
+#include "smtp/address.h"
+#include "smtp/reply.h"
+
+#define QUEUE_WINDOW_ITEMS  20000             // recipients in memory
+#define QUEUE_WINDOW_OCTETS (64u << 20)       // of messages in memory
+#define QUEUE_GROUP_ITEMS   (QUEUE_WINDOW_ITEMS / 2) // of one destination
+#define QUEUE_CLAIM_ITEMS   1000              // at once
+#define QUEUE_JOB_RECIPIENTS 100              // RFC 5321 4.5.3.1.8: every host takes that many
+#define QUEUE_SENDER_JOBS   256               // outstanding, one process
+#define QUEUE_LOCAL_JOBS    64
+#define QUEUE_DEPTH_MAX     10                // of expansions
+#define QUEUE_PAUSE_MS      1000              // after a failure of the store
+#define QUEUE_RETURN_MS     60000             // for what could not be tried for reasons of ours
+#define QUEUE_CRASHES_MAX   3                 // deliverers that end over one item
+
+struct job;
+struct group;
+
+// ---------------------------------------------------------------- messages in memory
+// Owned by its references: items, jobs and questions about its body.
+struct mail {
+	struct envelope envelope;   // strings behind the struct
+	uint64_t spool;             // id of the spool file; 0: inline
+	struct str body;            // inline octets; data NULL: not in memory
+	char *loaded;               // owner of a body that was read from the store
+	int fd;                     // of the spool file, while jobs need it; -1
+	unsigned references;
+	unsigned fd_users;
+	size_t octets;              // as counted in the window
+	struct list readers;        // jobs that wait for the body
+	bool reading;
+	struct queue *queue;
+};
+// One reference is the caller's. body.data NULL: it is read when needed.
+struct mail *queue_mail_create(struct queue *q, const struct envelope *e, uint64_t spool,
+	struct str body);
+void queue_mail_unref(struct mail *m);
+
+// ---------------------------------------------------------------- recipients in memory
+enum try_kind {
+	TRY_NONE,       // no answer yet
+	TRY_DELIVERED,
+	TRY_TEMPORARY,
+	TRY_PERMANENT,
+	TRY_EXPANDED,   // into children
+	TRY_RETURNED,   // not tried: due again at item->next_ms
+	TRY_HELD,       // to be looked at by an administrator
+};
+
+enum item_place {
+	ITEM_ROUTING,   // in q->routing, the directory is asked
+	ITEM_WAITING,   // in group->items
+	ITEM_TRYING,    // in job->items, or being settled
+};
+
+// One of the recipients an item was expanded into. Borrowed until the call returns.
+struct queue_child {
+	struct str address, domain, orcpt;
+	uint8_t notify;
+};
+
+// What became of a try; made when there is something to remember.
+struct outcome {
+	unsigned code;             // SMTP, 0: none
+	char status[12];           // "4.4.1"
+	char text[SMTP_REPLY_TEXT_MAX];
+	char remote[300];          // "host [address]"; "" : none
+	bool relayed_dsn;          // the next hop takes over the duty to report
+	bool own_network;          // ipc tried.blame 2
+	struct item **children;    // of TRY_EXPANDED, owned
+	unsigned child_count;
+};
+
+struct item {
+	struct list link;
+	struct mail *mail;
+	struct group *group;       // of ITEM_WAITING
+	struct job *job;           // of ITEM_TRYING
+	enum item_place place;
+	uint64_t id, parent;
+	struct str address, domain, orcpt; // as accepted; behind the struct
+	struct str hold_reason;
+	char *target;              // address it is delivered to, when that is another one
+	struct str target_domain;  // of target
+	uint8_t notify;
+	bool delay_warned;
+	bool hold;                 // new, to be inserted as held
+	bool deleted;              // by an administrator; its row is gone or going
+	bool held;                 // by an administrator; goes back to the store untried
+	bool mapped;               // target was chosen by the postmaster setting
+	uint8_t crashes;
+	uint32_t tries, depth;
+	uint64_t next_ms;          // of TRY_TEMPORARY, TRY_RETURNED
+	// of the last try
+	enum try_kind result;
+	struct outcome *outcome;
+	bool warn;                 // a delay report goes with this result
+	bool expired;
+};
+struct item *queue_item_create(struct queue *q, struct mail *m, const struct envelope_recipient *r,
+	uint64_t id);
+// Leaves whatever list it is in.
+void queue_item_destroy(struct queue *q, struct item *i);
+struct item *queue_item_find(struct queue *q, uint64_t id);
+struct outcome *queue_item_outcome(struct item *i); // makes it when missing
+void queue_item_set_result(struct item *i, enum try_kind kind, const char *status,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+static inline struct str queue_item_target(const struct item *i)
+{
+	return i->target ? str_from(i->target) : i->address;
+}
+bool queue_window_has_room(const struct queue *q, unsigned items, size_t octets);
+
+// ---------------------------------------------------------------- bodies
+// Is the body, or the descriptor of its file, in memory?
+bool queue_body_ready(const struct mail *m);
+// Reads it for a job; queue_job_send or queue_settle_body follows, never before this returns.
+void queue_body_read(struct queue *q, struct job *j);
+void queue_body_use_file(struct job *j);     // keeps the descriptor until queue_body_leave_file
+void queue_body_leave_file(struct job *j);
+// The octets, or what a file begins with. scratch owns them then. *out_whole: is this all?
+struct str queue_body_beginning(const struct mail *m, struct buf *scratch, bool *out_whole);
+
+// ---------------------------------------------------------------- routes
+enum route_kind { ROUTE_MX, ROUTE_HOST, ROUTE_LOCAL, ROUTE_REFUSE };
+struct route {
+	enum route_kind kind;
+	const struct config_route *config; // NULL: none says so
+	unsigned number;                   // index in the configuration + 1; 0: none
+};
+#define ROUTE_KEY_MAX (DOMAIN_MAX + 4)
+struct route queue_route_for(const struct config *c, struct str domain);
+// What items of one destination have in common.
+struct str queue_route_key(const struct route *r, struct str domain, char out[ROUTE_KEY_MAX]);
+// Is this postmaster or abuse of ours: <postmaster>, or of a local domain, or of an address of this host?
+bool queue_is_role_address(const struct config *c, struct str address, struct str domain);
+// "LOCAL@DOMAIN" with the local part in ASCII lower case; false when it does not fit.
+bool queue_address_key(struct str address, struct str domain, char out[SMTP_ADDRESS_MAX]);
+
+// ---------------------------------------------------------------- schedule
+struct group {
+	struct list link;          // in q->ready, q->stalled or a deliverer's list; or in none
+	struct list items;
+	char key[ROUTE_KEY_MAX];
+	struct str domain;         // behind the kind in key: domain or pattern of the route
+	enum route_kind kind;
+	uint64_t hash;
+	unsigned route;            // number in the current configuration
+	unsigned waiting, in_flight;
+	bool full;                 // too many wait; until half of them are gone
+	unsigned limit, most;      // jobs at once: now, when all is well
+	unsigned failures;         // of the destination since it last answered
+	unsigned downs;            // times it was put down since it last answered
+	uint64_t down_until_ms;    // monotonic; 0: it is not known to be down
+	uint64_t seen_ms;          // monotonic, when it was last used
+	char trouble[SMTP_REPLY_TEXT_MAX]; // what it said last
+	char trouble_status[12];
+	char trouble_remote[300];
+	// how fast it drains
+	uint64_t since_ms;
+	unsigned ended;
+};
+
+struct deliverer {
+	bool ready;
+	enum queue_deliverer kind;
+	unsigned index;
+	unsigned jobs, most;
+	struct list blocked;       // groups that wait for a job to end
+};
+
+// An item that is claimed in the store goes its way: to a group, a result, or back to the store.
+void queue_item_enter(struct queue *q, struct item *i);
+void queue_schedule_run(struct queue *q);     // hands out what can be handed out
+void queue_schedule_reroute(struct queue *q); // a new configuration
+void queue_schedule_clean(struct queue *q);   // forgets groups without anything to remember
+void queue_schedule_return_all(struct queue *q); // waiting items go back to the store
+void queue_schedule_forget(struct queue *q);  // frees all groups and their items
+void queue_group_remove(struct group *g, struct item *i); // an item leaves before it was tried
+// A job of the group ended. answered: the destination itself said something.
+enum group_answer { GROUP_ANSWERED, GROUP_FAILED, GROUP_UNKNOWN };
+void queue_group_ended(struct queue *q, struct group *g, enum group_answer answer);
+void queue_group_wake(struct queue *q, struct str domain); // domain "" : all; down ones are tried again
+// When is there no more room for this destination? 0: there is; else when to come again, ms.
+uint64_t queue_group_full_for(struct queue *q, struct str domain);
+void queue_deliverer_relieved(struct queue *q, struct deliverer *d);
+
+// ---------------------------------------------------------------- jobs
+enum job_state { JOB_READING, JOB_SENT, JOB_SETTLING };
+struct job {
+	struct list link;          // in mail->readers, q->settling or a commit
+	uint64_t id;               // slot in the low 16 bits
+	enum job_state state;
+	struct queue *queue;
+	struct mail *mail;
+	struct group *group;       // NULL: not of a group
+	struct deliverer *deliverer; // NULL: nobody was asked
+	struct list items;
+	unsigned count;
+	char tls[100];
+	uint32_t ms;
+	bool fd_used;
+	// the report that goes with the result
+	bool body_tried;           // for the report
+	struct item *report;
+	bool report_claimed;       // else it is inserted as due
+	bool alone;                // its commit failed together with others
+};
+// Takes items of group from the front that can go together.
+struct job *queue_job_take(struct queue *q, struct group *g, struct deliverer *d);
+void queue_job_start(struct queue *q, struct job *j);
+void queue_job_send(struct queue *q, struct job *j, int body_err);
+// A job without deliverer: its one item has a result already.
+void queue_job_settle_item(struct queue *q, struct item *i);
+void queue_job_destroy(struct queue *q, struct job *j); // and its items
+void queue_jobs_give_back(struct queue *q, struct deliverer *d); // NULL: all
+// All results of the job are there: by a unit test, and by whatever expands addresses later.
+struct job *queue_job_find(struct queue *q, uint64_t id);
+void queue_job_expand(struct queue *q, struct item *i, const struct queue_child *children,
+	unsigned count);
+void queue_job_ended(struct queue *q, struct job *j, enum group_answer answer);
+
+// ---------------------------------------------------------------- results
+void queue_settle(struct queue *q, struct job *j); // takes it; all items have results
+void queue_settle_body(struct queue *q, struct job *j); // its body was read, or cannot be
+void queue_settle_flush(struct queue *q);          // one batch of all results of a turn
+void queue_settle_again(struct queue *q);          // after a failure of the store
+unsigned queue_settle_open(const struct queue *q); // jobs not yet committed
+void queue_settle_forget(struct queue *q);
+
+// The pause after `tries` failed tries, scattered.
+uint64_t queue_retry_pause(const struct config *c, unsigned tries);
+uint64_t queue_retry_expiry(const struct config *c, const struct envelope *e);
+// Turns a temporary failure into the next try or the end: result, next_ms, warn, expired.
+void queue_retry_decide(struct queue *q, struct item *i, uint64_t now_ms);
+
+// Does some result of this job have to be told to somebody?
+bool queue_bounce_wanted(struct queue *q, struct job *j);
+// Makes j->report out of the results. body: octets of the original, whole or its beginning.
+void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool whole);
+
+// ---------------------------------------------------------------- taking from the store
+void queue_claim_run(struct queue *q);
+void queue_claim_due(struct queue *q, uint64_t next_ms); // something is due then
+void queue_claim_freed(struct queue *q);
+
+// ---------------------------------------------------------------- who exists
+struct directory_entry {
+	int err;                   // 0, ERR_NOT_FOUND, or why it cannot be told
+	uint64_t id;
+	bool enabled;
+	uint32_t rights;
+	struct str name;
+};
+typedef void (*directory_done)(void *arg, const struct directory_entry *e);
+struct directory;
+struct directory *queue_directory_create(struct store *s);
+void queue_directory_destroy(struct directory *d);
+// done may be called before it returns.
+void queue_directory_address(struct directory *d, struct str key, directory_done done, void *arg);
+void queue_directory_account(struct directory *d, struct str name, directory_done done, void *arg);
+void queue_directory_clear(struct directory *d); // an account changed
+unsigned queue_directory_cached(const struct directory *d);
+
+// ---------------------------------------------------------------- trouble
+struct cause {
+	char event[16], rule[120];
+	uint64_t count, last_ms;
+};
+#define QUEUE_CAUSES 32
+struct trouble {
+	struct cause causes[QUEUE_CAUSES];
+	unsigned cause_count;
+	struct {
+		char domain[DOMAIN_MAX + 1];
+		char remote[300];
+		uint64_t at_ms;
+	} timeouts[3];             // unrelated ones, of port 25
+	unsigned timeout_count;
+	bool port25_blocked;
+};
+// What refuses and defers lately. rule is cut.
+void queue_cause_add(struct queue *q, const char *event, struct str rule);
+// Port 25: a try by MX ended with blame 2, or some host answered.
+void queue_port25_failed(struct queue *q, struct str domain, const struct outcome *o);
+void queue_port25_answered(struct queue *q);
+
+// ---------------------------------------------------------------- events
+void queue_log_result(const struct job *j, const struct item *i);
+void queue_log_expired(const struct item *i, const char *why);
+void queue_log_bounce(const struct mail *of, const struct item *report);
+void queue_log_hold(const struct mail *m, const struct item *i, struct str reason);
+
+// ---------------------------------------------------------------- the queue
+struct queue {
+	struct queue_options o;
+	const struct config *config;
+	struct id_source *ids;
+	struct store *store;
+
+	uv_idle_t turn;            // active while something is to be done before the loop waits
+	uv_timer_t timer;          // the next claim
+	uv_timer_t beat;           // each second: what failed, what can be forgotten
+	unsigned beats;
+	unsigned open_handles;
+	bool turning;
+	bool destroyed;
+
+	// the window
+	struct map items;          // 8 octets of the recipient id -> struct item
+	size_t item_count;
+	size_t octets;
+	unsigned mails;            // in memory
+	struct list routing;       // items
+
+	// schedule
+	struct map groups;         // key -> struct group
+	struct list ready, stalled;
+	unsigned saturated;        // groups without room
+	struct deliverer deliverers[QUEUE_DELIVERERS][QUEUE_SENDERS_MAX];
+
+	// jobs
+	struct job **slots;
+	unsigned slot_count;
+	uint16_t *free_slots;
+	unsigned free_count;
+	uint64_t last_job;
+
+	// results
+	struct list settling;      // jobs for the next commit
+	struct list failed;        // jobs whose commit failed
+	unsigned settling_count, committing, reading;
+
+	// claims
+	bool claiming;
+	uint64_t next_due_ms;      // wall clock; 0: nothing is due
+	uint64_t claim_after_ms;   // monotonic
+	bool releasing;            // what queue { hold } held is being let go
+
+	struct directory *directory;
+	struct trouble trouble;
+	struct list answers;       // that are given with the next turn
+	unsigned submitting;
+
+	struct {
+		uint64_t at_ms;        // monotonic
+		int err;
+	} space;
+
+	bool stopping;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+};
+
+void queue_turn(struct queue *q); // something is to be done before the loop waits
+// A call of ours that has to come later than the call that asked for it.
+struct answer {
+	struct list link;
+	void (*give)(struct queue *q, struct answer *a); // frees it
+};
+void queue_answer_later(struct queue *q, struct answer *a);
+static inline bool queue_is_on_hold(const struct queue *q)
+{
+	return q->config->queue.hold;
+}
+void queue_release_own_holds(struct queue *q);
+#define QUEUE_HOLD_REASON "queue hold"
+
+// For admin.c: what is in memory follows what an administrator does to the rows. held: right after
+// the batch was given to the store; deleted: when it is committed.
+void queue_item_was_held(struct queue *q, uint64_t id);
+void queue_item_was_deleted(struct queue *q, uint64_t id);
+void queue_account_changed(struct queue *q, struct str name);
+
+#endif
