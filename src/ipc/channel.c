@@ -16,46 +16,51 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEADER_SIZE 8
-#define INPUT_SIZE (128 * 1024)  // read at once; also what a channel keeps
-#define FLUSH_SIZE (128 * 1024)  // more than this does not wait for the end of the turn
-#define OUTPUT_KEPT (512 * 1024)
-#define READS_A_TURN 8           // then other handles get their turn
-#define INPUT_FDS_MAX 16         // received and not yet matched to a frame
-#define CMSG_FDS_MAX 4           // in one recvmsg; a well-behaved peer sends one
-#define REFS_RETRY_MS 5          // ETOOMANYREFS: too many descriptors of this user are in flight
+#define HEADER_SIZE   8
+#define INPUT_SIZE    ((size_t)128 * 1024) // read at once; also what a channel keeps
+#define FLUSH_SIZE    ((size_t)128 * 1024) // more than this does not wait for the end of the turn
+#define OUTPUT_KEPT   ((size_t)512 * 1024)
+#define READS_A_TURN  8	 // then other handles get their turn
+#define INPUT_FDS_MAX 16 // received and not yet matched to a frame
+#define CMSG_FDS_MAX  4	 // in one recvmsg; a well-behaved peer sends one
+#define REFS_RETRY_MS 5	 // ETOOMANYREFS: too many descriptors of this user are in flight
 
 struct output_fd {
 	uint64_t at; // octet of the stream where its frame begins
 	int fd;
 };
 
+// In the order of their frames; -1: this process had no number left for it.
+struct received_fds {
+	int fds[INPUT_FDS_MAX];
+	size_t count;
+};
+
 struct ipc_channel {
 	uv_poll_t poll;
-	uv_idle_t turn;       // active while there is something to flush or to deliver
+	uv_idle_t turn; // active while there is something to flush or to deliver
 	uv_timer_t retry;
 	int fd;
-	int polled;           // what the poll handle waits for now
+	int polled; // what the poll handle waits for now
 	unsigned open_handles;
 	ipc_on_frame on_frame;
 	ipc_on_close on_close;
 	void *arg;
 
 	struct buf out;
-	uint64_t sent;        // octets of the stream that left out
+	uint64_t sent; // octets of the stream that left out
 	struct output_fd *out_fds;
 	size_t out_fd_count, out_fd_size;
 
 	char *in;
 	size_t in_start, in_end, in_size;
-	int in_fds[INPUT_FDS_MAX];
-	size_t in_fd_count;
+	struct received_fds in_fds;
 
 	bool paused;
-	bool blocked;         // the socket takes no more; waiting for it
-	bool write_closed;    // the peer reads no more; what it sent is still read
-	bool ended;           // descriptor closed
-	bool released;        // ipc_channel_close was called
+	bool blocked;	   // the socket takes no more; waiting for it
+	bool write_closed; // the peer reads no more; what it sent is still read
+	bool ended;	   // descriptor closed
+	bool released;	   // ipc_channel_close was called
 };
 
 static const uint8_t *input_at(const struct ipc_channel *ch)
@@ -64,6 +69,13 @@ static const uint8_t *input_at(const struct ipc_channel *ch)
 }
 
 // ---- the end
+static void close_fds(struct received_fds *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		fd_close(&r->fds[i]);
+	r->count = 0;
+}
+
 static void free_when_unused(struct ipc_channel *ch)
 {
 	if (!ch->released || ch->open_handles > 0)
@@ -95,9 +107,7 @@ static void end(struct ipc_channel *ch)
 	for (size_t i = 0; i < ch->out_fd_count; i++)
 		fd_close(&ch->out_fds[i].fd);
 	ch->out_fd_count = 0;
-	for (size_t i = 0; i < ch->in_fd_count; i++)
-		fd_close(&ch->in_fds[i]);
-	ch->in_fd_count = 0;
+	close_fds(&ch->in_fds);
 	buf_release(&ch->out);
 }
 
@@ -223,7 +233,8 @@ static void flush(struct ipc_channel *ch)
 		else if (errno == ETOOMANYREFS)
 			uv_timer_start(&ch->retry, retry_flush, REFS_RETRY_MS, 0);
 		else
-			drop_output(ch); // what the peer sent before is still read, then it is the end
+			drop_output(
+				ch); // what the peer sent before is still read, then it is the end
 	}
 	update_poll(ch);
 }
@@ -244,8 +255,9 @@ static int hold_fd(struct ipc_channel *ch, int fd, uint64_t at)
 
 static void put_header(char *at, size_t len, unsigned type, bool has_fd)
 {
-	const uint8_t header[HEADER_SIZE] = {(uint8_t)len, (uint8_t)(len >> 8), (uint8_t)(len >> 16),
-		(uint8_t)(len >> 24), (uint8_t)type, (uint8_t)(type >> 8), has_fd, 0};
+	const uint8_t header[HEADER_SIZE] = {(uint8_t)len, (uint8_t)(len >> 8),
+		(uint8_t)(len >> 16), (uint8_t)(len >> 24), (uint8_t)type, (uint8_t)(type >> 8),
+		has_fd, 0};
 
 	memcpy(at, header, sizeof(header));
 }
@@ -295,18 +307,18 @@ int ipc_channel_send(struct ipc_channel *ch, unsigned type, struct str body, int
 	return frame_end(ch, before, type, fd, err);
 }
 
-#define SEND(name) \
-	int ipc_send_##name##_fd(struct ipc_channel *ch, const struct ipc_##name *m, int fd) \
-	{ \
-		size_t before; \
-		int err = frame_begin(ch, &before); \
-		if (err) \
-			return err; \
+#define SEND(name)                                                                                 \
+	int ipc_send_##name##_fd(struct ipc_channel *ch, const struct ipc_##name *m, int fd)       \
+	{                                                                                          \
+		size_t before;                                                                     \
+		int err = frame_begin(ch, &before);                                                \
+		if (err)                                                                           \
+			return err;                                                                \
 		return frame_end(ch, before, IPC_TYPE_##name, fd, ipc_encode_##name(&ch->out, m)); \
-	} \
-	int ipc_send_##name(struct ipc_channel *ch, const struct ipc_##name *m) \
-	{ \
-		return ipc_send_##name##_fd(ch, m, -1); \
+	}                                                                                          \
+	int ipc_send_##name(struct ipc_channel *ch, const struct ipc_##name *m)                    \
+	{                                                                                          \
+		return ipc_send_##name##_fd(ch, m, -1);                                            \
 	}
 IPC_MESSAGES(SEND)
 
@@ -317,10 +329,12 @@ size_t ipc_channel_unsent(const struct ipc_channel *ch)
 
 // ---- receiving
 // Takes the descriptors of one received message. False when there are more than a peer of ours
-// sends, or some were lost because this process has none left; all taken ones are in fds.
-static bool take_fds(struct msghdr *message, int fds[], size_t max, size_t *count)
+// sends. The frame of a lost one is delivered without it.
+static bool take_fds(struct msghdr *message, struct received_fds *r)
 {
-	bool fits = !(message->msg_flags & MSG_CTRUNC);
+	bool cut = message->msg_flags & MSG_CTRUNC;
+	size_t before = r->count;
+	bool fits = true;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -329,34 +343,39 @@ static bool take_fds(struct msghdr *message, int fds[], size_t max, size_t *coun
 		for (size_t i = 0; i < n; i++) {
 			int fd;
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (*count < max) {
-				fds[(*count)++] = fd;
+			if (r->count < INPUT_FDS_MAX) {
+				r->fds[r->count++] = fd;
 			} else {
 				close(fd);
 				fits = false;
 			}
 		}
 	}
+	if (cut && r->count == before && before < INPUT_FDS_MAX)
+		r->fds[r->count++] = -1;
+	else if (cut)
+		fits = false;
 	return fits;
 }
 
 // As recv; ERR_CORRUPT in *err when descriptors came that have no place.
-static ssize_t receive_once(int socket, void *to, size_t len, int fds[], size_t max, size_t *count,
-	int *err)
+static ssize_t receive_once(int socket, void *to, size_t len, struct received_fds *fds, int *err)
 {
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(CMSG_FDS_MAX * sizeof(int))];
 	} control;
 	struct iovec part = {.iov_base = to, .iov_len = len};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space,
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space)};
 	ssize_t n;
 
 	do
 		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	*err = n >= 0 && !take_fds(&message, fds, max, count) ? ERR_CORRUPT : 0;
+	*err = n >= 0 && !take_fds(&message, fds) ? ERR_CORRUPT : 0;
 	return n;
 }
 
@@ -388,14 +407,15 @@ static bool deliver_frame(struct ipc_channel *ch, int *err)
 	*err = read_header(input_at(ch), &header);
 	if (*err || have - HEADER_SIZE < header.len)
 		return false;
-	if (header.has_fd && ch->in_fd_count == 0) {
+	if (header.has_fd && ch->in_fds.count == 0) {
 		*err = ERR_CORRUPT;
 		return false;
 	}
 	if (header.has_fd) {
-		fd = ch->in_fds[0];
-		ch->in_fd_count--;
-		memmove(ch->in_fds, ch->in_fds + 1, ch->in_fd_count * sizeof(ch->in_fds[0]));
+		struct received_fds *r = &ch->in_fds;
+		fd = r->fds[0];
+		r->count--;
+		memmove(r->fds, r->fds + 1, r->count * sizeof(r->fds[0]));
 	}
 	struct str body = str_make(input_at(ch) + HEADER_SIZE, header.len);
 	ch->in_start += HEADER_SIZE + header.len;
@@ -440,8 +460,7 @@ static bool read_more(struct ipc_channel *ch)
 
 	prepare_input(ch);
 	size_t space = ch->in_size - ch->in_end;
-	ssize_t n = receive_once(ch->fd, ch->in + ch->in_end, space, ch->in_fds, INPUT_FDS_MAX,
-		&ch->in_fd_count, &err);
+	ssize_t n = receive_once(ch->fd, ch->in + ch->in_end, space, &ch->in_fds, &err);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return false;
 	if (n <= 0 || err) {
@@ -450,7 +469,7 @@ static bool read_more(struct ipc_channel *ch)
 	}
 	ch->in_end += (size_t)n;
 	deliver(ch);
-	return (size_t)n == space || ch->in_fd_count > 0;
+	return (size_t)n == space || ch->in_fds.count > 0;
 }
 
 static void socket_ready(uv_poll_t *handle, int status, int events)
@@ -494,13 +513,16 @@ void ipc_channel_pause(struct ipc_channel *ch, bool paused)
 }
 
 // ---- the beginning
-struct ipc_channel *ipc_channel_open(uv_loop_t *loop, int fd, ipc_on_frame on_frame,
-	ipc_on_close on_close, void *arg)
+struct ipc_channel *ipc_channel_open(
+	uv_loop_t *loop, int fd, ipc_on_frame on_frame, ipc_on_close on_close, void *arg)
 {
 	struct ipc_channel *ch = mem_alloc(sizeof(*ch));
 	int size = 1024 * 1024; // the kernel cuts it to its own bound
 
-	*ch = (struct ipc_channel){.fd = fd, .on_frame = on_frame, .on_close = on_close, .arg = arg,
+	*ch = (struct ipc_channel){.fd = fd,
+		.on_frame = on_frame,
+		.on_close = on_close,
+		.arg = arg,
 		.open_handles = 3};
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	fd_set_cloexec(fd, true);
@@ -518,7 +540,8 @@ void *ipc_channel_arg(const struct ipc_channel *ch)
 	return ch->arg;
 }
 
-int ipc_dispatch(const ipc_handler table[IPC_TYPES], void *arg, unsigned type, struct str body, int fd)
+int ipc_dispatch(
+	const ipc_handler table[IPC_TYPES], void *arg, unsigned type, struct str body, int fd)
 {
 	int err = type < IPC_TYPES && table[type] ? ipc_check(type, body) : ERR_UNSUPPORTED;
 
@@ -541,16 +564,11 @@ static int wait_for(int socket, short events)
 	return 0;
 }
 
-static int receive_exactly(int socket, char *to, size_t len, int *fd)
+static int receive_exactly(int socket, char *to, size_t len, struct received_fds *fds)
 {
 	while (len > 0) {
-		size_t count = 0;
-		int err, got = -1;
-		ssize_t n = receive_once(socket, to, len, &got, 1, &count, &err);
-		if (count > 0 && *fd >= 0)
-			fd_close(&got), err = ERR_CORRUPT;
-		else if (count > 0)
-			*fd = got;
+		int err;
+		ssize_t n = receive_once(socket, to, len, fds, &err);
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			n = 0, err = wait_for(socket, POLLIN);
 		else if (n <= 0)
@@ -566,28 +584,28 @@ static int receive_exactly(int socket, char *to, size_t len, int *fd)
 int ipc_receive_blocking(int socket, unsigned *out_type, struct buf *body, int *out_fd)
 {
 	uint8_t octets[HEADER_SIZE];
+	struct received_fds fds = {.count = 0};
 	struct header header = {0};
-	int fd = -1;
 
 	*out_fd = -1;
 	buf_clear(body);
-	int err = receive_exactly(socket, (char *)octets, sizeof(octets), &fd);
+	int err = receive_exactly(socket, (char *)octets, sizeof(octets), &fds);
 	if (!err)
 		err = read_header(octets, &header);
 	if (!err && header.len > 0) {
 		char *to = buf_reserve(body, header.len);
-		err = to ? receive_exactly(socket, to, header.len, &fd) : ERR_LIMIT;
+		err = to ? receive_exactly(socket, to, header.len, &fds) : ERR_LIMIT;
 		if (!err)
 			buf_commit(body, header.len);
 	}
-	if (!err && header.has_fd != (fd >= 0))
+	if (!err && fds.count != header.has_fd)
 		err = ERR_CORRUPT;
 	if (err) {
-		fd_close(&fd);
+		close_fds(&fds);
 		return err;
 	}
 	*out_type = header.type;
-	*out_fd = fd;
+	*out_fd = fds.count > 0 ? fds.fds[0] : -1;
 	return 0;
 }
 

@@ -9,13 +9,14 @@
 
 #include <uv.h>
 
-#define IPC_FRAME_MAX (1024 * 1024) // a body of 64 KiB, headers and 1000 recipients fit
-#define IPC_UNSENT_MAX (64 * 1024 * 1024)
+#define IPC_FRAME_MAX ((size_t)1024 * 1024) // a body of 64 KiB, headers and 1000 recipients fit
+#define IPC_UNSENT_MAX ((size_t)64 * 1024 * 1024)
 
 struct ipc_channel;
 
-// A frame arrived. fd is -1 or a descriptor that now belongs to the callee. Closing the
-// channel inside the callback is allowed.
+// A frame arrived. fd is -1 or a descriptor that now belongs to the callee; -1 also when one was
+// sent and this process had no number free for it. Closing the channel inside the callback is
+// allowed.
 typedef void (*ipc_on_frame)(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd);
 // The other end is gone or broke the protocol: the descriptor is closed, sending gives ERR_CLOSED,
 // and the owner still has to call ipc_channel_close (here or later). Called once, from the loop,

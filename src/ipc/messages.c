@@ -13,7 +13,8 @@ static int put_u8(struct buf *out, uint8_t v)
 
 static int put_u32(struct buf *out, uint32_t v)
 {
-	const uint8_t octets[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+	const uint8_t octets[4] = {
+		(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
 
 	return buf_add(out, octets, sizeof(octets));
 }
@@ -95,76 +96,71 @@ static bool take_list(struct str *in, struct str *out)
 }
 
 // ---- whole messages and records
-#define PUT_FIELD(kind, name) \
-	if (err == 0) \
+#define PUT_FIELD(kind, name)                                                                      \
+	if (err == 0)                                                                              \
 		err = put_##kind(out, m->name);
-#define TAKE_FIELD(kind, name) && take_##kind(in, &out->name)
+#define TAKE_FIELD(kind, name) &&take_##kind(in, &out->name)
 
-#define MESSAGE(name) \
-	int ipc_encode_##name(struct buf *out, const struct ipc_##name *m) \
-	{ \
-		size_t before = buf_len(out); \
-		int err = 0; \
-		IPC_FIELDS_##name(PUT_FIELD) \
-		if (err) \
-			out->end = out->start + before; \
-		return err; \
-	} \
-	static bool take_fields_##name(struct str *in, struct ipc_##name *out) \
-	{ \
-		return true IPC_FIELDS_##name(TAKE_FIELD); \
-	} \
-	int ipc_decode_##name(struct str body, struct ipc_##name *out) \
-	{ \
-		memset(out, 0, sizeof(*out)); \
-		return take_fields_##name(&body, out) && body.len == 0 ? 0 : ERR_CORRUPT; \
+#define MESSAGE(name)                                                                              \
+	int ipc_encode_##name(struct buf *out, const struct ipc_##name *m)                         \
+	{                                                                                          \
+		size_t before = buf_len(out);                                                      \
+		int err = 0;                                                                       \
+		IPC_FIELDS_##name(PUT_FIELD) if (err) out->end = out->start + before;              \
+		return err;                                                                        \
+	}                                                                                          \
+	static bool take_fields_##name(struct str *in, struct ipc_##name *out)                     \
+	{                                                                                          \
+		return true IPC_FIELDS_##name(TAKE_FIELD);                                         \
+	}                                                                                          \
+	int ipc_decode_##name(struct str body, struct ipc_##name *out)                             \
+	{                                                                                          \
+		memset(out, 0, sizeof(*out));                                                      \
+		return take_fields_##name(&body, out) && body.len == 0 ? 0 : ERR_CORRUPT;          \
 	}
 IPC_RECORDS(MESSAGE)
 IPC_MESSAGES(MESSAGE)
 
-#define RECORD(name) \
-	int ipc_list_add_##name(struct buf *list, const struct ipc_##name *r) \
-	{ \
-		return ipc_encode_##name(list, r); \
-	} \
-	bool ipc_next_##name(struct str *list, struct ipc_##name *out, int *err) \
-	{ \
-		memset(out, 0, sizeof(*out)); \
-		if (list->len == 0) \
-			return false; \
-		if (take_fields_##name(list, out)) \
-			return true; \
-		*list = STR_EMPTY; \
-		if (err) \
-			*err = ERR_CORRUPT; \
-		return false; \
+#define RECORD(name)                                                                               \
+	int ipc_list_add_##name(struct buf *list, const struct ipc_##name *r)                      \
+	{                                                                                          \
+		return ipc_encode_##name(list, r);                                                 \
+	}                                                                                          \
+	bool ipc_next_##name(struct str *list, struct ipc_##name *out, int *err)                   \
+	{                                                                                          \
+		memset(out, 0, sizeof(*out));                                                      \
+		if (list->len == 0)                                                                \
+			return false;                                                              \
+		if (take_fields_##name(list, out))                                                 \
+			return true;                                                               \
+		*list = STR_EMPTY;                                                                 \
+		if (err)                                                                           \
+			*err = ERR_CORRUPT;                                                        \
+		return false;                                                                      \
 	}
 IPC_RECORDS(RECORD)
 
 // ---- tables by type
-static const char *const type_names[IPC_TYPES] = {
-	[IPC_TYPE_none] = "none",
+static const char *const type_names[IPC_TYPES] = {[IPC_TYPE_none] = "none",
 #define TYPE_NAME(name) [IPC_TYPE_##name] = #name,
-	IPC_MESSAGES(TYPE_NAME)
-};
+	IPC_MESSAGES(TYPE_NAME)};
 
 const char *ipc_type_name(unsigned type)
 {
 	return type < IPC_TYPES ? type_names[type] : "unknown";
 }
 
-#define CHECK(name) \
-	static int check_##name(struct str body) \
-	{ \
-		struct ipc_##name m; \
-		return ipc_decode_##name(body, &m); \
+#define CHECK(name)                                                                                \
+	static int check_##name(struct str body)                                                   \
+	{                                                                                          \
+		struct ipc_##name m;                                                               \
+		return ipc_decode_##name(body, &m);                                                \
 	}
 IPC_MESSAGES(CHECK)
 
 static int (*const checks[IPC_TYPES])(struct str body) = {
 #define CHECK_ENTRY(name) [IPC_TYPE_##name] = check_##name,
-	IPC_MESSAGES(CHECK_ENTRY)
-};
+	IPC_MESSAGES(CHECK_ENTRY)};
 
 int ipc_check(unsigned type, struct str body)
 {

@@ -9,14 +9,14 @@
 #include "base/map.h"
 #include "base/memory.h"
 
-#define ANSWER_MS (20 * 1000)
-#define TICK_MS 500
+#define ANSWER_MS	20000
+#define TICK_MS		500
 #define DOMAIN_TEXT_MAX 253
 
 struct dns_client {
-	uv_timer_t timer;         // runs while a question is open
-	struct ipc_channel *ch;   // NULL: no resolver now; borrowed
-	struct list questions;    // oldest first: all wait equally long
+	uv_timer_t timer;	// runs while a question is open
+	struct ipc_channel *ch; // NULL: no resolver now; borrowed
+	struct list questions;	// oldest first: all wait equally long
 	struct map by_id;
 	uint64_t last_id;
 	bool destroyed;
@@ -85,7 +85,8 @@ static void tick(uv_timer_t *timer)
 	}
 	if (d->destroyed)
 		return;
-	LIST_EACH(item, &d->questions) {
+	LIST_EACH(item, &d->questions)
+	{
 		struct dns_question *q = LIST_ENTRY(item, struct dns_question, link);
 		if (!q->sent)
 			send_question(q);
@@ -123,7 +124,7 @@ void dns_client_set_channel(struct dns_client *d, struct ipc_channel *ch)
 {
 	d->ch = ch;
 	LIST_EACH(item, &d->questions)
-		send_question(LIST_ENTRY(item, struct dns_question, link));
+	send_question(LIST_ENTRY(item, struct dns_question, link));
 }
 
 void dns_client_resolved(struct dns_client *d, struct str frame_body)
@@ -135,8 +136,8 @@ void dns_client_resolved(struct dns_client *d, struct str frame_body)
 	struct dns_question *q = map_get(&d->by_id, key_of(&m.request));
 	if (!q)
 		return; // cancelled, or answered by the resolver before this one
-	struct dns_answer a = {.status = m.status, .secure = m.secure != 0, .ttl = m.ttl,
-		.records = m.records};
+	struct dns_answer a = {
+		.status = m.status, .secure = m.secure != 0, .ttl = m.ttl, .records = m.records};
 	if (m.status > DNS_BOGUS)
 		a.status = DNS_FAILED;
 	if (a.status == DNS_FOUND && a.records.len == 0)
@@ -146,12 +147,18 @@ void dns_client_resolved(struct dns_client *d, struct str frame_body)
 	answer(q, &a);
 }
 
-struct dns_question *dns_ask(struct dns_client *d, const char *name, uint32_t rrtype, dns_done done, void *arg)
+struct dns_question *dns_ask(
+	struct dns_client *d, const char *name, uint32_t rrtype, dns_done done, void *arg)
 {
 	struct dns_question *q = mem_alloc(sizeof(*q));
 
-	*q = (struct dns_question){.client = d, .id = ++d->last_id, .rrtype = rrtype, .done = done,
-		.arg = arg, .due_ms = clock_monotonic_ms() + ANSWER_MS, .name = str_dup(str_from(name))};
+	*q = (struct dns_question){.client = d,
+		.id = ++d->last_id,
+		.rrtype = rrtype,
+		.done = done,
+		.arg = arg,
+		.due_ms = clock_monotonic_ms() + ANSWER_MS,
+		.name = str_dup(str_from(name))};
 	if (list_empty(&d->questions) && !d->destroyed)
 		uv_timer_start(&d->timer, tick, TICK_MS, TICK_MS);
 	list_add_last(&d->questions, &q->link);

@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 4096
+#define BACKLOG	    4096
 #define SHORTAGE_MS 100 // pause after accept failed for want of descriptors or memory
 
 // ---- who has the port
@@ -33,7 +33,7 @@ static bool read_socket_line(const char *line, uint16_t port, unsigned long *ino
 	unsigned local_port, state;
 
 	if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu",
-			&local_port, &state, inode) != 3)
+		    &local_port, &state, inode) != 3)
 		return false;
 	return local_port == port && state == 0x0a && *inode != 0;
 }
@@ -101,7 +101,8 @@ static void find_owner(uint16_t port, struct owner *out)
 	count += find_inodes("/proc/net/tcp6", port, inodes + count, ARRAY_SIZE(inodes) - count);
 	while (dir && (entry = readdir(dir))) {
 		unsigned long pid = strtoul(entry->d_name, NULL, 10);
-		if (pid == 0 || (out->pid && pid > out->pid) || !process_has(entry->d_name, inodes, count))
+		if (pid == 0 || (out->pid && pid > out->pid) ||
+			!process_has(entry->d_name, inodes, count))
 			continue;
 		read_command(out, entry->d_name);
 	}
@@ -133,13 +134,16 @@ static int explain_taken(const char *address, uint16_t port, struct error *err)
 	find_owner(port, &owner);
 	if (owner.pid == 0)
 		return error_set(err, ERR_EXISTS,
-			TEXT("port %u on %s is taken by another process (only root can see by which)"), port, address);
+			TEXT("port %u on %s is taken by another process (only root can see by "
+			     "which)"),
+			port, address);
 	for (size_t i = 0; i < ARRAY_SIZE(products); i++)
 		if (strcmp(products[i].command, owner.command) == 0)
 			return error_set(err, ERR_EXISTS,
 				TEXT("port %u on %s is taken by %s (process %lu, %s); stop it with "
 				     "\"systemctl disable --now %s\" or choose another port"),
-				port, address, products[i].product, owner.pid, owner.command, products[i].unit);
+				port, address, products[i].product, owner.pid, owner.command,
+				products[i].unit);
 	return error_set(err, ERR_EXISTS,
 		TEXT("port %u on %s is taken by process %lu (%s); stop it or choose another port"),
 		port, address, owner.pid, owner.command);
@@ -154,10 +158,12 @@ static int explain(const struct ipaddr *address, uint16_t port, struct error *er
 	if (number == EADDRINUSE)
 		return explain_taken(text, port, err);
 	if (number == EADDRNOTAVAIL)
-		return error_set(err, ERR_NOT_FOUND, TEXT("this machine has no address %s (port %u)"), text, port);
+		return error_set(err, ERR_NOT_FOUND,
+			TEXT("this machine has no address %s (port %u)"), text, port);
 	if ((number == EACCES || number == EPERM) && port < 1024)
 		return error_set(err, ERR_DENIED,
-			TEXT("cannot open port %u on %s: ports below 1024 are for root"), port, text);
+			TEXT("cannot open port %u on %s: ports below 1024 are for root"), port,
+			text);
 	errno = number;
 	return error_system(err, TEXT("cannot open port %u on %s"), port, text);
 }
@@ -178,7 +184,8 @@ int listener_open(const struct ipaddr *address, uint16_t port, int *out_fd, stru
 	if (fd < 0)
 		return explain(&where, port, err);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if ((family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
+	if ((family == AF_INET6 &&
+		    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
 		bind(fd, (struct sockaddr *)&to, len) != 0 || listen(fd, BACKLOG) != 0) {
 		int result = explain(&where, port, err);
 		fd_close(&fd);
@@ -217,15 +224,16 @@ int listener_open_unix(const char *path, unsigned mode, int *out_fd, struct erro
 
 	*out_fd = -1;
 	if (!str_copy(str_from(path), to.sun_path, sizeof(to.sun_path)))
-		return error_set(err, ERR_LIMIT, TEXT("the path of a socket has at most %zu octets: %s"),
+		return error_set(err, ERR_LIMIT,
+			TEXT("the path of a socket has at most %zu octets: %s"),
 			sizeof(to.sun_path) - 1, path);
 	int result = remove_old_socket(path, &to, err);
 	if (result)
 		return result;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	// Nobody can connect before listen, so the rights are right from the first moment.
-	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0 || chmod(path, (mode_t)mode) != 0 ||
-		listen(fd, BACKLOG) != 0) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof(to)) != 0 ||
+		chmod(path, (mode_t)mode) != 0 || listen(fd, BACKLOG) != 0) {
 		result = error_system(err, TEXT("cannot open the socket %s"), path);
 		fd_close(&fd);
 		return result;
@@ -286,7 +294,7 @@ static void socket_ready(uv_poll_t *handle, int status, int events)
 		return;
 	}
 	switch (errno) {
-	case EAGAIN:       // another worker was faster
+	case EAGAIN: // another worker was faster
 	case EINTR:
 	case ECONNABORTED: // gone before we looked
 	case EPROTO:
@@ -296,7 +304,7 @@ static void socket_ready(uv_poll_t *handle, int status, int events)
 	case ENONET:
 	case EHOSTUNREACH:
 	case ENETUNREACH:
-	case EPERM:        // a firewall rule
+	case EPERM: // a firewall rule
 		break;
 	default:
 		wait_after_shortage(l, errno);

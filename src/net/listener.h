@@ -9,7 +9,8 @@
 #include <uv.h>
 
 // A bound, listening TCP socket (SO_REUSEADDR, IPV6_V6ONLY, backlog 4096). When the port is
-// taken, err names process and product that has it (from /proc) and what to do.
+// taken (ERR_EXISTS), err names process and product that has it (from /proc) and what to do. For
+// every address of both families open 0.0.0.0 and ::, one socket each; family 0 is 0.0.0.0.
 int listener_open(const struct ipaddr *address, uint16_t port, int *out_fd, struct error *err);
 // A listening Unix socket; an old socket file is replaced only when nobody answers on it.
 int listener_open_unix(const char *path, unsigned mode, int *out_fd, struct error *err);

@@ -9,25 +9,25 @@
 #include "net/wheel.h"
 
 #define WHEEL_TICK_MS 100
-#define WHEEL_SLOTS 1024 // about 100 s a round; longer timers are passed by
+#define WHEEL_SLOTS   1024 // about 100 s a round; longer timers are passed by
 
 // One a loop, and so it also holds what all streams of a loop share.
 struct wheel {
 	uv_timer_t timer;
-	uv_idle_t turn;            // active while a stream is in the waiting list
-	uint64_t tick;             // the last one that was handled
-	size_t count;              // timers that are set
+	uv_idle_t turn; // active while a stream is in the waiting list
+	uint64_t tick;	// the last one that was handled
+	size_t count;	// timers that are set
 	unsigned open_handles;
 	bool destroyed;
 	struct list slots[WHEEL_SLOTS];
 	struct list firing;
 	// of stream.c
-	struct list waiting;       // streams with something to do before the loop waits
-	struct list lingering;     // streams without an owner that still send
-	char *input;               // STREAM_READ_SIZE octets, what was read last
+	struct list waiting;   // streams with something to do before the loop waits
+	struct list lingering; // streams without an owner that still send
+	char *input;	       // STREAM_READ_SIZE octets, what was read last
 };
 
-#define STREAM_READ_SIZE (64 * 1024)
+#define STREAM_READ_SIZE ((size_t)64 * 1024)
 void wheel_wake(struct wheel *w); // stream_run_waiting is called before the loop waits
 void stream_run_waiting(struct wheel *w);
 void stream_close_lingering(struct wheel *w);
@@ -36,10 +36,11 @@ void stream_close_lingering(struct wheel *w);
 // A certificate with its key and chain, read from the configuration.
 struct tls_identity {
 	X509 *leaf;
-	STACK_OF(X509) *chain;
+	STACK_OF(X509) * chain;
 	EVP_PKEY *key;
 };
-int tls_identity_load(const struct config_certificate *c, struct tls_identity *out, struct error *err);
+int tls_identity_load(
+	const struct config_certificate *c, struct tls_identity *out, struct error *err);
 void tls_identity_finish(struct tls_identity *id);
 int tls_identity_use(const struct tls_identity *id, const struct config_file *file, SSL_CTX *ctx,
 	struct error *err);

@@ -12,10 +12,13 @@
 
 struct stream;
 
+// Every callback comes from the loop, never from inside a call of the owner, who may close the
+// stream in each of them.
 struct stream_events {
 	// Octets arrived; returns how many were used. What is left is given again with the next
 	// octets, at most STREAM_INPUT_MAX are kept: a consumer that uses nothing of a full buffer
-	// is closed by ERR_LIMIT.
+	// is closed by ERR_LIMIT. One that waits for something pauses the stream, so that what the
+	// peer sent before it closed is not lost with the connection.
 	size_t (*input)(struct stream *s, void *arg, struct str octets);
 	void (*sent)(struct stream *s, void *arg);           // everything written has left (may be NULL)
 	void (*secured)(struct stream *s, void *arg);        // TLS handshake is done
@@ -25,9 +28,9 @@ struct stream_events {
 	void (*ended)(struct stream *s, void *arg, int err, const char *why);
 };
 
-#define STREAM_INPUT_MAX (128 * 1024)
+#define STREAM_INPUT_MAX ((size_t)128 * 1024)
 
-// Takes the connected socket fd.
+// Takes the connected socket fd. The wheel is that of the loop and must outlive the stream.
 struct stream *stream_open(uv_loop_t *loop, struct wheel *wheel, int fd,
 	const struct stream_events *events, void *arg);
 // Starts connecting; source may have family 0. Returns at once; connected or ended follows.
@@ -40,11 +43,14 @@ void stream_close(struct stream *s);
 void stream_close_after_send(struct stream *s);
 void stream_set_arg(struct stream *s, void *arg);
 
-// The output buffer: add octets, then stream_flush. Sent at the latest when the loop turns.
+// The output buffer: add octets, then stream_flush. Sent at the latest when the loop turns, so that
+// the answers of one turn leave together. Adding gives ERR_LIMIT when 32 MiB wait: look at
+// stream_unsent before adding much.
 struct buf *stream_output(struct stream *s);
 void stream_flush(struct stream *s);
 size_t stream_unsent(const struct stream *s);
-// While paused nothing is read (back-pressure), the peer is not noticed as gone.
+// While paused nothing is read (back-pressure), the peer is not noticed as gone. Going on gives kept
+// input again, as stream_resume_input.
 void stream_pause(struct stream *s, bool paused);
 // Gives buffered and unread input to the consumer again (after it had used nothing while it waited).
 void stream_resume_input(struct stream *s);
@@ -53,8 +59,11 @@ bool stream_has_input(struct stream *s);
 // Ends the stream with ERR_TIMEOUT when no octets were read or written for that long; 0: no limit.
 void stream_set_timeout(struct stream *s, uint64_t ms);
 
-// Starts TLS; takes ssl. Plain octets that were received but not used are dropped (RFC 3207 4.2;
-// returns how many). Handshake failure ends the stream with ERR_TLS and words.
+// Starts TLS; takes ssl. What is in the output buffer is sent before it in plain text, what is added
+// later goes through TLS. Plain octets that were received but not used are dropped (RFC 3207 4.2;
+// returns how many; inside the input callback 0, as only the callback knows what it will use).
+// Handshake failure ends the stream with ERR_TLS and words; it takes at most the time limit of the
+// stream, 60 s where none is set.
 size_t stream_start_tls(struct stream *s, SSL *ssl, bool server);
 bool stream_is_tls(const struct stream *s);
 SSL *stream_ssl(const struct stream *s); // NULL when plain

@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CIPHERS \
+#define CIPHERS                                                                                    \
 	"ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:RSA+AESGCM:RSA+AES" \
 	":!aNULL:!eNULL:!MD5:!DSS:!PSK:!SRP:!CAMELLIA:!ARIA:@SECLEVEL=%d"
 #define CLIENT_CIPHERS_SHOWN 6
@@ -35,7 +35,8 @@ int tls_error(struct error *err, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	ERR_clear_error();
-	return error_set(err, ERR_TLS, "%.400s: %.100s", text, reason ? reason : TEXT("no reason known"));
+	return error_set(
+		err, ERR_TLS, "%.400s: %.100s", text, reason ? reason : TEXT("no reason known"));
 }
 
 // ---- contexts
@@ -58,10 +59,11 @@ SSL_CTX *tls_context_create(const SSL_METHOD *method, enum config_tls_version mi
 		SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
 		fatal("cannot set versions and ciphers of TLS");
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-		SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+					 SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_read_ahead(ctx, 0);
 	return ctx;
@@ -99,14 +101,14 @@ static EVP_PKEY *load_key(struct str pem, const struct config_file *pass_phrase)
 {
 	static const struct config_file none;
 	BIO *bio = open_text(pem);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, give_pass_phrase,
-		(void *)(pass_phrase ? pass_phrase : &none));
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(
+		bio, NULL, give_pass_phrase, (void *)(pass_phrase ? pass_phrase : &none));
 
 	BIO_free(bio);
 	return key;
 }
 
-static void load_chain(BIO *bio, STACK_OF(X509) *chain)
+static void load_chain(BIO *bio, STACK_OF(X509) * chain)
 {
 	X509 *next;
 
@@ -124,11 +126,11 @@ void tls_identity_finish(struct tls_identity *id)
 }
 
 // By what the file says: OpenSSL's reasons here are those of its many decoders.
-static int explain_key_failure(const struct config_file *file, const struct config_file *phrase,
-	struct error *err)
+static int explain_key_failure(
+	const struct config_file *file, const struct config_file *phrase, struct error *err)
 {
 	bool sealed = str_search(file->content, STR("BEGIN ENCRYPTED PRIVATE KEY-----")) >= 0 ||
-		str_search(file->content, STR("Proc-Type: 4,ENCRYPTED")) >= 0;
+		      str_search(file->content, STR("Proc-Type: 4,ENCRYPTED")) >= 0;
 
 	if (str_search(file->content, STR("PRIVATE KEY-----")) < 0) {
 		ERR_clear_error();
@@ -137,18 +139,22 @@ static int explain_key_failure(const struct config_file *file, const struct conf
 	}
 	if (sealed && phrase->path.len == 0) {
 		ERR_clear_error();
-		return error_set(err, ERR_TLS, TEXT("the key in %.*s has a pass phrase, and none is configured"),
+		return error_set(err, ERR_TLS,
+			TEXT("the key in %.*s has a pass phrase, and none is configured"),
 			STR_ARG(file->path));
 	}
 	if (sealed)
-		return tls_error(err, TEXT("cannot read the key in %.*s with the pass phrase in %.*s"),
+		return tls_error(err,
+			TEXT("cannot read the key in %.*s with the pass phrase in %.*s"),
 			STR_ARG(file->path), STR_ARG(phrase->path));
 	return tls_error(err, TEXT("cannot read the key in %.*s"), STR_ARG(file->path));
 }
 
-int tls_identity_load(const struct config_certificate *c, struct tls_identity *out, struct error *err)
+int tls_identity_load(
+	const struct config_certificate *c, struct tls_identity *out, struct error *err)
 {
-	const struct config_file *key_file = c->key.path.len || c->key.content.len ? &c->key : &c->certificate;
+	const struct config_file *key_file =
+		c->key.path.len || c->key.content.len ? &c->key : &c->certificate;
 	BIO *bio = open_text(c->certificate.content);
 	int result;
 
@@ -172,7 +178,8 @@ int tls_identity_load(const struct config_certificate *c, struct tls_identity *o
 	}
 	if (X509_check_private_key(out->leaf, out->key) != 1) {
 		ERR_clear_error();
-		result = error_set(err, ERR_TLS, TEXT("the key in %.*s does not belong to the certificate in %.*s"),
+		result = error_set(err, ERR_TLS,
+			TEXT("the key in %.*s does not belong to the certificate in %.*s"),
 			STR_ARG(key_file->path), STR_ARG(c->certificate.path));
 		goto failed;
 	}
@@ -187,7 +194,8 @@ int tls_identity_use(const struct tls_identity *id, const struct config_file *fi
 {
 	ERR_clear_error();
 	if (SSL_CTX_use_cert_and_key(ctx, id->leaf, id->key, id->chain, 1) != 1)
-		return tls_error(err, TEXT("cannot use the certificate in %.*s"), STR_ARG(file->path));
+		return tls_error(
+			err, TEXT("cannot use the certificate in %.*s"), STR_ARG(file->path));
 	return 0;
 }
 
@@ -249,7 +257,7 @@ static bool is_certificate_name(const char *name)
 	struct str s = str_from(name);
 
 	return str_ends_nocase(s, STR(".pem")) || str_ends_nocase(s, STR(".crt")) ||
-		str_ends_nocase(s, STR(".cer")) || str_ends_nocase(s, STR(".0"));
+	       str_ends_nocase(s, STR(".cer")) || str_ends_nocase(s, STR(".0"));
 }
 
 // All at once: after confinement no file can be opened by name.
@@ -264,7 +272,8 @@ int tls_store_add_folder(X509_STORE *store, const char *path, unsigned *out_coun
 		return errno == ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM;
 	while ((entry = readdir(folder))) {
 		if (!is_certificate_name(entry->d_name) ||
-			snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) >= (int)sizeof(file))
+			snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) >=
+				(int)sizeof(file))
 			continue;
 		if (X509_STORE_load_file(store, file) == 1)
 			(*out_count)++;
@@ -299,7 +308,8 @@ void tls_prepare(void)
 	uint8_t octet;
 
 	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
-		OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS, NULL);
+				 OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS,
+		NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(digests); i++)
 		EVP_MD_free(EVP_MD_fetch(NULL, digests[i], NULL));
 	EVP_KDF_free(EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL));
@@ -320,14 +330,14 @@ static void describe_peer(X509 *certificate, struct tls_facts *out)
 	BIO *bio = BIO_new(BIO_s_mem());
 
 	if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0,
-			XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
+			   XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
 		int n = BIO_read(bio, out->peer_subject, sizeof(out->peer_subject) - 1);
 		out->peer_subject[n > 0 ? n : 0] = '\0';
 	}
 	BIO_free(bio);
 	if (X509_digest(certificate, EVP_sha256(), digest, &len) != 1 || len != 32)
 		return;
-	for (unsigned i = 0; i < len; i++) {
+	for (size_t i = 0; i < len; i++) {
 		out->peer_fingerprint[2 * i] = digits[digest[i] >> 4];
 		out->peer_fingerprint[2 * i + 1] = digits[digest[i] & 15];
 	}
@@ -360,29 +370,51 @@ struct words {
 };
 
 static const struct words failure_words[] = {
-	{SSL_R_UNSUPPORTED_PROTOCOL, TEXT_MARK("no common TLS version: the other side only has versions that are not allowed here (setting min)")},
-	{SSL_R_VERSION_TOO_LOW, TEXT_MARK("no common TLS version: the other side only has versions that are not allowed here (setting min)")},
-	{SSL_R_WRONG_SSL_VERSION, TEXT_MARK("no common TLS version: the other side only has versions that are not allowed here (setting min)")},
+	{SSL_R_UNSUPPORTED_PROTOCOL, TEXT_MARK("no common TLS version: the other side only has "
+					       "versions that are not allowed here (setting min)")},
+	{SSL_R_VERSION_TOO_LOW, TEXT_MARK("no common TLS version: the other side only has versions "
+					  "that are not allowed here (setting min)")},
+	{SSL_R_WRONG_SSL_VERSION, TEXT_MARK("no common TLS version: the other side only has "
+					    "versions that are not allowed here (setting min)")},
 	{SSL_R_NO_PROTOCOLS_AVAILABLE, TEXT_MARK("no TLS version is allowed by the settings")},
-	{SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, TEXT_MARK("no common TLS version: the other side refuses ours")},
-	{SSL_R_WRONG_VERSION_NUMBER, TEXT_MARK("the other side sent plain text where TLS should begin")},
-	{SSL_R_HTTP_REQUEST, TEXT_MARK("the other side sent plain text (HTTP) where TLS should begin")},
-	{SSL_R_HTTPS_PROXY_REQUEST, TEXT_MARK("the other side sent plain text (HTTP) where TLS should begin")},
-	{SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, TEXT_MARK("no shared signature algorithm: the other side cannot use our kind of certificate")},
-	{SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, TEXT_MARK("no shared signature algorithm: the other side cannot use our kind of certificate")},
+	{SSL_R_TLSV1_ALERT_PROTOCOL_VERSION,
+		TEXT_MARK("no common TLS version: the other side refuses ours")},
+	{SSL_R_WRONG_VERSION_NUMBER,
+		TEXT_MARK("the other side sent plain text where TLS should begin")},
+	{SSL_R_HTTP_REQUEST,
+		TEXT_MARK("the other side sent plain text (HTTP) where TLS should begin")},
+	{SSL_R_HTTPS_PROXY_REQUEST,
+		TEXT_MARK("the other side sent plain text (HTTP) where TLS should begin")},
+	{SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS,
+		TEXT_MARK("no shared signature algorithm: the other side cannot use our kind of "
+			  "certificate")},
+	{SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM,
+		TEXT_MARK("no shared signature algorithm: the other side cannot use our kind of "
+			  "certificate")},
 	{SSL_R_NO_SUITABLE_KEY_SHARE, TEXT_MARK("no shared key exchange group")},
-	{SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, TEXT_MARK("the other side found no cipher, version or certificate in common with us")},
-	{SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY, TEXT_MARK("the other side finds our ciphers too weak")},
-	{SSL_R_TLSV1_ALERT_UNKNOWN_CA, TEXT_MARK("the other side does not trust our certificate (unknown authority)")},
-	{SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, TEXT_MARK("the other side does not accept our certificate")},
-	{SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, TEXT_MARK("the other side does not accept our certificate (bad certificate)")},
-	{SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, TEXT_MARK("the other side says that our certificate has expired")},
-	{SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, TEXT_MARK("the other side says that our certificate is revoked")},
-	{SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, TEXT_MARK("the other side cannot use our kind of certificate")},
-	{SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, TEXT_MARK("the other side requires a client certificate")},
+	{SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, TEXT_MARK("the other side found no cipher, version "
+							"or certificate in common with us")},
+	{SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY,
+		TEXT_MARK("the other side finds our ciphers too weak")},
+	{SSL_R_TLSV1_ALERT_UNKNOWN_CA,
+		TEXT_MARK("the other side does not trust our certificate (unknown authority)")},
+	{SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
+		TEXT_MARK("the other side does not accept our certificate")},
+	{SSL_R_SSLV3_ALERT_BAD_CERTIFICATE,
+		TEXT_MARK("the other side does not accept our certificate (bad certificate)")},
+	{SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED,
+		TEXT_MARK("the other side says that our certificate has expired")},
+	{SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED,
+		TEXT_MARK("the other side says that our certificate is revoked")},
+	{SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE,
+		TEXT_MARK("the other side cannot use our kind of certificate")},
+	{SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED,
+		TEXT_MARK("the other side requires a client certificate")},
 	{SSL_R_TLSV1_ALERT_ACCESS_DENIED, TEXT_MARK("the other side denies access")},
-	{SSL_R_TLSV1_UNRECOGNIZED_NAME, TEXT_MARK("the other side does not know the server name that was asked for")},
-	{SSL_R_UNEXPECTED_EOF_WHILE_READING, TEXT_MARK("the other side closed the connection during the handshake")},
+	{SSL_R_TLSV1_UNRECOGNIZED_NAME,
+		TEXT_MARK("the other side does not know the server name that was asked for")},
+	{SSL_R_UNEXPECTED_EOF_WHILE_READING,
+		TEXT_MARK("the other side closed the connection during the handshake")},
 	{SSL_R_DH_KEY_TOO_SMALL, TEXT_MARK("the other side's Diffie-Hellman group is too small")},
 };
 
@@ -393,8 +425,8 @@ static bool describe_no_cipher(SSL *ssl, char *out, size_t out_size)
 	size_t used = 0;
 
 	for (int i = 0; i < sk_SSL_CIPHER_num(ciphers) && i < CLIENT_CIPHERS_SHOWN; i++)
-		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%.40s", i ? ", " : "",
-			SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i)));
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%.40s",
+			i ? ", " : "", SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i)));
 	if (used == 0)
 		return false;
 	snprintf(out, out_size, TEXT("no shared cipher: the other side has only %s%s"), names,
@@ -427,8 +459,10 @@ void tls_describe_failure(SSL *ssl, int ssl_error, char *out, size_t out_size)
 		snprintf(out, out_size, "%s", words);
 	} else if (code) {
 		const char *plain = ERR_reason_error_string(code);
-		snprintf(out, out_size, TEXT("TLS: %s (%08lx)"), plain ? plain : TEXT("no reason known"), code);
-	} else if (ssl_error == SSL_ERROR_SYSCALL && number != 0 && number != ECONNRESET && number != EPIPE) {
+		snprintf(out, out_size, TEXT("TLS: %s (%08lx)"),
+			plain ? plain : TEXT("no reason known"), code);
+	} else if (ssl_error == SSL_ERROR_SYSCALL && number != 0 && number != ECONNRESET &&
+		   number != EPIPE) {
 		snprintf(out, out_size, "%s", strerror(number));
 	} else {
 		snprintf(out, out_size, "%s",

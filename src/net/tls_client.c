@@ -23,7 +23,8 @@ static int trust(SSL_CTX *ctx, const struct config_tls *tls, struct error *err)
 		SSL_CTX_set1_cert_store(ctx, tls_system_store());
 		return 0;
 	}
-	if (tls->ca_file.content.len > 0 && tls_store_add_pem(store, tls->ca_file.content, &count) != 0)
+	if (tls->ca_file.content.len > 0 &&
+		tls_store_add_pem(store, tls->ca_file.content, &count) != 0)
 		return error_set(err, ERR_TLS, TEXT("%.*s holds no certificates in PEM form"),
 			STR_ARG(tls->ca_file.path));
 	if (tls->ca_path.len > 0) {
@@ -31,7 +32,8 @@ static int trust(SSL_CTX *ctx, const struct config_tls *tls, struct error *err)
 		int result = tls_store_add_folder(store, path, &count);
 		mem_free(path);
 		if (result)
-			return error_set(err, ERR_TLS, TEXT("%.*s: no certificates can be read in this folder"),
+			return error_set(err, ERR_TLS,
+				TEXT("%.*s: no certificates can be read in this folder"),
 				STR_ARG(tls->ca_path));
 	}
 	return 0;
@@ -39,7 +41,8 @@ static int trust(SSL_CTX *ctx, const struct config_tls *tls, struct error *err)
 
 static int show_certificate(SSL_CTX *ctx, const struct config_tls *tls, struct error *err)
 {
-	struct config_certificate c = {.certificate = tls->client_certificate, .key = tls->client_key};
+	struct config_certificate c = {
+		.certificate = tls->client_certificate, .key = tls->client_key};
 	struct tls_identity identity;
 
 	if (tls->client_certificate.content.len == 0)

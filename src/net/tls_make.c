@@ -38,15 +38,16 @@ static int fill(X509 *certificate, const char *host, unsigned days, EVP_PKEY *ke
 
 	snprintf(alternative, sizeof(alternative), "DNS:%s", host);
 	return X509_set_version(certificate, 2) && set_serial(certificate) &&
-		X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
-		X509_time_adj_ex(X509_getm_notAfter(certificate), (int)days, 0, NULL) &&
-		X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)host, -1, -1, 0) &&
-		X509_set_issuer_name(certificate, name) && X509_set_pubkey(certificate, key) &&
-		add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
-		add_extension(certificate, NID_key_usage, "critical,digitalSignature") &&
-		add_extension(certificate, NID_ext_key_usage, "serverAuth,clientAuth") &&
-		add_extension(certificate, NID_subject_alt_name, alternative) &&
-		X509_sign(certificate, key, EVP_sha256());
+	       X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
+	       X509_time_adj_ex(X509_getm_notAfter(certificate), (int)days, 0, NULL) &&
+	       X509_NAME_add_entry_by_txt(
+		       name, "CN", MBSTRING_UTF8, (const unsigned char *)host, -1, -1, 0) &&
+	       X509_set_issuer_name(certificate, name) && X509_set_pubkey(certificate, key) &&
+	       add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
+	       add_extension(certificate, NID_key_usage, "critical,digitalSignature") &&
+	       add_extension(certificate, NID_ext_key_usage, "serverAuth,clientAuth") &&
+	       add_extension(certificate, NID_subject_alt_name, alternative) &&
+	       X509_sign(certificate, key, EVP_sha256());
 }
 
 static int add_bio(struct buf *out, BIO *bio)
@@ -57,7 +58,8 @@ static int add_bio(struct buf *out, BIO *bio)
 	return len > 0 ? buf_add(out, data, (size_t)len) : ERR_TLS;
 }
 
-static int write_pem(X509 *certificate, EVP_PKEY *key, struct buf *out_certificate, struct buf *out_key)
+static int write_pem(
+	X509 *certificate, EVP_PKEY *key, struct buf *out_certificate, struct buf *out_key)
 {
 	BIO *first = BIO_new(BIO_s_mem());
 	BIO *second = BIO_new(BIO_s_secmem());
@@ -84,10 +86,12 @@ int tls_make_self_signed(struct str host, unsigned days, struct buf *out_certifi
 
 	// Only what a host name may hold: the name becomes part of OpenSSL's extension syntax.
 	if (host.len == 0 || host.len > 253 || !str_copy(host, name, sizeof(name)) ||
-		!str_only(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"))
+		!str_only(
+			host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"))
 		return error_set(err, ERR_SYNTAX, TEXT("%.*s is no host name"), STR_ARG(host));
 	if (days > 36500)
-		return error_set(err, ERR_LIMIT, TEXT("a certificate cannot be valid for %u days"), days);
+		return error_set(
+			err, ERR_LIMIT, TEXT("a certificate cannot be valid for %u days"), days);
 	ERR_clear_error();
 	key = EVP_EC_gen("P-256");
 	certificate = X509_new();
@@ -112,8 +116,8 @@ static void join_name(void *arg, struct str name)
 
 	if (j->used + need >= j->size)
 		return; // those that fit are enough for people
-	j->used += (size_t)snprintf(j->out + j->used, j->size - j->used, "%s%.*s", j->used ? ", " : "",
-		STR_ARG(name));
+	j->used += (size_t)snprintf(
+		j->out + j->used, j->size - j->used, "%s%.*s", j->used ? ", " : "", STR_ARG(name));
 }
 
 int tls_certificate_days(struct str pem, int *out_days, char *out_names, size_t out_size)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
-// The server side of TLS: one SSL_CTX a certificate (with a certificate of the other kind of key for
-// the same names beside it), SNI, tickets. The first context is the default and owns the others, so
-// that a session in use keeps all it needs when the server's configuration has gone.
+// The server side of TLS: one SSL_CTX a certificate (with a certificate of the other kind of key
+// for the same names beside it), SNI, tickets. The first context is the default and owns the
+// others, so that a session in use keeps all it needs when the server's configuration has gone.
 #include "net/tls.h"
 
 #include "base/memory.h"
@@ -15,7 +15,7 @@
 
 #include <pthread.h>
 
-#define SESSION_SECONDS 7200
+#define SESSION_SECONDS	 7200
 #define CERTIFICATES_MAX 1000
 
 // Derived from a ticket secret; which octets are named in RFC 5077 4.
@@ -88,7 +88,8 @@ static bool names_cover(const struct names *names, const struct names *others)
 }
 
 // ---- what the default context owns
-static void free_shared(void *parent, void *data, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+static void free_shared(
+	void *parent, void *data, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
 {
 	struct shared *shared = data;
 
@@ -124,8 +125,10 @@ static int derive(const uint8_t secret[32], struct str server_name, struct ticke
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret, 32),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (char *)"pabal tls tickets", 17),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)server_name.data, server_name.len),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_KDF_PARAM_SALT, (char *)"pabal tls tickets", 17),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_KDF_PARAM_INFO, (void *)server_name.data, server_name.len),
 		OSSL_PARAM_construct_end(),
 	};
 	int good = ctx ? EVP_KDF_derive(ctx, (uint8_t *)out, sizeof(*out), params) : 0;
@@ -138,7 +141,8 @@ static int derive(const uint8_t secret[32], struct str server_name, struct ticke
 static int start_ticket_mac(EVP_MAC_CTX *mac, const struct ticket_key *key)
 {
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->mac, sizeof(key->mac)),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_MAC_PARAM_KEY, (void *)key->mac, sizeof(key->mac)),
 		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
 		OSSL_PARAM_construct_end(),
 	};
@@ -196,7 +200,8 @@ static int choose_certificate(SSL *ssl, int *alert, void *arg)
 		SSL_set_SSL_CTX(ssl, shared->served[i].ctx);
 		return SSL_TLSEXT_ERR_OK;
 	}
-	return SSL_TLSEXT_ERR_NOACK; // the first certificate: many clients ask for an MX name and check nothing
+	return SSL_TLSEXT_ERR_NOACK; // the first certificate: many clients ask for an MX name and
+				     // check nothing
 }
 
 // ALPN for SMTP (RFC 8314 has none; some clients offer "smtp"). What we do not know is not refused.
@@ -205,8 +210,8 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 {
 	static const unsigned char ours[] = "\4smtp";
 
-	if (SSL_select_next_proto((unsigned char **)out, out_len, ours, sizeof(ours) - 1, in, in_len) !=
-		OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto((unsigned char **)out, out_len, ours, sizeof(ours) - 1, in,
+		    in_len) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_NOACK;
 	return SSL_TLSEXT_ERR_OK;
 }
@@ -223,7 +228,8 @@ static int trust(SSL_CTX *ctx, const struct config_tls *tls, struct error *err)
 	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
 	unsigned count;
 
-	if (tls->ca_file.content.len > 0 && tls_store_add_pem(store, tls->ca_file.content, &count) != 0)
+	if (tls->ca_file.content.len > 0 &&
+		tls_store_add_pem(store, tls->ca_file.content, &count) != 0)
 		return error_set(err, ERR_TLS, TEXT("%.*s holds no certificates in PEM form"),
 			STR_ARG(tls->ca_file.path));
 	if (tls->ca_path.len > 0) {
@@ -231,7 +237,8 @@ static int trust(SSL_CTX *ctx, const struct config_tls *tls, struct error *err)
 		int result = tls_store_add_folder(store, path, &count);
 		mem_free(path);
 		if (result)
-			return error_set(err, ERR_TLS, TEXT("%.*s: no certificates can be read in this folder"),
+			return error_set(err, ERR_TLS,
+				TEXT("%.*s: no certificates can be read in this folder"),
 				STR_ARG(tls->ca_path));
 	}
 	STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
@@ -240,7 +247,8 @@ static int trust(SSL_CTX *ctx, const struct config_tls *tls, struct error *err)
 	return 0;
 }
 
-// Sessions of other servers, and those that were checked against other authorities, are not resumed.
+// Sessions of other servers, and those that were checked against other authorities, are not
+// resumed.
 static void set_session_context(SSL_CTX *ctx, const struct config_tls *tls, struct str server_name)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
@@ -256,11 +264,12 @@ static void set_session_context(SSL_CTX *ctx, const struct config_tls *tls, stru
 	EVP_DigestUpdate(md, tls->ca_path.data, tls->ca_path.len);
 	EVP_DigestFinal_ex(md, digest, &len);
 	EVP_MD_CTX_free(md);
-	SSL_CTX_set_session_id_context(ctx, digest, len < SSL_MAX_SID_CTX_LENGTH ? len : SSL_MAX_SID_CTX_LENGTH);
+	SSL_CTX_set_session_id_context(
+		ctx, digest, len < SSL_MAX_SID_CTX_LENGTH ? len : SSL_MAX_SID_CTX_LENGTH);
 }
 
-static int prepare_context(SSL_CTX *ctx, const struct config_tls *tls, struct str server_name,
-	struct error *err)
+static int prepare_context(
+	SSL_CTX *ctx, const struct config_tls *tls, struct str server_name, struct error *err)
 {
 	set_session_context(ctx, tls, server_name);
 	SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
@@ -283,22 +292,26 @@ static int key_kind(const struct served *s)
 
 // The certificate itself, and beside it the first one of each other kind of key that is good for
 // all of its names.
-static int fill_context(struct shared *shared, size_t at, const struct config_tls *tls, struct error *err)
+static int fill_context(
+	struct shared *shared, size_t at, const struct config_tls *tls, struct error *err)
 {
 	struct served *own = &shared->served[at];
 	int kinds[8] = {key_kind(own)};
 	size_t kind_count = 1;
-	int result = tls_identity_use(&own->identity, &tls->certificates[at].certificate, own->ctx, err);
+	int result =
+		tls_identity_use(&own->identity, &tls->certificates[at].certificate, own->ctx, err);
 
 	for (size_t i = 0; i < shared->count && !result; i++) {
 		struct served *other = &shared->served[i];
 		bool has = false;
 		for (size_t k = 0; k < kind_count; k++)
 			has = has || kinds[k] == key_kind(other);
-		if (has || kind_count == ARRAY_SIZE(kinds) || !names_cover(&other->names, &own->names))
+		if (has || kind_count == ARRAY_SIZE(kinds) ||
+			!names_cover(&other->names, &own->names))
 			continue;
 		kinds[kind_count++] = key_kind(other);
-		result = tls_identity_use(&other->identity, &tls->certificates[i].certificate, own->ctx, err);
+		result = tls_identity_use(
+			&other->identity, &tls->certificates[i].certificate, own->ctx, err);
 	}
 	return result;
 }
@@ -333,9 +346,11 @@ int tls_server_create(const struct config_tls *tls, struct str server_name,
 
 	*out = NULL;
 	if (tls->certificate_count == 0)
-		return error_set(err, ERR_TLS, TEXT("server %.*s has no certificate"), STR_ARG(server_name));
+		return error_set(
+			err, ERR_TLS, TEXT("server %.*s has no certificate"), STR_ARG(server_name));
 	if (tls->certificate_count > CERTIFICATES_MAX)
-		return error_set(err, ERR_LIMIT, TEXT("more than %u certificates"), CERTIFICATES_MAX);
+		return error_set(
+			err, ERR_LIMIT, TEXT("more than %u certificates"), CERTIFICATES_MAX);
 	pthread_once(&once, make_indexes);
 	t = mem_alloc(sizeof(*t));
 	t->name = str_dup(server_name);

@@ -55,7 +55,8 @@ static void handle_closed(uv_handle_t *handle)
 
 static void forget_all(struct list *head)
 {
-	LIST_EACH(item, head) {
+	LIST_EACH(item, head)
+	{
 		LIST_ENTRY(item, struct wheel_timer, link)->due_ms = 0;
 		list_remove(item);
 	}
@@ -122,7 +123,8 @@ static void collect(struct wheel *w, uint64_t now)
 	if (last >= first + WHEEL_SLOTS) // the process was stopped for more than a round
 		first = last - WHEEL_SLOTS + 1;
 	for (uint64_t at = first; at <= last; at++)
-		LIST_EACH(item, &w->slots[at % WHEEL_SLOTS]) {
+		LIST_EACH(item, &w->slots[at % WHEEL_SLOTS])
+		{
 			if (LIST_ENTRY(item, struct wheel_timer, link)->due_ms > now)
 				continue;
 			list_remove(item);

@@ -37,7 +37,8 @@ static void walk_dns(struct str list)
 		CHECK(rest.len == 0);                                                              \
 		CHECK(err == 0 || err == ERR_CORRUPT);                                             \
 		CHECK(buf_len(&again) <= list.len);                                                \
-		CHECK(memcmp(buf_str(&again).data, list.len ? list.data : "", buf_len(&again)) == 0); \
+		CHECK(memcmp(buf_str(&again).data, list.len ? list.data : "", buf_len(&again)) ==  \
+			0);                                                                        \
 		CHECK(err != 0 || buf_len(&again) == list.len);                                    \
 		buf_finish(&again);                                                                \
 	}
@@ -88,8 +89,7 @@ static void use_list(struct str s)
 		CHECK(err == 0 || err == ERR_CORRUPT);                                             \
 		if (err)                                                                           \
 			return;                                                                    \
-		IPC_FIELDS_##name(USE_FIELD)                                                       \
-		CHECK(ipc_encode_##name(&again, &m) == 0);                                         \
+		IPC_FIELDS_##name(USE_FIELD) CHECK(ipc_encode_##name(&again, &m) == 0);            \
 		CHECK(str_equal(buf_str(&again), body));                                           \
 		buf_finish(&again);                                                                \
 	}
@@ -98,8 +98,7 @@ IPC_MESSAGES(TRY)
 
 static void (*const tries[IPC_TYPES])(struct str body) = {
 #define TRY_ENTRY(name) [IPC_TYPE_##name] = try_##name,
-	IPC_MESSAGES(TRY_ENTRY)
-};
+	IPC_MESSAGES(TRY_ENTRY)};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ struct end {
 	struct buf last;
 	int fds[300];
 	unsigned fd_count;
-	unsigned close_at;  // closes itself in this frame
+	unsigned close_at; // closes itself in this frame
 	unsigned pause_at;
 	bool check_numbers; // bodies begin with the number of the frame
 	size_t octets;
@@ -173,9 +174,11 @@ static void frames_of_all_sizes_survive_a_full_socket(void **state)
 	for (unsigned round = 0; round < 3; round++)
 		for (size_t i = 0; i < ARRAY_SIZE(sizes); i++, number++) {
 			memcpy(body, &number, sizeof(number));
-			assert_int_equal(ipc_channel_send(p.a.ch, 1, str_make(body, sizes[i]), -1), 0);
+			assert_int_equal(
+				ipc_channel_send(p.a.ch, 1, str_make(body, sizes[i]), -1), 0);
 		}
-	assert_int_equal(ipc_channel_send(p.a.ch, 1, str_make(body, IPC_FRAME_MAX + 1), -1), ERR_LIMIT);
+	assert_int_equal(
+		ipc_channel_send(p.a.ch, 1, str_make(body, IPC_FRAME_MAX + 1), -1), ERR_LIMIT);
 	run_until(&p, &p.b.frames, number);
 	assert_int_equal(buf_len(&p.b.last), IPC_FRAME_MAX);
 	mem_free(body);
@@ -192,7 +195,9 @@ static void descriptors_arrive_with_their_frames(void **state)
 	for (uint32_t i = 0; i < 200; i++) {
 		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 		assert_int_equal(write(ends[1], &(char){(char)i}, 1), 1);
-		assert_int_equal(ipc_channel_send(p.a.ch, 1, str_make(&i, sizeof(i)), i % 3 ? -1 : ends[0]), 0);
+		assert_int_equal(
+			ipc_channel_send(p.a.ch, 1, str_make(&i, sizeof(i)), i % 3 ? -1 : ends[0]),
+			0);
 		close(ends[0]);
 		close(ends[1]);
 	}
@@ -214,7 +219,9 @@ static void a_large_frame_brings_its_descriptor_once(void **state)
 
 	open_pair(&p);
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(ipc_channel_send(p.a.ch, 1, str_make(body, IPC_FRAME_MAX), p.sockets[0]), 0);
+		assert_int_equal(
+			ipc_channel_send(p.a.ch, 1, str_make(body, IPC_FRAME_MAX), p.sockets[0]),
+			0);
 	run_until(&p, &p.b.frames, 5);
 	assert_int_equal(p.b.fd_count, 5);
 	mem_free(body);
@@ -323,12 +330,10 @@ static void broken_peers_are_closed(void **state)
 		const char *octets;
 		size_t len;
 	} rows[] = {
-		{"\1\0\x10\0\1\0\0\0", 8},      // a body over the bound
-		{"\xff\xff\xff\xff\1\0\0\0", 8},
-		{"\0\0\0\0\1\0\1\0", 8},        // promises a descriptor
-		{"\0\0\0\0\1\0\2\0", 8},
-		{"\0\0\0\0\1\0\0\1", 8},        // reserved octet
-		{"\0\0\0\0\1\0\0\0\5\0", 10},   // ends inside a header, after one good frame
+		{"\1\0\x10\0\1\0\0\0", 8},				  // a body over the bound
+		{"\xff\xff\xff\xff\1\0\0\0", 8}, {"\0\0\0\0\1\0\1\0", 8}, // promises a descriptor
+		{"\0\0\0\0\1\0\2\0", 8}, {"\0\0\0\0\1\0\0\1", 8},	  // reserved octet
+		{"\0\0\0\0\1\0\0\0\5\0", 10}, // ends inside a header, after one good frame
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -350,7 +355,9 @@ static void a_flood_of_descriptors_closes_the_channel(void **state)
 		char space[CMSG_SPACE(40 * sizeof(int))];
 	} control;
 	struct iovec part = {.iov_base = (char[]){5, 0}, .iov_len = 2};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
 		.msg_controllen = sizeof(control)};
 	struct pair p;
 
@@ -366,9 +373,37 @@ static void a_flood_of_descriptors_closes_the_channel(void **state)
 	close_pair(&p);
 }
 
+static void a_descriptor_that_does_not_fit_is_missing_not_fatal(void **state)
+{
+	struct rlimit old, low;
+	struct pair p;
+	int probe;
+
+	open_half(&p);
+	assert_int_equal(ipc_send_blocking(p.sockets[1], 1, STR("without"), 0), 0);
+	assert_int_equal(ipc_send_blocking(p.sockets[1], 2, STR("with"), 0), 0);
+	probe = dup(0);
+	close(probe);
+	getrlimit(RLIMIT_NOFILE, &old);
+	low = old;
+	low.rlim_cur = (rlim_t)probe;
+	setrlimit(RLIMIT_NOFILE, &low);
+	p.a.pause_at = 1;
+	run_until(&p, &p.a.frames, 1);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(p.a.fd_count, 0);
+	ipc_channel_pause(p.a.ch, false);
+	run_until(&p, &p.a.frames, 2);
+	assert_int_equal(p.a.fd_count, 1);
+	close(p.sockets[1]);
+	run_until(&p, &p.a.closes, 1);
+	close_pair(&p);
+}
+
 static void octet_by_octet_is_the_same(void **state)
 {
-	static const char frame[] = "\5\0\0\0\x2a\0\0\0" "hello";
+	static const char frame[] = "\5\0\0\0\x2a\0\0\0"
+				    "hello";
 	struct pair p;
 
 	open_half(&p);
@@ -436,8 +471,10 @@ static void dispatch_refuses_what_has_no_handler(void **state)
 
 	handled = 0;
 	assert_int_equal(ipc_dispatch(table, NULL, IPC_TYPE_ready, STR("12345678"), dup(0)), 0);
-	assert_int_equal(ipc_dispatch(table, NULL, IPC_TYPE_ready, STR("1234567"), dup(0)), ERR_CORRUPT);
-	assert_int_equal(ipc_dispatch(table, NULL, IPC_TYPE_start, STR_EMPTY, dup(0)), ERR_UNSUPPORTED);
+	assert_int_equal(
+		ipc_dispatch(table, NULL, IPC_TYPE_ready, STR("1234567"), dup(0)), ERR_CORRUPT);
+	assert_int_equal(
+		ipc_dispatch(table, NULL, IPC_TYPE_start, STR_EMPTY, dup(0)), ERR_UNSUPPORTED);
 	assert_int_equal(ipc_dispatch(table, NULL, 60000, STR_EMPTY, dup(0)), ERR_UNSUPPORTED);
 	assert_int_equal(handled, 1);
 	assert_int_equal(count_open(), before);
@@ -454,7 +491,8 @@ static void many_frames_a_second(void **state)
 	open_pair(&p);
 	while (p.b.frames < total) {
 		for (unsigned i = 0; i < 64 && number < total; i++, number++)
-			assert_int_equal(ipc_channel_send(p.a.ch, 1, str_make(body, sizeof(body)), -1), 0);
+			assert_int_equal(
+				ipc_channel_send(p.a.ch, 1, str_make(body, sizeof(body)), -1), 0);
 		uv_run(&p.loop, number < total ? UV_RUN_NOWAIT : UV_RUN_ONCE);
 	}
 	print_message("%u frames of 4 KiB in %u ms, both ends in one thread\n", total,
@@ -478,6 +516,7 @@ int main(void)
 		cmocka_unit_test(closing_inside_a_callback_is_allowed),
 		cmocka_unit_test(broken_peers_are_closed),
 		cmocka_unit_test(a_flood_of_descriptors_closes_the_channel),
+		cmocka_unit_test(a_descriptor_that_does_not_fit_is_missing_not_fatal),
 		cmocka_unit_test(octet_by_octet_is_the_same),
 		cmocka_unit_test(blocking_helpers_take_one_frame_and_its_descriptor),
 		cmocka_unit_test(dispatch_refuses_what_has_no_handler),

@@ -44,31 +44,31 @@ static void fill_list(struct str *v)
 	fill_str(v);
 }
 
-#define same_u8(a, b) assert_int_equal(a, b)
-#define same_u32(a, b) assert_int_equal(a, b)
-#define same_u64(a, b) assert_true((a) == (b))
-#define same_str(a, b) assert_true(str_equal(a, b))
+#define same_u8(a, b)	assert_int_equal(a, b)
+#define same_u32(a, b)	assert_int_equal(a, b)
+#define same_u64(a, b)	assert_true((a) == (b))
+#define same_str(a, b)	assert_true(str_equal(a, b))
 #define same_list(a, b) assert_true(str_equal(a, b))
 
 #define FILL_FIELD(kind, field) fill_##kind(&m.field);
 #define SAME_FIELD(kind, field) same_##kind(m.field, got.field);
-#define ROUND_TRIP(name) \
-	static void trip_##name(void) \
-	{ \
-		struct ipc_##name m, got; \
-		struct buf out = BUF_INIT; \
-		IPC_FIELDS_##name(FILL_FIELD) \
-		assert_int_equal(ipc_encode_##name(&out, &m), 0); \
-		assert_int_equal(ipc_decode_##name(buf_str(&out), &got), 0); \
-		IPC_FIELDS_##name(SAME_FIELD) \
-		for (size_t len = 0; len < buf_len(&out); len++) { \
-			char *cut = str_dup(str_slice(buf_str(&out), 0, len)); \
-			assert_int_equal(ipc_decode_##name(str_make(cut, len), &got), ERR_CORRUPT); \
-			mem_free(cut); \
-		} \
-		buf_add_char(&out, 0); \
-		assert_int_equal(ipc_decode_##name(buf_str(&out), &got), ERR_CORRUPT); \
-		buf_finish(&out); \
+#define ROUND_TRIP(name)                                                                           \
+	static void trip_##name(void)                                                              \
+	{                                                                                          \
+		struct ipc_##name m, got;                                                          \
+		struct buf out = BUF_INIT;                                                         \
+		IPC_FIELDS_##name(FILL_FIELD) assert_int_equal(ipc_encode_##name(&out, &m), 0);    \
+		assert_int_equal(ipc_decode_##name(buf_str(&out), &got), 0);                       \
+		IPC_FIELDS_##name(SAME_FIELD) for (size_t len = 0; len < buf_len(&out); len++)     \
+		{                                                                                  \
+			char *cut = str_dup(str_slice(buf_str(&out), 0, len));                     \
+			assert_int_equal(                                                          \
+				ipc_decode_##name(str_make(cut, len), &got), ERR_CORRUPT);         \
+			mem_free(cut);                                                             \
+		}                                                                                  \
+		buf_add_char(&out, 0);                                                             \
+		assert_int_equal(ipc_decode_##name(buf_str(&out), &got), ERR_CORRUPT);             \
+		buf_finish(&out);                                                                  \
 	}
 IPC_RECORDS(ROUND_TRIP)
 IPC_MESSAGES(ROUND_TRIP)
@@ -82,7 +82,10 @@ static void every_message_survives_and_every_cut_is_noticed(void **state)
 
 static void octets_on_the_wire_are_fixed(void **state)
 {
-	static const char expected[] = "\x01\x02\x03\x04\x05\x06\x07\x08" "\x02\0\0\0" "mx" "\x01";
+	static const char expected[] = "\x01\x02\x03\x04\x05\x06\x07\x08"
+				       "\x02\0\0\0"
+				       "mx"
+				       "\x01";
 	struct ipc_read_file m = {.request = 0x0807060504030201ull, .path = STR("mx"), .secret = 1};
 	struct buf out = BUF_INIT;
 
@@ -118,7 +121,8 @@ static void a_bounded_buffer_is_left_as_it_was(void **state)
 
 static void lists_are_walked(void **state)
 {
-	struct ipc_recipient r = {.id = 7, .address = STR("kim@example.kr"), .domain = STR("example.kr")};
+	struct ipc_recipient r = {
+		.id = 7, .address = STR("kim@example.kr"), .domain = STR("example.kr")};
 	struct ipc_recipient got;
 	struct buf list = BUF_INIT;
 	struct str rest;

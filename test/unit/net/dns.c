@@ -34,7 +34,8 @@ struct asker {
 
 static void answer(struct world *w, uint64_t request)
 {
-	struct ipc_resolved m = {.request = request, .status = (uint8_t)w->status, .secure = 1, .ttl = 60};
+	struct ipc_resolved m = {
+		.request = request, .status = (uint8_t)w->status, .secure = 1, .ttl = 60};
 	struct ipc_record r = {.rdata = STR("\177\0\0\1")};
 	struct buf list = BUF_INIT;
 
@@ -44,7 +45,8 @@ static void answer(struct world *w, uint64_t request)
 	buf_finish(&list);
 }
 
-static void resolver_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
+static void resolver_frame(
+	struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {
 	struct world *w = arg;
 	struct ipc_resolve m;
@@ -137,7 +139,8 @@ static void run_until(struct world *w, const unsigned *value, unsigned wanted)
 
 static void questions_are_answered(void **state)
 {
-	static const enum dns_status all[] = {DNS_FOUND, DNS_NO_DATA, DNS_NO_NAME, DNS_FAILED, DNS_BOGUS};
+	static const enum dns_status all[] = {
+		DNS_FOUND, DNS_NO_DATA, DNS_NO_NAME, DNS_FAILED, DNS_BOGUS};
 	struct world w;
 
 	open_world(&w);
@@ -235,7 +238,8 @@ static struct str list_of(struct buf *list, const struct str *rdata, size_t coun
 {
 	buf_clear(list);
 	for (size_t i = 0; i < count; i++)
-		assert_int_equal(ipc_list_add_record(list, &(struct ipc_record){.rdata = rdata[i]}), 0);
+		assert_int_equal(
+			ipc_list_add_record(list, &(struct ipc_record){.rdata = rdata[i]}), 0);
 	return buf_str(list);
 }
 
@@ -243,15 +247,15 @@ static void mail_exchangers_are_read(void **state)
 {
 	const struct str rdata[] = {
 		STR("\0\012\4Mail\7example\2kr\0"),
-		STR("\0\0\0"),                     // null MX
-		STR("\0"),                         // broken from here
+		STR("\0\0\0"), // null MX
+		STR("\0"),     // broken from here
 		STR("\0\012"),
 		STR("\0\012\4mai"),
 		STR("\0\012\4mail"),
 		STR("\0\012\4mail\0x"),
 		STR("\0\012\4ma.l\0"),
 		STR("\0\012\4ma\0l\0"),
-		STR("\0\012\300\014"),             // compressed
+		STR("\0\012\300\014"), // compressed
 		STR("\1\2\1x\0"),
 	};
 	struct buf list = BUF_INIT;

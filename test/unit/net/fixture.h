@@ -44,8 +44,8 @@ static void fixture_extension(X509 *certificate, int nid, const char *value)
 }
 
 // kind: "EC" or "RSA". names: "DNS:a,DNS:b", or NULL for an authority. issuer NULL: signs itself.
-__attribute__((unused)) static struct fixture_identity fixture_make(const char *kind, const char *common_name,
-	const char *names, const struct fixture_identity *issuer, int days)
+__attribute__((unused)) static struct fixture_identity fixture_make(const char *kind,
+	const char *common_name, const char *names, const struct fixture_identity *issuer, int days)
 {
 	struct fixture_identity id = {0};
 	static long serial;
@@ -60,10 +60,13 @@ __attribute__((unused)) static struct fixture_identity fixture_make(const char *
 	X509_time_adj_ex(X509_getm_notBefore(id.certificate), days < 0 ? days - 1 : -1, 0, NULL);
 	X509_time_adj_ex(X509_getm_notAfter(id.certificate), days, 30, NULL);
 	subject = X509_get_subject_name(id.certificate);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0);
-	X509_set_issuer_name(id.certificate, issuer ? X509_get_subject_name(issuer->certificate) : subject);
+	X509_NAME_add_entry_by_txt(
+		subject, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0);
+	X509_set_issuer_name(
+		id.certificate, issuer ? X509_get_subject_name(issuer->certificate) : subject);
 	X509_set_pubkey(id.certificate, id.key);
-	fixture_extension(id.certificate, NID_basic_constraints, names ? "CA:FALSE" : "critical,CA:TRUE");
+	fixture_extension(
+		id.certificate, NID_basic_constraints, names ? "CA:FALSE" : "critical,CA:TRUE");
 	if (names)
 		fixture_extension(id.certificate, NID_subject_alt_name, names);
 	assert_true(X509_sign(id.certificate, issuer ? issuer->key : id.key, EVP_sha256()) > 0);
@@ -85,7 +88,8 @@ __attribute__((unused)) static void fixture_finish(struct fixture_identity *id)
 	memset(id, 0, sizeof(*id));
 }
 
-__attribute__((unused)) static struct config_certificate fixture_configured(const struct fixture_identity *id)
+__attribute__((unused)) static struct config_certificate fixture_configured(
+	const struct fixture_identity *id)
 {
 	return (struct config_certificate){
 		.certificate = {STR("/tls/certificate.pem"), buf_str(&id->certificate_pem)},

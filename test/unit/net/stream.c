@@ -15,23 +15,23 @@
 // ---- one side of a connection, recording what happens to it
 struct side {
 	struct stream *s;
-	struct buf got;           // what was used
-	size_t use_at_most;       // an input callback uses no more; SIZE_MAX: all
+	struct buf got;	    // what was used
+	size_t use_at_most; // an input callback uses no more; SIZE_MAX: all
 	unsigned inputs, sents, secureds, connecteds, ends;
 	int end_err;
 	char why[300];
 	size_t last_offer;
-	const char *answer;       // written for every input
+	const char *answer; // written for every input
 	bool close_in_input, close_after_in_input, count_only, pause_in_input;
-	SSL *tls_in_input;        // started as a server in the next input callback
+	SSL *tls_in_input; // started as a server in the next input callback
 	size_t total;
 };
 
 struct world {
 	uv_loop_t loop;
 	struct wheel *wheel;
-	struct side a, b;         // a under test; b the peer, a stream too
-	int raw;                  // or a bare socket
+	struct side a, b; // a under test; b the peer, a stream too
+	int raw;	  // or a bare socket
 };
 
 static struct fixture_identity identity;
@@ -99,8 +99,11 @@ static void on_ended(struct stream *s, void *arg, int err, const char *why)
 	snprintf(side->why, sizeof(side->why), "%s", why);
 }
 
-static const struct stream_events events = {.input = on_input, .sent = on_sent, .secured = on_secured,
-	.connected = on_connected, .ended = on_ended};
+static const struct stream_events events = {.input = on_input,
+	.sent = on_sent,
+	.secured = on_secured,
+	.connected = on_connected,
+	.ended = on_ended};
 
 static void init_world(struct world *w)
 {
@@ -169,11 +172,11 @@ static void open_raw(struct world *w, bool tcp)
 	w->raw = ends[1];
 }
 
-#define RUN_UNTIL(w, condition) \
-	do { \
-		for (unsigned turns_ = 0; turns_ < 200000 && !(condition); turns_++) \
-			uv_run(&(w)->loop, UV_RUN_ONCE); \
-		assert_true(condition); \
+#define RUN_UNTIL(w, condition)                                                                    \
+	do {                                                                                       \
+		for (unsigned turns_ = 0; turns_ < 200000 && !(condition); turns_++)               \
+			uv_run(&(w)->loop, UV_RUN_ONCE);                                           \
+		assert_true(condition);                                                            \
 	} while (0)
 
 static void turn(struct world *w, unsigned times)
@@ -305,8 +308,8 @@ static void a_large_transfer_arrives_whole(void **state)
 			uv_run(&w.loop, UV_RUN_ONCE);
 		}
 		assert_int_equal(w.b.total, total);
-		print_message("%s: 64 MiB in %u ms, both ends in one thread\n", tls ? "TLS" : "plain",
-			(unsigned)(clock_monotonic_ms() - begin));
+		print_message("%s: 64 MiB in %u ms, both ends in one thread\n",
+			tls ? "TLS" : "plain", (unsigned)(clock_monotonic_ms() - begin));
 		close_world(&w);
 	}
 	mem_free(block);
@@ -715,7 +718,8 @@ static void octets_held_by_tls_are_not_forgotten(void **state)
 }
 
 // ---- connecting
-static void connect_to(struct world *w, uint16_t port, const char *address, const char *source, uint64_t timeout)
+static void connect_to(
+	struct world *w, uint16_t port, const char *address, const char *source, uint64_t timeout)
 {
 	struct ipaddr to, from = {0};
 
@@ -803,7 +807,8 @@ static void connecting_ends_in_time(void **state)
 static int set_up(void **state)
 {
 	static struct config_certificate c;
-	struct config_tls server_tls = {.certificates = &c, .certificate_count = 1, .min = CONFIG_TLS_1_2};
+	struct config_tls server_tls = {
+		.certificates = &c, .certificate_count = 1, .min = CONFIG_TLS_1_2};
 	struct config_tls client_tls = {.min = CONFIG_TLS_1_2};
 	struct tls_tickets tickets = {{1}, {2}};
 	struct error err = {0};

@@ -15,8 +15,10 @@ static struct tls_tickets tickets;
 static int set_up(void **state)
 {
 	authority = fixture_make("EC", "Test Authority", NULL, NULL, 30);
-	ec = fixture_make("EC", "mail.example.kr", "DNS:mail.example.kr,DNS:mx.example.kr", &authority, 30);
-	rsa = fixture_make("RSA", "mail.example.kr", "DNS:mx.example.kr,DNS:Mail.example.kr", &authority, 20);
+	ec = fixture_make(
+		"EC", "mail.example.kr", "DNS:mail.example.kr,DNS:mx.example.kr", &authority, 30);
+	rsa = fixture_make(
+		"RSA", "mail.example.kr", "DNS:mx.example.kr,DNS:Mail.example.kr", &authority, 20);
 	wild = fixture_make("EC", "wild", "DNS:*.example.org", &authority, 30);
 	stranger = fixture_make("EC", "stranger", "DNS:mail.example.kr", NULL, 30);
 	expired = fixture_make("EC", "expired", "DNS:mail.example.kr", &authority, -2);
@@ -78,7 +80,8 @@ static void shake(struct meeting *m)
 {
 	char octet;
 
-	for (unsigned i = 0; i < 20 && (goes_on(m->client_error) || goes_on(m->server_error)); i++) {
+	for (unsigned i = 0; i < 20 && (goes_on(m->client_error) || goes_on(m->server_error));
+		i++) {
 		if (goes_on(m->client_error))
 			step(m->client, &m->client_error, m->client_words);
 		if (goes_on(m->server_error))
@@ -91,7 +94,8 @@ static void shake(struct meeting *m)
 	if (goes_on(m->client_error))
 		m->client_error = 0;
 	else
-		tls_describe_failure(m->client, m->client_error, m->client_words, sizeof(m->client_words));
+		tls_describe_failure(
+			m->client, m->client_error, m->client_words, sizeof(m->client_words));
 }
 
 static void part(struct meeting *m)
@@ -136,8 +140,8 @@ static void open_both(struct both *b)
 	b->certificates[0] = fixture_configured(&ec);
 	b->certificates[1] = fixture_configured(&rsa);
 	b->certificates[2] = fixture_configured(&wild);
-	b->server_tls = (struct config_tls){.certificates = b->certificates, .certificate_count = 3,
-		.min = CONFIG_TLS_1_2};
+	b->server_tls = (struct config_tls){
+		.certificates = b->certificates, .certificate_count = 3, .min = CONFIG_TLS_1_2};
 	b->client_tls = (struct config_tls){.ca_file = authority_file(), .min = CONFIG_TLS_1_2};
 	b->server = make_server(&b->server_tls, "mx");
 	b->client = make_client(&b->client_tls);
@@ -156,7 +160,8 @@ static void client_and_server_agree_and_know_each_other(void **state)
 	struct both b;
 
 	open_both(&b);
-	meet(&m, tls_client_session(b.client, "mail.example.kr", true), tls_server_session(b.server));
+	meet(&m, tls_client_session(b.client, "mail.example.kr", true),
+		tls_server_session(b.server));
 	shake(&m);
 	assert_int_equal(m.client_error, 0);
 	assert_int_equal(m.server_error, 0);
@@ -227,7 +232,8 @@ static void names_choose_the_certificate(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct tls_facts facts;
 		struct meeting m;
-		meet(&m, tls_client_session(b.client, rows[i].asked, false), tls_server_session(b.server));
+		meet(&m, tls_client_session(b.client, rows[i].asked, false),
+			tls_server_session(b.server));
 		shake(&m);
 		tls_get_facts(m.client, &facts);
 		assert_string_equal(facts.peer_subject, rows[i].subject);
@@ -300,7 +306,8 @@ static void old_versions_need_the_setting(void **state)
 
 // ---- tickets
 // Connects twice, the second time with the session of the first; true when it was resumed.
-static bool resumes(struct tls_client *client, struct tls_server *first, struct tls_server *second, int version)
+static bool resumes(
+	struct tls_client *client, struct tls_server *first, struct tls_server *second, int version)
 {
 	struct tls_facts facts;
 	struct meeting m;
@@ -344,7 +351,8 @@ static void tickets_work_across_workers_and_not_across_servers(void **state)
 		assert_false(resumes(b.client, b.server, other, versions[i]));
 		rotating = make_server(&b.server_tls, "mx");
 		tls_server_set_tickets(rotating, &rotated);
-		assert_true(resumes(b.client, b.server, rotating, versions[i])); // by the previous secret
+		assert_true(resumes(
+			b.client, b.server, rotating, versions[i])); // by the previous secret
 		memset(rotated.previous, 8, sizeof(rotated.previous));
 		tls_server_set_tickets(rotating, &rotated);
 		assert_false(resumes(b.client, b.server, rotating, versions[i]));
@@ -398,12 +406,14 @@ static void client_certificates_are_judged_not_required(void **state)
 		b.server_tls.request_client_certificate = true;
 		b.server_tls.ca_file = authority_file();
 		if (rows[i].shown) {
-			b.client_tls.client_certificate = fixture_configured(rows[i].shown).certificate;
+			b.client_tls.client_certificate =
+				fixture_configured(rows[i].shown).certificate;
 			b.client_tls.client_key = fixture_configured(rows[i].shown).key;
 		}
 		b.server = make_server(&b.server_tls, "mx");
 		b.client = make_client(&b.client_tls);
-		meet(&m, tls_client_session(b.client, "mail.example.kr", true), tls_server_session(b.server));
+		meet(&m, tls_client_session(b.client, "mail.example.kr", true),
+			tls_server_session(b.server));
 		shake(&m);
 		assert_int_equal(m.client_error, 0);
 		assert_int_equal(m.server_error, 0);
@@ -435,17 +445,20 @@ static void servers_are_checked_when_asked(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		for (unsigned verify = 0; verify < 2; verify++) {
 			struct config_certificate c = fixture_configured(rows[i].shown);
-			struct config_tls tls = {.certificates = &c, .certificate_count = 1, .min = CONFIG_TLS_1_2};
+			struct config_tls tls = {
+				.certificates = &c, .certificate_count = 1, .min = CONFIG_TLS_1_2};
 			struct tls_server *server = make_server(&tls, "mx");
 			struct tls_facts facts;
 			struct meeting m;
 			struct both b;
 			open_both(&b);
-			meet(&m, tls_client_session(b.client, rows[i].host, verify), tls_server_session(server));
+			meet(&m, tls_client_session(b.client, rows[i].host, verify),
+				tls_server_session(server));
 			shake(&m);
 			if (verify && rows[i].words) {
 				assert_int_not_equal(m.client_error, 0);
-				assert_non_null(strstr(m.client_words, "the certificate is not good"));
+				assert_non_null(
+					strstr(m.client_words, "the certificate is not good"));
 				if (!strstr(m.client_words, rows[i].words))
 					fail_msg("%s", m.client_words);
 			} else {
@@ -474,7 +487,8 @@ static void failures_have_plain_words(void **state)
 	SSL_set_cipher_list(server, "ECDHE+AESGCM");
 	meet(&m, client, server);
 	shake(&m);
-	assert_non_null(strstr(m.server_words, "no shared cipher: the other side has only AES128-SHA"));
+	assert_non_null(
+		strstr(m.server_words, "no shared cipher: the other side has only AES128-SHA"));
 	assert_non_null(strstr(m.client_words, "found no cipher"));
 	part(&m);
 	// Plain text in either direction.
@@ -515,27 +529,35 @@ static void bad_settings_are_explained(void **state)
 	struct tls_server *server;
 	struct error err;
 
-	PEM_write_bio_PKCS8PrivateKey(bio, ec.key, EVP_aes_128_cbc(), NULL, 0, NULL, (char *)"open sesame");
+	PEM_write_bio_PKCS8PrivateKey(
+		bio, ec.key, EVP_aes_128_cbc(), NULL, 0, NULL, (char *)"open sesame");
 	fixture_pem(bio, &sealed);
 	const struct {
 		struct config_certificate c;
 		const char *words; // NULL: good
 	} rows[] = {
-		{{{STR("c"), STR("nothing")}, {STR("k"), buf_str(&ec.key_pem)}, {{0}}}, "c holds no certificate"},
-		{{{STR("c"), buf_str(&ec.certificate_pem)}, {STR("k"), STR("nothing")}, {{0}}}, "k holds no private key"},
-		{{{STR("c"), buf_str(&ec.certificate_pem)}, {{0}}, {{0}}}, "c holds no private key"},
-		{{{STR("c"), buf_str(&ec.certificate_pem)}, {STR("k"), buf_str(&rsa.key_pem)}, {{0}}},
+		{{{STR("c"), STR("nothing")}, {STR("k"), buf_str(&ec.key_pem)}, {{0}}},
+			"c holds no certificate"},
+		{{{STR("c"), buf_str(&ec.certificate_pem)}, {STR("k"), STR("nothing")}, {{0}}},
+			"k holds no private key"},
+		{{{STR("c"), buf_str(&ec.certificate_pem)}, {{0}}, {{0}}},
+			"c holds no private key"},
+		{{{STR("c"), buf_str(&ec.certificate_pem)}, {STR("k"), buf_str(&rsa.key_pem)},
+			 {{0}}},
 			"the key in k does not belong to the certificate in c"},
 		{{{STR("c"), buf_str(&ec.certificate_pem)}, {STR("k"), buf_str(&sealed)}, {{0}}},
 			"the key in k has a pass phrase, and none is configured"},
 		{{{STR("c"), buf_str(&ec.certificate_pem)}, {STR("k"), buf_str(&sealed)},
-			{STR("p"), STR("wrong\n")}}, "with the pass phrase in p"},
+			 {STR("p"), STR("wrong\n")}},
+			"with the pass phrase in p"},
 		{{{STR("c"), buf_str(&ec.certificate_pem)}, {STR("k"), buf_str(&sealed)},
-			{STR("p"), STR("open sesame\nignored\n")}}, NULL},
+			 {STR("p"), STR("open sesame\nignored\n")}},
+			NULL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct config_certificate c = rows[i].c;
-		struct config_tls tls = {.certificates = &c, .certificate_count = 1, .min = CONFIG_TLS_1_2};
+		struct config_tls tls = {
+			.certificates = &c, .certificate_count = 1, .min = CONFIG_TLS_1_2};
 		memset(&err, 0, sizeof(err));
 		int result = tls_server_create(&tls, STR("mx"), &tickets, &server, &err);
 		assert_int_equal(result, rows[i].words ? ERR_TLS : 0);
@@ -612,15 +634,18 @@ static void a_self_signed_certificate_serves(void **state)
 	char names[100];
 	int days;
 
-	assert_int_equal(tls_make_self_signed(STR("mail.example.kr"), 90, &certificate, &key, &err), 0);
-	assert_int_equal(tls_certificate_days(buf_str(&certificate), &days, names, sizeof(names)), 0);
+	assert_int_equal(
+		tls_make_self_signed(STR("mail.example.kr"), 90, &certificate, &key, &err), 0);
+	assert_int_equal(
+		tls_certificate_days(buf_str(&certificate), &days, names, sizeof(names)), 0);
 	assert_true(days == 90 || days == 89);
 	assert_string_equal(names, "mail.example.kr");
-	struct config_certificate c = {.certificate = {STR("c"), buf_str(&certificate)},
-		.key = {STR("k"), buf_str(&key)}};
+	struct config_certificate c = {
+		.certificate = {STR("c"), buf_str(&certificate)}, .key = {STR("k"), buf_str(&key)}};
 	struct config_tls tls = {.certificates = &c, .certificate_count = 1, .min = CONFIG_TLS_1_2};
 	tls_server_destroy(make_server(&tls, "mx"));
-	assert_int_equal(tls_make_self_signed(STR("a,DNS:b"), 90, &certificate, &key, &err), ERR_SYNTAX);
+	assert_int_equal(
+		tls_make_self_signed(STR("a,DNS:b"), 90, &certificate, &key, &err), ERR_SYNTAX);
 	assert_int_equal(tls_make_self_signed(STR_EMPTY, 90, &certificate, &key, &err), ERR_SYNTAX);
 	buf_finish(&certificate);
 	buf_finish(&key);
@@ -639,9 +664,12 @@ static void days_are_those_of_the_first_to_end(void **state)
 	assert_string_equal(names, "mx.example.kr, mail.example.kr");
 	assert_int_equal(tls_certificate_days(buf_str(&chain), &days, small, sizeof(small)), 0);
 	assert_string_equal(small, "mx.example.kr");
-	assert_int_equal(tls_certificate_days(buf_str(&expired.certificate_pem), &days, names, sizeof(names)), 0);
+	assert_int_equal(tls_certificate_days(
+				 buf_str(&expired.certificate_pem), &days, names, sizeof(names)),
+		0);
 	assert_true(days < 0);
-	assert_int_equal(tls_certificate_days(STR("nothing"), &days, names, sizeof(names)), ERR_CORRUPT);
+	assert_int_equal(
+		tls_certificate_days(STR("nothing"), &days, names, sizeof(names)), ERR_CORRUPT);
 	buf_finish(&chain);
 }
 
