@@ -27,8 +27,11 @@ build() {
 	quietly "$run/log/ninja" ninja -C "$build_folder" -j "$(build_jobs)" $build_targets
 }
 
+build_release_options='--buildtype=release -Dlayering=false --prefix=/usr'
+
 build_release() {
-	build "$run/build" pabal --buildtype=release -Dlayering=false --prefix=/usr --sbindir=sbin
+	# shellcheck disable=SC2086 # a list of words
+	build "$run/build" pabal $build_release_options
 }
 
 build_sanitized() {

@@ -6,7 +6,7 @@
 
 task_install() {
 	[ $# = 0 ] || die "install has no options; DESTDIR is taken from the environment"
-	need_packages "$packages_build $packages_run" || exit 1
+	need_packages "$packages_build $packages_run $packages_install" || exit 1
 	step "Build"
 	build_release || exit 1
 	good "${run#"$tree"/}/build/pabal"
@@ -19,6 +19,7 @@ task_install() {
 	install_folders || exit 1
 	install_configuration || exit 1
 	install_unit || exit 1
+	install_manuals || exit 1
 	install_tell
 }
 
@@ -110,6 +111,16 @@ install_unit() {
 		as_root systemctl daemon-reload || return 1
 	fi
 	good "/usr/lib/systemd/system/pabal.service (not enabled)"
+}
+
+# The pages need scdoc; a release that lacks it goes without.
+install_manuals() {
+	command -v scdoc >/dev/null || return 0
+	# shellcheck disable=SC2086 # a list of words
+	build "$run/build" 'doc/pabal.8 doc/pabal.conf.5' $build_release_options || return 1
+	put 644 "$run/build/doc/pabal.8" /usr/share/man/man8/pabal.8 &&
+		put 644 "$run/build/doc/pabal.conf.5" /usr/share/man/man5/pabal.conf.5 &&
+		good "pabal(8), pabal.conf(5)"
 }
 
 install_tell() {
