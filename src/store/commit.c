@@ -10,7 +10,8 @@
 
 #define GROUP_REQUESTS 1000
 #define GROUP_OCTETS (32 * 1024 * 1024)
-#define LOG_MOVE (16 * 1024 * 1024) // checkpoint when the log has grown past this
+#define SHRINK_STEP (1024 * 1024)        // of the database, at a time
+#define SHRINK_FROM (64 * 1024 * 1024)   // less unused room than this is kept
 
 // ---- effects
 
@@ -178,6 +179,8 @@ static void run_apart(struct store *s, struct request *first)
 
 		first->next = NULL;
 		err = run_transaction(s, first);
+		if (err == ERR_FULL)
+			reserve_use(s);
 		if (err < 0)
 			first->err = err;
 		note_health(s, err);
@@ -190,8 +193,10 @@ static void run_apart(struct store *s, struct request *first)
 
 static void run_group(struct store *s, struct request *first)
 {
-	int err = run_transaction(s, first);
+	int err;
 
+	reserve_restore(s);
+	err = run_transaction(s, first);
 	if (err == 0) {
 		note_health(s, 0);
 		settle_all(s, first);
@@ -202,7 +207,7 @@ static void run_group(struct store *s, struct request *first)
 		settle(s, first);
 	} else {
 		if (err == ERR_FULL)
-			(void)sql_checkpoint(s->db); // makes room in the log
+			reserve_use(s);
 		run_apart(s, first);
 	}
 	memset(s->bad_folders, 0, sizeof(s->bad_folders));
@@ -221,6 +226,36 @@ void commit_thread_add(struct store *s, struct request *r)
 		pthread_cond_signal(&s->work);
 }
 
+// After a burst more than half of the file may be unused: gives a little back to the disk. False:
+// there is nothing to do.
+static bool shrink(struct store *s)
+{
+	uint64_t size, unused;
+
+	if (sql_size(s->db, &size, &unused) < 0 || unused < SHRINK_FROM || unused < size / 2)
+		return false;
+	return sql_shrink(s->db, SHRINK_STEP) == 0;
+}
+
+// Under the lock. What can be done while nobody waits.
+static void idle(struct store *s)
+{
+	bool done;
+
+	pthread_mutex_unlock(&s->lock);
+	done = shrink(s);
+	pthread_mutex_lock(&s->lock);
+	if (!done && !s->waiting.first && !s->stop)
+		pthread_cond_wait(&s->work, &s->lock);
+}
+
+static void move_log(struct store *s)
+{
+	// A failure here shows at the next commit, if it is there to stay.
+	(void)sql_checkpoint(s->db);
+	shrink(s);
+}
+
 // NULL: the end.
 static struct request *take_group(struct store *s)
 {
@@ -230,7 +265,7 @@ static struct request *take_group(struct store *s)
 
 	pthread_mutex_lock(&s->lock);
 	while (!s->waiting.first && !s->stop)
-		pthread_cond_wait(&s->work, &s->lock);
+		idle(s);
 	while (s->waiting.first && count < GROUP_REQUESTS && octets < GROUP_OCTETS) {
 		struct request *r = request_queue_take(&s->waiting);
 		count++;
@@ -249,9 +284,8 @@ void *commit_thread(void *store)
 	pthread_setname_np(pthread_self(), "store-commit");
 	while ((group = take_group(s)) != NULL) {
 		run_group(s, group);
-		// A failure here shows at the next commit, if it is there to stay.
-		if (sql_log_size(s->db) > LOG_MOVE)
-			(void)sql_checkpoint(s->db);
+		if (sql_log_size(s->db) > s->reserve.log_move)
+			move_log(s);
 	}
 	return NULL;
 }

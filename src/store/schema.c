@@ -78,6 +78,7 @@ static const char create_queue[] =
 	"CREATE TABLE address ("
 	" name TEXT PRIMARY KEY,"
 	" account BIGINT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX address_account ON address (account);"
 
 	// "start" is the window of time that is counted.
 	"CREATE TABLE counter ("

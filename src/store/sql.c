@@ -31,6 +31,7 @@ struct sql {
 	unsigned text_count;
 	unsigned log_pages;
 	bool wrote; // since sql_begin
+	sqlite3_stmt *size_queries[2];
 	char words[256];
 	struct sql_statement statements[];
 };
@@ -211,6 +212,8 @@ void sql_close(struct sql *db)
 		return;
 	for (unsigned i = 0; i < db->text_count; i++)
 		sqlite3_finalize(db->statements[i].handle);
+	sqlite3_finalize(db->size_queries[0]);
+	sqlite3_finalize(db->size_queries[1]);
 	sqlite3_close(db->handle);
 	mem_free(db);
 }
@@ -385,18 +388,29 @@ int sql_checkpoint_truncate(struct sql *db)
 	return checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
 }
 
+// Asked after every group: kept prepared.
+static int read_size(struct sql *db, int which, const char *text, uint64_t *out)
+{
+	sqlite3_stmt **query = &db->size_queries[which];
+	int code = SQLITE_OK;
+
+	if (!*query)
+		code = sqlite3_prepare_v3(db->handle, text, -1, SQLITE_PREPARE_PERSISTENT, query, NULL);
+	if (code == SQLITE_OK && sqlite3_step(*query) == SQLITE_ROW) {
+		*out = (uint64_t)sqlite3_column_int64(*query, 0) * PAGE_SIZE;
+		sqlite3_reset(*query);
+		return 0;
+	}
+	code = fail(db);
+	sqlite3_reset(*query);
+	return code;
+}
+
 int sql_size(struct sql *db, uint64_t *out_size, uint64_t *out_unused)
 {
-	uint64_t pages, unused;
-	int err = sql_read_number(db, "PRAGMA page_count", &pages);
+	int err = read_size(db, 0, "PRAGMA page_count", out_size);
 
-	if (err == 0)
-		err = sql_read_number(db, "PRAGMA freelist_count", &unused);
-	if (err < 0)
-		return err;
-	*out_size = pages * PAGE_SIZE;
-	*out_unused = unused * PAGE_SIZE;
-	return 0;
+	return err < 0 ? err : read_size(db, 1, "PRAGMA freelist_count", out_unused);
 }
 
 int sql_shrink(struct sql *db, uint64_t octets)

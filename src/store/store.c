@@ -196,6 +196,7 @@ static int open_database(struct store *s, bool create, struct error *err)
 	struct sql_options options = {
 		.path = path, .words = schema_queue.words, .texts = query_texts,
 		.text_count = QUERY_COUNT, .cache_kib = CACHE_KIB, .create = create, .durable = true,
+		.shrink = true,
 	};
 	ssize_t len;
 	int code;
@@ -316,6 +317,7 @@ static void release(struct store *s)
 	if (s->async)
 		uv_close((uv_handle_t *)s->async, free_async);
 	sql_close(s->db);
+	reserve_finish(s);
 	fd_close(&s->spool_fd);
 	fd_close(&s->folder_fd);
 	pthread_mutex_destroy(&s->lock);
@@ -333,7 +335,7 @@ static struct store *create_store(const struct store_options *o)
 {
 	struct store *s = mem_alloc(sizeof(*s));
 
-	s->folder_fd = s->spool_fd = -1;
+	s->folder_fd = s->spool_fd = s->reserve.fd = -1;
 	s->node = o->node;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->file_lock, NULL);
@@ -357,6 +359,8 @@ int store_open(uv_loop_t *loop, const struct store_options *options, struct stor
 		code = open_database(s, options->create, err);
 	if (code == 0)
 		code = spool_open_folders(s, options->create, err);
+	if (code == 0)
+		code = reserve_open(s, err);
 	if (code == 0)
 		code = reset_claims(s, err);
 	if (code == 0)

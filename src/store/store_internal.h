@@ -107,6 +107,18 @@ int spool_sync_folder(struct store *s, unsigned folder);
 #define SPOOL_NAME_MAX (3 + ID_TEXT_MAX + 4)
 const char *spool_name(uint64_t spool, bool temporary, char out[SPOOL_NAME_MAX]);
 
+// ---------------------------------------------------------------- room kept on the disk
+struct reserve {
+	int fd;
+	uint64_t size;
+	uint64_t log_move; // the log is moved when it is larger: what it holds must fit the reserve
+	bool whole;        // else no new message is taken
+};
+int reserve_open(struct store *s, struct error *err);
+void reserve_finish(struct store *s);
+void reserve_use(struct store *s);     // the disk is full
+void reserve_restore(struct store *s); // when there is room again
+
 // ---------------------------------------------------------------- the store
 struct store {
 	// Loop thread.
@@ -138,6 +150,7 @@ struct store {
 	struct sql *db;
 	struct totals totals; // as committed
 	struct effects effects;
+	struct reserve reserve;
 	bool bad_folders[SPOOL_FOLDERS]; // a sync of it failed in this group
 	char words[256];                 // why the last transaction failed, or ""
 

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: ISC
+// secrets.db: rights, the lock, values, and that nothing removed stays in the file.
+#include "help.h"
+
+#include "store/secrets.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+static char *folder;
+static const char *path;
+
+static int set_up(void **state)
+{
+	static char text[300];
+
+	folder = make_folder();
+	snprintf(text, sizeof(text), "%s/secrets.db", folder);
+	path = text;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	remove_folder(folder);
+	return 0;
+}
+
+static struct secrets *open_secrets(void)
+{
+	struct secrets *s = NULL;
+	struct error err = {.text = ""};
+	int code = secrets_open(path, true, &s, &err);
+
+	if (code < 0)
+		print_error("%s\n", err.text);
+	assert_int_equal(code, 0);
+	return s;
+}
+
+static void set(struct secrets *s, const char *name, const char *hash)
+{
+	struct secret secret = {.scram = "SCRAM-SHA-256$4096:salt$stored:server", .changed_ms = 7};
+
+	assert_true(str_copy(str_from(hash), secret.hash, sizeof(secret.hash)));
+	assert_int_equal(secrets_set(s, str_from(name), &secret), 0);
+}
+
+static void a_secret_comes_back(void **state)
+{
+	struct secrets *s = open_secrets();
+	struct secret secret;
+
+	assert_int_equal(secrets_get(s, STR("kim"), &secret), ERR_NOT_FOUND);
+	set(s, "kim", "$y$first");
+	set(s, "kim", "$y$second");
+	set(s, "lee", "");
+	secrets_close(s);
+	s = open_secrets();
+	assert_int_equal(secrets_get(s, STR("kim"), &secret), 0);
+	assert_string_equal(secret.hash, "$y$second");
+	assert_string_equal(secret.scram, "SCRAM-SHA-256$4096:salt$stored:server");
+	assert_int_equal(secret.changed_ms, 7);
+	assert_int_equal(secrets_get(s, STR("lee"), &secret), 0);
+	assert_string_equal(secret.hash, "");
+	assert_int_equal(secrets_remove(s, STR("kim")), 0);
+	assert_int_equal(secrets_remove(s, STR("kim")), ERR_NOT_FOUND);
+	assert_int_equal(secrets_get(s, STR("kim"), &secret), ERR_NOT_FOUND);
+	secrets_close(s);
+	secrets_close(NULL);
+}
+
+static void all_rights_but_ours_are_refused(void **state)
+{
+	static const mode_t modes[] = {0640, 0604, 0660, 0666, 0601};
+	struct secrets *s = open_secrets();
+	struct error err;
+	struct stat st;
+
+	set(s, "kim", "$y$hash");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(stat(in_folder(folder, "secrets.db-wal"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	secrets_close(s);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		assert_int_equal(chmod(path, modes[i]), 0);
+		assert_int_equal(secrets_open(path, true, &s, &err), ERR_DENIED);
+		assert_non_null(strstr(err.text, "0600"));
+	}
+	assert_int_equal(chmod(path, 0600), 0);
+	secrets_close(open_secrets());
+}
+
+static void links_and_foreign_files_are_refused(void **state)
+{
+	const char *link = in_folder(folder, "link.db");
+	struct secrets *s;
+	struct error err = {.text = ""};
+
+	secrets_close(open_secrets());
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(secrets_open(link, true, &s, &err), ERR_DENIED);
+	assert_int_equal(secrets_open(folder, true, &s, &err), ERR_DENIED);
+	assert_int_equal(secrets_open(in_folder(folder, "none.db"), false, &s, &err), ERR_NOT_FOUND);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, 12345, 12345), 0);
+		assert_int_equal(secrets_open(path, true, &s, &err), ERR_DENIED);
+		assert_non_null(strstr(err.text, "12345"));
+	} else {
+		print_message("not root: a file of another user is not tested\n");
+	}
+}
+
+static void two_cannot_have_it(void **state)
+{
+	struct secrets *s = open_secrets();
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct secrets *second;
+		struct error err = {.text = ""};
+		int code = secrets_open(path, true, &second, &err);
+
+		_exit(code == ERR_DENIED && strstr(err.text, "in use by another process") ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	secrets_close(s);
+}
+
+static bool file_has(const char *name, const char *octets)
+{
+	static char content[1 << 20];
+	int fd = open(name, O_RDONLY);
+	ssize_t n = fd >= 0 ? read(fd, content, sizeof(content)) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return n > 0 && memmem(content, (size_t)n, octets, strlen(octets)) != NULL;
+}
+
+static void what_is_removed_is_overwritten(void **state)
+{
+	struct secrets *s = open_secrets();
+
+	set(s, "kim", "$y$old-hash-of-kim");
+	set(s, "lee", "$y$hash-of-lee");
+	secrets_close(s);
+	assert_true(file_has(path, "old-hash-of-kim"));
+	s = open_secrets();
+	set(s, "kim", "$y$new-hash-of-kim");
+	assert_int_equal(secrets_remove(s, STR("lee")), 0);
+	assert_false(file_has(in_folder(folder, "secrets.db-wal"), "hash-of"));
+	// The file is read only after it was closed: reading and closing it would lose the lock.
+	secrets_close(s);
+	assert_false(file_has(path, "old-hash-of-kim"));
+	assert_false(file_has(path, "hash-of-lee"));
+	assert_true(file_has(path, "new-hash-of-kim"));
+}
+
+struct sweep {
+	struct secrets *s;
+	unsigned count;
+};
+
+static void remove_each(void *arg, struct str name)
+{
+	struct sweep *sweep = arg;
+
+	sweep->count++;
+	if (!str_equal(name, STR("b")))
+		assert_int_equal(secrets_remove(sweep->s, name), 0);
+}
+
+static void names_can_be_removed_while_they_are_told(void **state)
+{
+	struct sweep sweep = {.s = open_secrets()};
+	struct secret secret;
+
+	set(sweep.s, "c", "");
+	set(sweep.s, "a", "");
+	set(sweep.s, "b", "");
+	assert_int_equal(secrets_each(sweep.s, remove_each, &sweep), 0);
+	assert_int_equal(sweep.count, 3);
+	assert_int_equal(secrets_get(sweep.s, STR("a"), &secret), ERR_NOT_FOUND);
+	assert_int_equal(secrets_get(sweep.s, STR("b"), &secret), 0);
+	secrets_close(sweep.s);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_secret_comes_back),
+		TEST(all_rights_but_ours_are_refused),
+		TEST(links_and_foreign_files_are_refused),
+		TEST(two_cannot_have_it),
+		TEST(what_is_removed_is_overwritten),
+		TEST(names_can_be_removed_while_they_are_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
