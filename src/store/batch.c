@@ -31,8 +31,8 @@ struct operation {
 	enum operation_kind kind;
 	uint64_t message;   // of ADD_RECIPIENT, FINISH
 	uint64_t recipient; // id
-	uint64_t when;      // next_try_ms of RETURN, RELEASE; window of SET_COUNTER; expires_ms
-	uint64_t value;     // of SET_COUNTER
+	uint64_t when;	    // next_try_ms of RETURN, RELEASE; window of SET_COUNTER; expires_ms
+	uint64_t value;	    // of SET_COUNTER
 	struct str text;    // hold reason; name of a counter; body of ADD_MESSAGE
 	uint64_t spool;
 	const struct envelope *envelope;
@@ -97,8 +97,8 @@ static const struct envelope *keep_envelope(struct store_batch *b, const struct 
 	return e;
 }
 
-static struct new_recipient *keep_recipients(struct store_batch *b,
-	const struct store_new_recipient *given, unsigned count)
+static struct new_recipient *keep_recipients(
+	struct store_batch *b, const struct store_new_recipient *given, unsigned count)
 {
 	struct new_recipient *kept = arena_alloc(&b->arena, count * sizeof(*kept));
 
@@ -133,8 +133,8 @@ void store_batch_add_message(struct store_batch *b, const struct envelope *envel
 	b->request.octets += o->text.len;
 }
 
-void store_batch_add_recipient(struct store_batch *b, uint64_t message,
-	const struct store_new_recipient *recipient)
+void store_batch_add_recipient(
+	struct store_batch *b, uint64_t message, const struct store_new_recipient *recipient)
 {
 	struct operation *o = add(b, ADD_RECIPIENT);
 
@@ -151,8 +151,8 @@ void store_batch_finish_recipient(struct store_batch *b, uint64_t message, uint6
 	o->recipient = recipient;
 }
 
-void store_batch_retry_recipient(struct store_batch *b, uint64_t recipient,
-	const struct store_retry *r)
+void store_batch_retry_recipient(
+	struct store_batch *b, uint64_t recipient, const struct store_retry *r)
 {
 	struct operation *o = add(b, RETRY);
 
@@ -188,8 +188,8 @@ void store_batch_release_recipient(struct store_batch *b, uint64_t recipient, ui
 	o->when = next_try_ms;
 }
 
-void store_batch_set_counter(struct store_batch *b, struct str name, uint64_t window,
-	uint64_t value)
+void store_batch_set_counter(
+	struct store_batch *b, struct str name, uint64_t window, uint64_t value)
 {
 	struct operation *o = add(b, SET_COUNTER);
 
@@ -240,8 +240,9 @@ static int insert_recipient(struct store *s, uint64_t message, const struct new_
 {
 	const struct envelope_recipient *r = &n->recipient;
 	bool claimed = n->given.claimed && !r->hold;
-	enum recipient_state state = r->hold ? RECIPIENT_HELD :
-				     claimed ? RECIPIENT_CLAIMED : RECIPIENT_DUE;
+	enum recipient_state state = r->hold   ? RECIPIENT_HELD
+				     : claimed ? RECIPIENT_CLAIMED
+					       : RECIPIENT_DUE;
 	struct sql_statement *q = sql_use(s->db, QUERY_RECIPIENT_ADD);
 
 	sql_bind_u64(q, 1, n->given.id);
@@ -375,8 +376,8 @@ static int apply_return(struct store *s, const struct operation *o)
 	return move(s, o, RECIPIENT_CLAIMED, after_try(&place));
 }
 
-static int set_hold(struct store *s, const struct operation *o, enum recipient_state state,
-	bool hold)
+static int set_hold(
+	struct store *s, const struct operation *o, enum recipient_state state, bool hold)
 {
 	struct sql_statement *q = sql_use(s->db, QUERY_RECIPIENT_SET_HOLD);
 

@@ -13,7 +13,7 @@ struct account_request {
 	struct request request;
 	struct arena arena;
 	struct store_account account; // asked (name), or found
-	enum query query;             // how it is found
+	enum query query;	      // how it is found
 	store_account_done found;
 	store_done done;
 	void *arg;
@@ -73,8 +73,8 @@ static void get_complete(struct store *s, struct request *r)
 
 static const struct request_class get_class = {.run = get_run, .complete = get_complete};
 
-static void get(struct store *s, enum query query, struct str name, store_account_done done,
-	void *arg)
+static void get(
+	struct store *s, enum query query, struct str name, store_account_done done, void *arg)
 {
 	struct account_request *a = create(&get_class, name);
 
@@ -154,8 +154,8 @@ static int add_run(struct store *s, struct request *r)
 
 static const struct request_class add_class = {.run = add_run, .complete = change_complete};
 
-void store_account_add(struct store *s, const struct store_account *account, store_done done,
-	void *arg)
+void store_account_add(
+	struct store *s, const struct store_account *account, store_done done, void *arg)
 {
 	struct account_request *a = create(&add_class, account->name);
 	struct str name = a->account.name;
@@ -186,8 +186,8 @@ static const struct request_class set_enabled_class = {
 	.complete = change_complete,
 };
 
-void store_account_set_enabled(struct store *s, struct str name, bool enabled, store_done done,
-	void *arg)
+void store_account_set_enabled(
+	struct store *s, struct str name, bool enabled, store_done done, void *arg)
 {
 	struct account_request *a = create(&set_enabled_class, name);
 
@@ -277,8 +277,8 @@ static const struct request_class list_class = {
 	.complete = list_complete,
 };
 
-void store_account_list(struct store *s, struct str after, unsigned limit,
-	store_each_account each, store_done done, void *arg)
+void store_account_list(struct store *s, struct str after, unsigned limit, store_each_account each,
+	store_done done, void *arg)
 {
 	struct account_list *l = request_create(sizeof(*l), &list_class);
 

@@ -14,19 +14,20 @@
 #include <signal.h>
 #include <time.h>
 
-#define CACHE_KIB 4096
-#define WAITING_MAX (8 * 1024 * 1024) // octets of events not yet written; more are dropped
-#define EVENT_MAX (16 * 1024)         // octets of one
+#define CACHE_KIB    4096
+#define WAITING_MAX  (8 * 1024 * 1024) // octets of events not yet written; more are dropped
+#define EVENT_MAX    (16 * 1024)       // octets of one
 #define BLOCK_EVENTS 256
 #define KEYS_A_EVENT 7
-#define PAUSE_MS 1000                 // a block is written at the latest after
-#define LOG_MOVE (8 * 1024 * 1024)
-#define PRUNE_MORE 16                 // blocks removed beside as many as came
+#define PAUSE_MS     1000 // a block is written at the latest after
+#define LOG_MOVE     (8 * 1024 * 1024)
+#define PRUNE_MORE   16 // blocks removed beside as many as came
 
 static const char *const texts[HISTORY_QUERY_COUNT] = {
 	[HISTORY_ADD] = "INSERT INTO event (number, wall_ms, id, session, name, sender, recipient, "
 			"account, client, json) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-	[HISTORY_ADD_BLOCK] = "INSERT INTO block (first, last, last_ms, keys) VALUES ($1, $2, $3, $4)",
+	[HISTORY_ADD_BLOCK] =
+		"INSERT INTO block (first, last, last_ms, keys) VALUES ($1, $2, $3, $4)",
 	[HISTORY_OLDEST] = "SELECT first, last, last_ms FROM block ORDER BY first LIMIT 1",
 	[HISTORY_REMOVE] = "DELETE FROM event WHERE number <= $1",
 	[HISTORY_REMOVE_BLOCK] = "DELETE FROM block WHERE first = $1",
@@ -108,7 +109,8 @@ static bool next_record(struct str *rest, struct record *out, struct str strings
 	return true;
 }
 
-static void add_keys(uint8_t *keys, size_t size, const struct record *r, const struct str strings[6])
+static void add_keys(
+	uint8_t *keys, size_t size, const struct record *r, const struct str strings[6])
 {
 	static const char kinds[5] = {KEY_NAME, KEY_ADDRESS, KEY_ADDRESS, KEY_ADDRESS, KEY_CLIENT};
 
@@ -122,8 +124,8 @@ static void add_keys(uint8_t *keys, size_t size, const struct record *r, const s
 	}
 }
 
-static int write_event(struct history *h, uint64_t number, const struct record *r,
-	const struct str strings[6])
+static int write_event(
+	struct history *h, uint64_t number, const struct record *r, const struct str strings[6])
 {
 	struct sql_statement *q = sql_use(h->db, HISTORY_ADD);
 
@@ -136,8 +138,8 @@ static int write_event(struct history *h, uint64_t number, const struct record *
 	return sql_run(q);
 }
 
-static int write_block_row(struct history *h, uint64_t first, uint64_t last, uint64_t last_ms,
-	struct str keys)
+static int write_block_row(
+	struct history *h, uint64_t first, uint64_t last, uint64_t last_ms, struct str keys)
 {
 	struct sql_statement *q = sql_use(h->db, HISTORY_ADD_BLOCK);
 
@@ -207,7 +209,8 @@ static int prune(struct history *h, unsigned most)
 	for (unsigned i = 0; i < most && code == 1; i++) {
 		code = sql_size(h->db, &size, &unused);
 		if (code == 0)
-			code = remove_oldest(h, before, h->size && size - unused > h->size / 10 * 9);
+			code = remove_oldest(
+				h, before, h->size && size - unused > h->size / 10 * 9);
 	}
 	return code < 0 ? code : 0;
 }
@@ -375,8 +378,12 @@ static int start_thread(struct history *h, struct error *err)
 static int open_database(struct history *h, const struct history_options *o, struct error *err)
 {
 	struct sql_options options = {
-		.path = o->path, .words = schema_history.words, .texts = texts,
-		.text_count = HISTORY_QUERY_COUNT, .cache_kib = CACHE_KIB, .create = o->create,
+		.path = o->path,
+		.words = schema_history.words,
+		.texts = texts,
+		.text_count = HISTORY_QUERY_COUNT,
+		.cache_kib = CACHE_KIB,
+		.create = o->create,
 		.shrink = true,
 	};
 	struct sql_statement *q;
@@ -393,7 +400,8 @@ static int open_database(struct history *h, const struct history_options *o, str
 		sql_end(q);
 	}
 	return code < 0 ? error_set(err, code, TEXT("cannot read %s (%s): %s"),
-				  schema_history.words, o->path, sql_words(h->db)) : 0;
+				  schema_history.words, o->path, sql_words(h->db))
+			: 0;
 }
 
 static int start_wakeups(struct history *h, uv_loop_t *loop, struct error *err)
@@ -429,8 +437,8 @@ static void release(struct history *h)
 	mem_free(h);
 }
 
-int history_open(uv_loop_t *loop, const struct history_options *o, struct history **out,
-	struct error *err)
+int history_open(
+	uv_loop_t *loop, const struct history_options *o, struct history **out, struct error *err)
 {
 	struct history *h = mem_alloc(sizeof(*h));
 	pthread_condattr_t monotonic;

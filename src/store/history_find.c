@@ -8,7 +8,7 @@
 #include "store/keys.h"
 
 #define FIND_DEFAULT 1000
-#define FIND_MAX 10000
+#define FIND_MAX     10000
 
 struct found_event {
 	struct found_event *older; // as they were found
@@ -18,9 +18,9 @@ struct found_event {
 
 struct history_find_request {
 	struct history_find_request *next;
-	struct arena arena;        // the query's strings, then what was found
+	struct arena arena; // the query's strings, then what was found
 	struct history_query query;
-	uint64_t session;          // of the message asked for; 0: none
+	uint64_t session; // of the message asked for; 0: none
 	struct found_event *oldest, *newest;
 	unsigned count;
 	int err;
@@ -111,8 +111,7 @@ static bool block_matches(const struct history_find_request *f, struct str keys)
 	bool id = q->id == 0 || keys_has(keys, keys_hash_number(KEY_ID, q->id)) ||
 		  (f->session && keys_has(keys, keys_hash_number(KEY_ID, f->session)));
 
-	return id &&
-	       (q->address.len == 0 || keys_has(keys, keys_hash(KEY_ADDRESS, q->address))) &&
+	return id && (q->address.len == 0 || keys_has(keys, keys_hash(KEY_ADDRESS, q->address))) &&
 	       (q->client.len == 0 || keys_has(keys, keys_hash(KEY_CLIENT, q->client))) &&
 	       (q->name.len == 0 || keys_has(keys, keys_hash(KEY_NAME, q->name)));
 }

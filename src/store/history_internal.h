@@ -31,7 +31,7 @@ struct history_find_queue {
 
 struct history {
 	uv_async_t *async; // freed by the loop; NULL: only history_wait completes
-	size_t pending;    // loop: finds not yet completed
+	size_t pending;	   // loop: finds not yet completed
 	uint64_t age_ms, size;
 
 	pthread_mutex_t lock;

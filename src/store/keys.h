@@ -6,8 +6,8 @@
 
 #include "base/buf.h"
 
-#define KEYS_COUNT_MAX 4096
-#define KEYS_SIZE(count) (((count) * 10 + 63) / 64 * 8) // octets for that many keys
+#define KEYS_COUNT_MAX	 4096
+#define KEYS_SIZE(count) (((count)*10 + 63) / 64 * 8) // octets for that many keys
 
 // kind keeps keys of different meaning apart. Letters compare without ASCII case.
 uint64_t keys_hash(char kind, struct str key);

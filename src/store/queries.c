@@ -6,13 +6,14 @@
 #include "store/rows.h"
 
 const char *const query_texts[QUERY_COUNT] = {
-	[QUERY_MESSAGE_ADD] =
-		"INSERT INTO message (" MESSAGE_COLUMNS ", body) VALUES ($1, $2, $3, $4, $5, $6, $7, "
-		"$8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+	[QUERY_MESSAGE_ADD] = "INSERT INTO message (" MESSAGE_COLUMNS
+			      ", body) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+			      "$8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
 	[QUERY_MESSAGE_REMOVE] = "DELETE FROM message WHERE id = $1",
 	[QUERY_RECIPIENT_ADD] =
 		"INSERT INTO recipient (id, message, state, next_ms, owner, tries, depth, parent, "
-		"notify, delay_warned, hold, address, domain, orcpt, hold_reason, status, reply, remote) "
+		"notify, delay_warned, hold, address, domain, orcpt, hold_reason, status, reply, "
+		"remote) "
 		"VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 0, $9, $10, $11, $12, $13, '', '', '')",
 	[QUERY_RECIPIENT_REMOVE] = "DELETE FROM recipient WHERE id = $1",
 	[QUERY_RECIPIENT_CLAIM] =
@@ -24,14 +25,13 @@ const char *const query_texts[QUERY_COUNT] = {
 		"UPDATE recipient SET state = $1, next_ms = $2, owner = 0 WHERE id = $3",
 	[QUERY_RECIPIENT_SET_HOLD] =
 		"UPDATE recipient SET state = $1, hold = $2, hold_reason = $3 WHERE id = $4",
-	[QUERY_CLAIMS_RESET] =
-		"UPDATE recipient SET state = $1, next_ms = $2, owner = 0 WHERE state = 1 AND hold = $3",
+	[QUERY_CLAIMS_RESET] = "UPDATE recipient SET state = $1, next_ms = $2, owner = 0 WHERE "
+			       "state = 1 AND hold = $3",
 	[QUERY_TOTAL_SET] =
 		"UPDATE total SET messages = $1, octets = $2, due = $3, claimed = $4, held = $5 "
 		"WHERE id = 1",
-	[QUERY_COUNTER_SET] =
-		"INSERT INTO counter (name, start, value) VALUES ($1, $2, $3) "
-		"ON CONFLICT (name, start) DO UPDATE SET value = excluded.value",
+	[QUERY_COUNTER_SET] = "INSERT INTO counter (name, start, value) VALUES ($1, $2, $3) "
+			      "ON CONFLICT (name, start) DO UPDATE SET value = excluded.value",
 	[QUERY_COUNTER_REMOVE] = "DELETE FROM counter WHERE name = $1 AND start = $2",
 
 	[QUERY_PLACE] = "SELECT message, state, hold FROM recipient WHERE id = $1",
@@ -55,9 +55,8 @@ const char *const query_texts[QUERY_COUNT] = {
 	[QUERY_SPOOL_USED] = "SELECT 1 FROM message WHERE spool = $1 AND spool <> 0",
 
 	[QUERY_ACCOUNT_GET] = "SELECT " ACCOUNT_COLUMNS " FROM account WHERE name = $1",
-	[QUERY_ADDRESS_GET] =
-		"SELECT " ACCOUNT_COLUMNS " FROM account "
-		"WHERE id = (SELECT account FROM address WHERE name = $1)",
+	[QUERY_ADDRESS_GET] = "SELECT " ACCOUNT_COLUMNS " FROM account "
+			      "WHERE id = (SELECT account FROM address WHERE name = $1)",
 	[QUERY_ACCOUNT_LIST] =
 		"SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > $1 ORDER BY name LIMIT $2",
 	[QUERY_ACCOUNT_ADD] =

@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LEASE_MS (60 * 60 * 1000)
-#define LIST_MAX 1000
+#define LEASE_MS  (60 * 60 * 1000)
+#define LIST_MAX  1000
 #define CLAIM_MAX 1000
 #define LIST_SCAN 5000 // rows looked at between two commits
 #define BODY_STEP (64 * 1024)
@@ -52,8 +52,8 @@ static void found_add(struct found_list *l, struct found *f)
 }
 
 // 1: found, 0: no such message.
-static int read_message(struct store *s, uint64_t id, struct arena *arena,
-	struct store_message *out)
+static int read_message(
+	struct store *s, uint64_t id, struct arena *arena, struct store_message *out)
 {
 	struct sql_statement *q = sql_use(s->db, QUERY_MESSAGE);
 	int code;
@@ -68,8 +68,8 @@ static int read_message(struct store *s, uint64_t id, struct arena *arena,
 }
 
 // Finds the message of f, or shares that of the one before. 1: found, 0: there is none.
-static int find_message(struct store *s, struct arena *arena, const struct found *before,
-	struct found *f)
+static int find_message(
+	struct store *s, struct arena *arena, const struct found *before, struct found *f)
 {
 	struct store_message *m;
 	int code;
@@ -353,7 +353,7 @@ struct listing {
 	struct request request;
 	struct arena keys; // the filter's strings
 	struct store_filter filter;
-	uint64_t after;    // the last row looked at
+	uint64_t after; // the last row looked at
 	struct found_list found;
 	store_each_due each;
 	store_list_done done;
@@ -497,8 +497,8 @@ void store_list(struct store *s, const struct store_filter *f, store_each_due ea
 	store_list_done done, void *arg)
 {
 	struct listing *l = request_create(sizeof(*l), &list_class);
-	struct str *keys[] = {&l->filter.sender, &l->filter.recipient, &l->filter.domain,
-		&l->filter.account};
+	struct str *keys[] = {
+		&l->filter.sender, &l->filter.recipient, &l->filter.domain, &l->filter.account};
 
 	l->filter = *f;
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
@@ -576,7 +576,7 @@ struct counters {
 		struct counter *next;
 		struct str name;
 		uint64_t window, value;
-	} *first;
+	} * first;
 	store_each_counter each;
 	store_done done;
 	void *arg;

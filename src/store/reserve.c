@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define RESERVE_MAX (64 * 1024 * 1024)
+#define RESERVE_MAX  (64 * 1024 * 1024)
 #define PART_OF_DISK 32 // of a small disk, at most this part
 
 static uint64_t free_octets(struct store *s)
@@ -40,8 +40,8 @@ int reserve_open(struct store *s, struct error *err)
 	struct statvfs disk;
 	uint64_t size = RESERVE_MAX;
 
-	s->reserve.fd = openat(s->folder_fd, "queue.reserve",
-		O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	s->reserve.fd = openat(
+		s->folder_fd, "queue.reserve", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->reserve.fd < 0 || fstatvfs(s->folder_fd, &disk) < 0)
 		return error_system(err, TEXT("cannot make the file queue.reserve"));
 	if ((uint64_t)disk.f_blocks * disk.f_frsize / PART_OF_DISK < size)
@@ -74,7 +74,8 @@ static void shrink_until_free(struct store *s, uint64_t wanted)
 	while ((have = free_octets(s)) < wanted) {
 		if (sql_size(s->db, &size, &unused) < 0 || have + unused < wanted || unused == 0)
 			return;
-		if (sql_shrink(s->db, s->reserve.size / 8) < 0 || sql_checkpoint_truncate(s->db) < 0)
+		if (sql_shrink(s->db, s->reserve.size / 8) < 0 ||
+			sql_checkpoint_truncate(s->db) < 0)
 			return;
 	}
 }

@@ -30,7 +30,8 @@ void rows_read_message(struct sql_statement *row, struct arena *arena, struct st
 		*texts[i] = take(arena, sql_str(row, 11 + (int)i));
 }
 
-void rows_read_recipient(struct sql_statement *row, struct arena *arena, struct store_recipient *out)
+void rows_read_recipient(
+	struct sql_statement *row, struct arena *arena, struct store_recipient *out)
 {
 	struct str *texts[] = {&out->address, &out->domain, &out->orcpt, &out->hold_reason,
 		&out->status, &out->reply, &out->remote};

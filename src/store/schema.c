@@ -39,9 +39,9 @@ static const char create_queue[] =
 	"CREATE TABLE recipient ("
 	" id INTEGER PRIMARY KEY,"
 	" message BIGINT NOT NULL,"
-	" state INTEGER NOT NULL,"   // enum recipient_state
-	" next_ms BIGINT NOT NULL,"  // due: not before; claimed: end of the lease
-	" owner INTEGER NOT NULL,"   // node that claimed it
+	" state INTEGER NOT NULL,"  // enum recipient_state
+	" next_ms BIGINT NOT NULL," // due: not before; claimed: end of the lease
+	" owner INTEGER NOT NULL,"  // node that claimed it
 	" tries INTEGER NOT NULL,"
 	" depth INTEGER NOT NULL,"
 	" parent BIGINT NOT NULL,"
@@ -87,37 +87,34 @@ static const char create_queue[] =
 	" value BIGINT NOT NULL,"
 	" PRIMARY KEY (name, start)) WITHOUT ROWID;";
 
-static const char create_secrets[] =
-	"CREATE TABLE secret ("
-	" name TEXT PRIMARY KEY,"
-	" hash TEXT NOT NULL,"
-	" scram TEXT NOT NULL,"
-	" changed_ms BIGINT NOT NULL) WITHOUT ROWID;";
+static const char create_secrets[] = "CREATE TABLE secret ("
+				     " name TEXT PRIMARY KEY,"
+				     " hash TEXT NOT NULL,"
+				     " scram TEXT NOT NULL,"
+				     " changed_ms BIGINT NOT NULL) WITHOUT ROWID;";
 
 // Rows are only added at the end and removed at the front. No index on the keys: a block knows
 // the keys of its rows (history.c), which costs a fraction of an index.
-static const char create_history[] =
-	"CREATE TABLE event ("
-	" number INTEGER PRIMARY KEY,"
-	" wall_ms BIGINT NOT NULL,"
-	" id BIGINT NOT NULL,"
-	" session BIGINT NOT NULL,"
-	" name TEXT NOT NULL,"
-	" sender TEXT NOT NULL,"
-	" recipient TEXT NOT NULL,"
-	" account TEXT NOT NULL,"
-	" client TEXT NOT NULL,"
-	" json TEXT NOT NULL);"
-	"CREATE TABLE block ("
-	" first INTEGER PRIMARY KEY," // numbers of its rows
-	" last BIGINT NOT NULL,"
-	" last_ms BIGINT NOT NULL,"   // the latest wall_ms
-	" keys BLOB NOT NULL);";
+static const char create_history[] = "CREATE TABLE event ("
+				     " number INTEGER PRIMARY KEY,"
+				     " wall_ms BIGINT NOT NULL,"
+				     " id BIGINT NOT NULL,"
+				     " session BIGINT NOT NULL,"
+				     " name TEXT NOT NULL,"
+				     " sender TEXT NOT NULL,"
+				     " recipient TEXT NOT NULL,"
+				     " account TEXT NOT NULL,"
+				     " client TEXT NOT NULL,"
+				     " json TEXT NOT NULL);"
+				     "CREATE TABLE block ("
+				     " first INTEGER PRIMARY KEY," // numbers of its rows
+				     " last BIGINT NOT NULL,"
+				     " last_ms BIGINT NOT NULL," // the latest wall_ms
+				     " keys BLOB NOT NULL);";
 
 const struct schema schema_queue = {"the queue's store", 1, create_queue, NULL};
 const struct schema schema_secrets = {"the store of secrets", 1, create_secrets, NULL};
 const struct schema schema_history = {"the history", 1, create_history, NULL};
-
 
 static int write_version(struct sql *db, unsigned version)
 {
@@ -175,14 +172,16 @@ int schema_prepare(struct sql *db, const struct schema *schema, const char *path
 	uint64_t tables = 0, version = 0;
 	int code = sql_table_count(db, &tables);
 
-	if (code == 0 && tables > 0 && sql_read_number(db, "SELECT number FROM schema_version", &version) < 0)
+	if (code == 0 && tables > 0 &&
+		sql_read_number(db, "SELECT number FROM schema_version", &version) < 0)
 		return error_set(err, ERR_CORRUPT, TEXT("%s (%s) is some other database"),
 			schema->words, path);
 	if (code == 0 && version == schema->version)
 		return 0;
 	if (code == 0 && version > schema->version)
 		return error_set(err, ERR_UNSUPPORTED,
-			TEXT("%s (%s) was written by a newer version: its schema is %u, this version "
+			TEXT("%s (%s) was written by a newer version: its schema is %u, this "
+			     "version "
 			     "knows %u; install the newer version again, or restore a copy"),
 			schema->words, path, (unsigned)version, schema->version);
 	if (code == 0 && version > 0) {

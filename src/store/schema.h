@@ -7,9 +7,9 @@
 
 // Every database of ours has a table schema_version (number) with one row.
 struct schema {
-	const char *words;        // "the queue's store"
-	unsigned version;         // the present one, from 1
-	const char *create;       // all tables of the present version, in an empty file
+	const char *words;	  // "the queue's store"
+	unsigned version;	  // the present one, from 1
+	const char *create;	  // all tables of the present version, in an empty file
 	const char *const *steps; // steps[n]: from version n + 1 to n + 2
 };
 
@@ -19,6 +19,7 @@ extern const struct schema schema_history;
 
 // Makes the tables in an empty file. An older schema: copies the file to PATH.before-VERSION, then
 // changes it in one transaction. A newer one: ERR_UNSUPPORTED with words. path: of the database.
-int schema_prepare(struct sql *db, const struct schema *schema, const char *path, struct error *err);
+int schema_prepare(
+	struct sql *db, const struct schema *schema, const char *path, struct error *err);
 
 #endif

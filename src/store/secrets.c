@@ -53,8 +53,13 @@ static int check_rights(const char *path, bool create, struct error *err)
 int secrets_open(const char *path, bool create, struct secrets **out, struct error *err)
 {
 	struct sql_options options = {
-		.path = path, .words = schema_secrets.words, .texts = texts,
-		.text_count = QUERY_COUNT, .cache_kib = 1024, .create = create, .durable = true,
+		.path = path,
+		.words = schema_secrets.words,
+		.texts = texts,
+		.text_count = QUERY_COUNT,
+		.cache_kib = 1024,
+		.create = create,
+		.durable = true,
 		.wipe = true,
 	};
 	struct secrets *s;

@@ -21,7 +21,7 @@
 struct sql_statement {
 	struct sql *db;
 	sqlite3_stmt *handle; // NULL: not yet prepared
-	int err;              // preparing or binding failed; told by sql_step
+	int err;	      // preparing or binding failed; told by sql_step
 };
 
 // Owned by whoever called sql_open.
@@ -40,8 +40,8 @@ struct sql {
 
 static bool disk_is_full(int code, int system_errno)
 {
-	return code == SQLITE_FULL || (code == SQLITE_IOERR &&
-		(system_errno == ENOSPC || system_errno == EDQUOT));
+	return code == SQLITE_FULL ||
+	       (code == SQLITE_IOERR && (system_errno == ENOSPC || system_errno == EDQUOT));
 }
 
 static int map_code(int code, int system_errno)
@@ -49,9 +49,12 @@ static int map_code(int code, int system_errno)
 	static const struct {
 		int code, err;
 	} table[] = {
-		{SQLITE_CONSTRAINT, ERR_EXISTS}, {SQLITE_CORRUPT, ERR_CORRUPT},
-		{SQLITE_NOTADB, ERR_CORRUPT},    {SQLITE_BUSY, ERR_DENIED},
-		{SQLITE_LOCKED, ERR_DENIED},     {SQLITE_TOOBIG, ERR_LIMIT},
+		{SQLITE_CONSTRAINT, ERR_EXISTS},
+		{SQLITE_CORRUPT, ERR_CORRUPT},
+		{SQLITE_NOTADB, ERR_CORRUPT},
+		{SQLITE_BUSY, ERR_DENIED},
+		{SQLITE_LOCKED, ERR_DENIED},
+		{SQLITE_TOOBIG, ERR_LIMIT},
 	};
 
 	if (disk_is_full(code, system_errno))
@@ -157,8 +160,8 @@ static int set_up_connection(struct sql *db, const struct sql_options *o)
 		"PRAGMA trusted_schema=OFF;"
 		"PRAGMA cell_size_check=ON;"
 		"BEGIN IMMEDIATE; COMMIT;",
-		PAGE_SIZE, o->shrink ? "INCREMENTAL" : "NONE", o->cache_kib,
-		o->wipe ? "ON" : "OFF", o->durable ? "FULL" : "NORMAL", LOG_KEEP);
+		PAGE_SIZE, o->shrink ? "INCREMENTAL" : "NONE", o->cache_kib, o->wipe ? "ON" : "OFF",
+		o->durable ? "FULL" : "NORMAL", LOG_KEEP);
 	code = sql_script(db, script);
 	if (code == 0)
 		sqlite3_wal_hook(db->handle, remember_log_pages, db);
@@ -169,8 +172,8 @@ static int set_up_connection(struct sql *db, const struct sql_options *o)
 static int explain(const struct sql *db, const struct sql_options *o, int code, struct error *err)
 {
 	if (code == ERR_DENIED)
-		return error_set(err, code, TEXT("%s (%s) is in use by another process"), o->words,
-			o->path);
+		return error_set(
+			err, code, TEXT("%s (%s) is in use by another process"), o->words, o->path);
 	if (code == ERR_CORRUPT)
 		return error_set(err, code, TEXT("%s (%s) is damaged or no database: %s"), o->words,
 			o->path, db->words);
@@ -278,15 +281,15 @@ void sql_bind_u64(struct sql_statement *s, int at, uint64_t value)
 void sql_bind_text(struct sql_statement *s, int at, struct str value)
 {
 	if (s->handle)
-		note_bind(s, sqlite3_bind_text64(s->handle, at, value.len ? value.data : "", value.len,
-				     SQLITE_STATIC, SQLITE_UTF8));
+		note_bind(s, sqlite3_bind_text64(s->handle, at, value.len ? value.data : "",
+				     value.len, SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void sql_bind_octets(struct sql_statement *s, int at, struct str value)
 {
 	if (s->handle)
-		note_bind(s, sqlite3_bind_blob64(s->handle, at, value.len ? value.data : "", value.len,
-				     SQLITE_STATIC));
+		note_bind(s, sqlite3_bind_blob64(s->handle, at, value.len ? value.data : "",
+				     value.len, SQLITE_STATIC));
 }
 
 int sql_step(struct sql_statement *s)
@@ -395,7 +398,8 @@ static int read_size(struct sql *db, int which, const char *text, uint64_t *out)
 	int code = SQLITE_OK;
 
 	if (!*query)
-		code = sqlite3_prepare_v3(db->handle, text, -1, SQLITE_PREPARE_PERSISTENT, query, NULL);
+		code = sqlite3_prepare_v3(
+			db->handle, text, -1, SQLITE_PREPARE_PERSISTENT, query, NULL);
 	if (code == SQLITE_OK && sqlite3_step(*query) == SQLITE_ROW) {
 		*out = (uint64_t)sqlite3_column_int64(*query, 0) * PAGE_SIZE;
 		sqlite3_reset(*query);

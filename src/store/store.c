@@ -19,8 +19,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define CACHE_KIB (32 * 1024)
-#define SPOOL_SLOT 63        // our place among the sources of ids of this node
+#define CACHE_KIB	(32 * 1024)
+#define SPOOL_SLOT	63    // our place among the sources of ids of this node
 #define HEALTH_PAUSE_MS 10000 // between events about the health of the disk
 
 // ---- requests
@@ -194,8 +194,13 @@ static int open_database(struct store *s, bool create, struct error *err)
 {
 	char link[40], folder[PATH_MAX - 16], path[PATH_MAX];
 	struct sql_options options = {
-		.path = path, .words = schema_queue.words, .texts = query_texts,
-		.text_count = QUERY_COUNT, .cache_kib = CACHE_KIB, .create = create, .durable = true,
+		.path = path,
+		.words = schema_queue.words,
+		.texts = query_texts,
+		.text_count = QUERY_COUNT,
+		.cache_kib = CACHE_KIB,
+		.create = create,
+		.durable = true,
 		.shrink = true,
 	};
 	ssize_t len;
@@ -349,8 +354,8 @@ static struct store *create_store(const struct store_options *o)
 	return s;
 }
 
-int store_open(uv_loop_t *loop, const struct store_options *options, struct store **out,
-	struct error *err)
+int store_open(
+	uv_loop_t *loop, const struct store_options *options, struct store **out, struct error *err)
 {
 	struct store *s = create_store(options);
 	int code = open_folder(s, options, err);

@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define SPOOL_FOLDERS 256
+#define SPOOL_FOLDERS  256
 #define STORE_LEASE_MS (60 * 60 * 1000) // recorded with a claim; see doc/queue.md 4, leases
 
 // ---------------------------------------------------------------- requests
@@ -37,9 +37,9 @@ struct request_class {
 struct request {
 	struct request *next;
 	const struct request_class *class;
-	size_t octets;    // of the data, to bound a group
-	int err;          // what the completion tells
-	bool again;       // set by run: do it once more after this group (long listings)
+	size_t octets;	  // of the data, to bound a group
+	int err;	  // what the completion tells
+	bool again;	  // set by run: do it once more after this group (long listings)
 	unsigned scanned; // rows read in this run
 };
 
@@ -63,11 +63,11 @@ struct totals {
 
 // What a transaction does beside its rows; forgotten when it is rolled back.
 struct effects {
-	struct totals totals;              // as they will be
+	struct totals totals; // as they will be
 	bool totals_changed;
-	bool folders[SPOOL_FOLDERS];       // to be synced before the commit
+	bool folders[SPOOL_FOLDERS]; // to be synced before the commit
 	bool has_folders;
-	uint64_t *unused;                  // spool files to be removed after the commit
+	uint64_t *unused; // spool files to be removed after the commit
 	unsigned unused_count, unused_size;
 };
 void effects_move_recipient(struct effects *e, int from, int to); // -1: was not, will not be
@@ -83,13 +83,13 @@ int commit_spool_used(struct store *s, uint64_t spool, bool *out_used);
 // ---------------------------------------------------------------- the file thread
 struct sweep {
 	struct request request;
-	unsigned folder;   // the next one to look at
-	uint64_t before;   // only files with lower ids
+	unsigned folder; // the next one to look at
+	uint64_t before; // only files with lower ids
 	struct sweep_file {
 		uint64_t id;
 		bool temporary; // ID.new: never has a row
-		bool used;      // a row names it
-	} *files;          // of the folder before
+		bool used;	// a row names it
+	} * files;		// of the folder before
 	unsigned count, size;
 };
 extern const struct request_class sweep_class;
@@ -112,7 +112,7 @@ struct reserve {
 	int fd;
 	uint64_t size;
 	uint64_t log_move; // the log is moved when it is larger: what it holds must fit the reserve
-	bool whole;        // else no new message is taken
+	bool whole;	   // else no new message is taken
 };
 int reserve_open(struct store *s, struct error *err);
 void reserve_finish(struct store *s);
@@ -122,14 +122,14 @@ void reserve_restore(struct store *s); // when there is room again
 // ---------------------------------------------------------------- the store
 struct store {
 	// Loop thread.
-	uv_loop_t *loop;      // NULL: only store_wait completes
-	uv_async_t *async;    // freed by the loop
+	uv_loop_t *loop;   // NULL: only store_wait completes
+	uv_async_t *async; // freed by the loop
 	size_t pending;
 	bool closing;
 	struct request_queue ready; // done, about to be completed
 	struct id_source spool_ids;
 	struct {
-		bool told;        // the last event said that it fails
+		bool told;	  // the last event said that it fails
 		uint64_t told_ms; // monotonic
 	} health;
 
@@ -152,7 +152,7 @@ struct store {
 	struct effects effects;
 	struct reserve reserve;
 	bool bad_folders[SPOOL_FOLDERS]; // a sync of it failed in this group
-	char words[256];                 // why the last transaction failed, or ""
+	char words[256];		 // why the last transaction failed, or ""
 
 	// File thread.
 	pthread_t file_thread;

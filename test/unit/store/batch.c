@@ -22,7 +22,8 @@ static int tear_down(void **state)
 static void a_message_is_kept_whole(void **state)
 {
 	struct store_batch *b = store_batch_create();
-	struct to to[] = {{.id = 11}, {.id = 12, .address = "x@other.example", .domain = "other.example"}};
+	struct to to[] = {
+		{.id = 11}, {.id = 12, .address = "x@other.example", .domain = "other.example"}};
 	struct read_body body;
 
 	add_message(b, 10, to, 2);
@@ -41,8 +42,8 @@ static void a_message_is_kept_whole(void **state)
 	assert_int_equal(totals(s).oldest_received_ms, 1000010);
 }
 
-static void compare_envelope(void *arg, const struct store_message *m,
-	const struct store_recipient *r)
+static void compare_envelope(
+	void *arg, const struct store_message *m, const struct store_recipient *r)
 {
 	struct envelope e;
 
@@ -209,7 +210,8 @@ static void expansion_in_any_order(void **state)
 		if (parent_first)
 			store_batch_finish_recipient(b, message, parent);
 		for (uint64_t i = 2; i < 5; i++) {
-			fill_recipient(&r, &n, &(struct to){.id = message + i, .address = "child@example.kr"});
+			fill_recipient(&r, &n,
+				&(struct to){.id = message + i, .address = "child@example.kr"});
 			n.depth = 1;
 			n.parent = parent;
 			store_batch_add_recipient(b, message, &n);
@@ -251,9 +253,13 @@ static void act(enum action action)
 	}
 	b = store_batch_create();
 	if (action == RETRY)
-		store_batch_retry_recipient(b, 11, &(struct store_retry){.next_try_ms = 700, .tries = 4,
-			.delay_warned = true, .status = STR("4.4.1"), .reply = STR("421 busy"),
-			.remote = STR("mx.example.kr")});
+		store_batch_retry_recipient(b, 11,
+			&(struct store_retry){.next_try_ms = 700,
+				.tries = 4,
+				.delay_warned = true,
+				.status = STR("4.4.1"),
+				.reply = STR("421 busy"),
+				.remote = STR("mx.example.kr")});
 	if (action == RETURN)
 		store_batch_return_recipient(b, 11, 700);
 	if (action == HOLD)

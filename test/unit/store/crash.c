@@ -10,15 +10,15 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#define ROUNDS 40
-#define BATCHES 4000       // at most, a round
-#define WINDOW 40          // batches under way at once
-#define LARGE 100000       // octets of a large body; each 8th message has one
-#define SHIFT 20           // message number n of round r is (r + 1) << SHIFT | n + 1
+#define ROUNDS	40
+#define BATCHES 4000   // at most, a round
+#define WINDOW	40     // batches under way at once
+#define LARGE	100000 // octets of a large body; each 8th message has one
+#define SHIFT	20     // message number n of round r is (r + 1) << SHIFT | n + 1
 
 // What the child promised: written by the child after the completion, read when it is dead.
 struct promises {
-	volatile unsigned char stored[BATCHES];   // batch n was completed without error
+	volatile unsigned char stored[BATCHES];	  // batch n was completed without error
 	volatile unsigned char replaced[BATCHES]; // so was the batch that ends message n
 };
 static struct promises *promises;
@@ -82,10 +82,12 @@ static void replace(struct step *step)
 	struct child *c = step->child;
 	struct store_batch *b = store_batch_create();
 
-	store_batch_finish_recipient(b, message_id(c->round, step->n), recipient_id(c->round, step->n, 0));
+	store_batch_finish_recipient(
+		b, message_id(c->round, step->n), recipient_id(c->round, step->n, 0));
 	add_message(b, successor_id(c->round, step->n),
 		&(struct to){.id = successor_id(c->round, step->n) + (UINT64_C(1) << 52)}, 1);
-	store_batch_finish_recipient(b, message_id(c->round, step->n), recipient_id(c->round, step->n, 1));
+	store_batch_finish_recipient(
+		b, message_id(c->round, step->n), recipient_id(c->round, step->n, 1));
 	store_apply(c->s, b, on_replaced, step);
 }
 
@@ -124,7 +126,8 @@ static void give_more(struct child *c)
 	struct store_batch *b;
 	struct store_body body;
 	struct step *step;
-	struct to to[] = {{.id = recipient_id(c->round, n, 0)}, {.id = recipient_id(c->round, n, 1)}};
+	struct to to[] = {
+		{.id = recipient_id(c->round, n, 0)}, {.id = recipient_id(c->round, n, 1)}};
 
 	if (n == BATCHES)
 		return;
@@ -241,8 +244,10 @@ static void compare_totals(struct store *s)
 	sql_read_number(s->db, "SELECT count(*) FROM recipient WHERE state = 0", &number);
 	assert_int_equal(t.due, number);
 	assert_int_equal(t.claimed, 0);
-	sql_read_number(s->db, "SELECT count(*) FROM message WHERE id NOT IN "
-			       "(SELECT message FROM recipient)", &number);
+	sql_read_number(s->db,
+		"SELECT count(*) FROM message WHERE id NOT IN "
+		"(SELECT message FROM recipient)",
+		&number);
 	assert_int_equal(number, 0);
 	// After the sweep, one file for each row that names one.
 	file_sweep_wait(s);
@@ -268,7 +273,8 @@ static void kill_at_random_moments(void **state)
 	unsigned killed = 0, stored = 0;
 
 	folder = make_folder();
-	promises = mmap(NULL, sizeof(*promises), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	promises = mmap(
+		NULL, sizeof(*promises), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(promises != MAP_FAILED);
 	srand((unsigned)getpid());
 	for (unsigned round = 0; round < ROUNDS; round++) {

@@ -51,8 +51,12 @@ static struct got get(const char *name, bool address)
 
 static int add(const char *name, uint64_t id)
 {
-	struct store_account a = {.id = id, .name = str_from(name), .enabled = true,
-		.rights = ACCOUNT_MAY_SUBMIT | ACCOUNT_MAY_RELAY, .quota = 1 << 30, .created_ms = 5,
+	struct store_account a = {.id = id,
+		.name = str_from(name),
+		.enabled = true,
+		.rights = ACCOUNT_MAY_SUBMIT | ACCOUNT_MAY_RELAY,
+		.quota = 1 << 30,
+		.created_ms = 5,
 		.changed_ms = 6};
 	int err = 12345;
 
@@ -165,7 +169,8 @@ static void listing_goes_on_after_a_name(void **state)
 	};
 
 	for (unsigned i = 0; i < 5; i++)
-		assert_int_equal(add((const char *[]){"e@x", "c@x", "a@x", "d@x", "b@x"}[i], i + 1), 0);
+		assert_int_equal(
+			add((const char *[]){"e@x", "c@x", "a@x", "d@x", "b@x"}[i], i + 1), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct names names = {.err = 12345};
 

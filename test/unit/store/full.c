@@ -78,7 +78,8 @@ static void in_small_file_system(const char *size, void (*test)(void))
 		char options[40];
 
 		snprintf(options, sizeof(options), "size=%s", size);
-		if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		if (unshare(CLONE_NEWNS) < 0 ||
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 			mount("small", folder, "tmpfs", 0, options) < 0)
 			_exit(77);
 		s = open_store(folder);
@@ -96,12 +97,12 @@ static void in_small_file_system(const char *size, void (*test)(void))
 }
 
 // cmocka cannot report from a child: a failed check ends it.
-#define NEED(condition) \
-	do { \
-		if (!(condition)) { \
-			print_error("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			_exit(1); \
-		} \
+#define NEED(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			print_error("%s:%d: %s\n", __FILE__, __LINE__, #condition);                \
+			_exit(1);                                                                  \
+		}                                                                                  \
 	} while (0)
 
 static void fill_empty_and_go_on(void)
@@ -171,7 +172,8 @@ static void small_ones_fit_where_large_ones_do_not(void)
 
 		b[i] = store_batch_create();
 		for (unsigned n = 0; n < (i == 1 ? 40 : 1); n++)
-			add_message_with(b[i], 100 + 1000 * i + n, &(struct store_body){.octets = octets}, octets,
+			add_message_with(b[i], 100 + 1000 * i + n,
+				&(struct store_body){.octets = octets}, octets,
 				&(struct to){.id = 500000 + 1000 * i + n}, 1);
 		store_apply(s, b[i], note_err, &errs[i]);
 	}
@@ -261,8 +263,8 @@ static void a_spool_folder_that_is_gone(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		b[i] = store_batch_create();
 		if (i == 1)
-			add_message_with(b[i], 10 + i, &(struct store_body){.spool = spool}, STR("x"),
-				&(struct to){.id = 20 + i}, 1);
+			add_message_with(b[i], 10 + i, &(struct store_body){.spool = spool},
+				STR("x"), &(struct to){.id = 20 + i}, 1);
 		else
 			add_message(b[i], 10 + i, &(struct to){.id = 20 + i}, 1);
 		store_apply(s, b[i], note_err, &errs[i]);

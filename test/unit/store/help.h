@@ -132,8 +132,8 @@ struct to {
 	uint64_t next_try_ms;
 };
 
-HELP void fill_recipient(struct envelope_recipient *r, struct store_new_recipient *n,
-	const struct to *to)
+HELP void fill_recipient(
+	struct envelope_recipient *r, struct store_new_recipient *n, const struct to *to)
 {
 	*r = (struct envelope_recipient){
 		.address = str_from(to->address ? to->address : "kim@example.kr"),
@@ -143,7 +143,9 @@ HELP void fill_recipient(struct envelope_recipient *r, struct store_new_recipien
 		.hold = to->hold,
 		.hold_reason = to->hold ? STR("checked by hand") : STR_EMPTY,
 	};
-	*n = (struct store_new_recipient){.recipient = r, .id = to->id, .claimed = to->claimed,
+	*n = (struct store_new_recipient){.recipient = r,
+		.id = to->id,
+		.claimed = to->claimed,
 		.next_try_ms = to->next_try_ms};
 }
 
@@ -200,9 +202,9 @@ HELP void see(void *arg, const struct store_message *m, const struct store_recip
 	}
 	seen->count++;
 	seen->last = *r;
-	snprintf(seen->text, sizeof(seen->text), "%.*s|%.*s|%.*s|%.*s|%.*s|%.*s", STR_ARG(r->address),
-		STR_ARG(r->domain), STR_ARG(r->status), STR_ARG(r->reply), STR_ARG(r->remote),
-		STR_ARG(r->hold_reason));
+	snprintf(seen->text, sizeof(seen->text), "%.*s|%.*s|%.*s|%.*s|%.*s|%.*s",
+		STR_ARG(r->address), STR_ARG(r->domain), STR_ARG(r->status), STR_ARG(r->reply),
+		STR_ARG(r->remote), STR_ARG(r->hold_reason));
 }
 
 HELP void claim_done(void *arg, int err, unsigned count, uint64_t next_ms)
@@ -264,7 +266,8 @@ HELP void note_body(void *arg, int err, struct str octets, int fd)
 	b->err = err;
 	b->fd = fd;
 	b->len = octets.len;
-	memcpy(b->octets, octets.data, octets.len < sizeof(b->octets) ? octets.len : sizeof(b->octets));
+	memcpy(b->octets, octets.data,
+		octets.len < sizeof(b->octets) ? octets.len : sizeof(b->octets));
 }
 
 HELP struct read_body read_body(struct store *s, uint64_t message)

@@ -24,8 +24,10 @@ static struct history *open_history(uint64_t age_ms, uint64_t size)
 {
 	struct history *h = NULL;
 	struct error err = {.text = ""};
-	int code = history_open(NULL, &(struct history_options){.path = path, .age_ms = age_ms,
-		.size = size, .create = true}, &h, &err);
+	int code = history_open(NULL,
+		&(struct history_options){
+			.path = path, .age_ms = age_ms, .size = size, .create = true},
+		&h, &err);
 
 	if (code < 0)
 		print_error("%s\n", err.text);
@@ -66,20 +68,50 @@ static struct told find(struct history *h, const struct history_query *q)
 	return told;
 }
 
-#define S(text) {text, sizeof(text) - 1}
+#define S(text)                                                                                    \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
 
 static const struct history_event story[] = {
-	{.wall_ms = 1000, .id = 1, .name = S("connect"), .client = S("192.0.2.1"), .json = S("connect1")},
-	{.wall_ms = 1001, .id = 1, .name = S("auth"), .account = S("kim@example.kr"),
-		.client = S("192.0.2.1"), .json = S("auth1")},
-	{.wall_ms = 1002, .id = 100, .session = 1, .name = S("accept"), .sender = S("kim@example.kr"),
-		.recipient = S("lee@example.com"), .client = S("192.0.2.1"), .json = S("accept100")},
-	{.wall_ms = 1003, .id = 101, .session = 1, .name = S("accept"), .sender = S("kim@example.kr"),
-		.recipient = S("park@example.com"), .client = S("192.0.2.1"), .json = S("accept101")},
+	{.wall_ms = 1000,
+		.id = 1,
+		.name = S("connect"),
+		.client = S("192.0.2.1"),
+		.json = S("connect1")},
+	{.wall_ms = 1001,
+		.id = 1,
+		.name = S("auth"),
+		.account = S("kim@example.kr"),
+		.client = S("192.0.2.1"),
+		.json = S("auth1")},
+	{.wall_ms = 1002,
+		.id = 100,
+		.session = 1,
+		.name = S("accept"),
+		.sender = S("kim@example.kr"),
+		.recipient = S("lee@example.com"),
+		.client = S("192.0.2.1"),
+		.json = S("accept100")},
+	{.wall_ms = 1003,
+		.id = 101,
+		.session = 1,
+		.name = S("accept"),
+		.sender = S("kim@example.kr"),
+		.recipient = S("park@example.com"),
+		.client = S("192.0.2.1"),
+		.json = S("accept101")},
 	{.wall_ms = 1004, .id = 1, .name = S("disconnect"), .json = S("disconnect1")},
-	{.wall_ms = 1005, .id = 2, .name = S("refuse"), .recipient = S("Lee@Example.com"),
-		.client = S("198.51.100.7"), .json = S("refuse2")},
-	{.wall_ms = 1006, .id = 100, .name = S("result"), .recipient = S("lee@example.com"),
+	{.wall_ms = 1005,
+		.id = 2,
+		.name = S("refuse"),
+		.recipient = S("Lee@Example.com"),
+		.client = S("198.51.100.7"),
+		.json = S("refuse2")},
+	{.wall_ms = 1006,
+		.id = 100,
+		.name = S("result"),
+		.recipient = S("lee@example.com"),
 		.json = S("result100")},
 };
 
@@ -133,12 +165,16 @@ static void add_many(struct history *h, uint64_t first, unsigned count, uint64_t
 	char json[300], recipient[40];
 
 	for (unsigned i = 0; i < count; i++) {
-		snprintf(recipient, sizeof(recipient), "user%u@example.com", (unsigned)(first + i) % 5000);
+		snprintf(recipient, sizeof(recipient), "user%u@example.com",
+			(unsigned)(first + i) % 5000);
 		memset(json, 'x', 250);
 		snprintf(json + 250, sizeof(json) - 250, "%u", (unsigned)(first + i));
-		history_add(h, &(struct history_event){.wall_ms = wall_ms, .id = first + i,
-			.name = STR("accept"), .sender = STR("kim@example.kr"),
-			.recipient = str_from(recipient), .json = str_from(json)});
+		history_add(h, &(struct history_event){.wall_ms = wall_ms,
+				       .id = first + i,
+				       .name = STR("accept"),
+				       .sender = STR("kim@example.kr"),
+				       .recipient = str_from(recipient),
+				       .json = str_from(json)});
 		if (i % 5000 == 4999)
 			history_wait(h);
 	}
@@ -221,8 +257,10 @@ static void a_flood_is_dropped_and_counted(void **state)
 
 	memset(json, 'x', sizeof(json));
 	for (unsigned i = 0; i < given; i++)
-		history_add(h, &(struct history_event){.wall_ms = 5, .id = i + 1, .name = STR("flood"),
-			.json = str_make(json, sizeof(json))});
+		history_add(h, &(struct history_event){.wall_ms = 5,
+				       .id = i + 1,
+				       .name = STR("flood"),
+				       .json = str_make(json, sizeof(json))});
 	history_wait(h);
 	assert_true(history_dropped(h) > 0);
 	assert_true(history_dropped(h) < given);

@@ -84,10 +84,16 @@ static void a_claim_carries_owner_and_lease(void **state)
 	assert_int_equal(apply(s, b), 0);
 	// Nothing is under way: the connection is idle and may be looked through.
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(sql_read_number(s->db, i ? "SELECT owner FROM recipient WHERE id = 11" :
-			"SELECT owner FROM recipient WHERE id = 21", &owner), 0);
-		assert_int_equal(sql_read_number(s->db, i ? "SELECT next_ms FROM recipient WHERE id = 11" :
-			"SELECT next_ms FROM recipient WHERE id = 21", &lease), 0);
+		assert_int_equal(sql_read_number(s->db,
+					 i ? "SELECT owner FROM recipient WHERE id = 11"
+					   : "SELECT owner FROM recipient WHERE id = 21",
+					 &owner),
+			0);
+		assert_int_equal(sql_read_number(s->db,
+					 i ? "SELECT next_ms FROM recipient WHERE id = 11"
+					   : "SELECT next_ms FROM recipient WHERE id = 21",
+					 &lease),
+			0);
 		assert_int_equal(owner, 1);
 		assert_in_range(lease, now + STORE_LEASE_MS, now + STORE_LEASE_MS + 60000);
 	}
@@ -96,8 +102,8 @@ static void a_claim_carries_owner_and_lease(void **state)
 static void a_restart_makes_claims_due(void **state)
 {
 	struct store_batch *b = store_batch_create();
-	struct to to[] = {{.id = 11}, {.id = 12, .claimed = true}, {.id = 13, .next_try_ms = UINT32_MAX},
-		{.id = 14, .claimed = true}};
+	struct to to[] = {{.id = 11}, {.id = 12, .claimed = true},
+		{.id = 13, .next_try_ms = UINT32_MAX}, {.id = 14, .claimed = true}};
 	struct seen seen;
 
 	add_message(b, 10, to, 4);
@@ -133,8 +139,11 @@ static void statements_use_indexes(void **state)
 	static const bool walks[QUERY_COUNT] = {[QUERY_OLDEST] = true, [QUERY_COUNTERS] = true};
 	static char texts[QUERY_COUNT][1000];
 	const char *pointers[QUERY_COUNT];
-	struct sql_options options = {.path = in_folder(folder, "plan.db"), .words = "plan",
-		.texts = pointers, .text_count = QUERY_COUNT, .create = true};
+	struct sql_options options = {.path = in_folder(folder, "plan.db"),
+		.words = "plan",
+		.texts = pointers,
+		.text_count = QUERY_COUNT,
+		.create = true};
 	struct sql *db;
 
 	for (int i = 0; i < QUERY_COUNT; i++) {
@@ -167,9 +176,10 @@ static void a_changed_body_is_not_given_out(void **state)
 
 	put_at(10, 1);
 	put_at(20, 1);
-	assert_int_equal(sql_script(s->db,
-		"UPDATE message SET body = CAST(replace(CAST(body AS TEXT), 'Text', 'Test') AS BLOB) "
-		"WHERE id = 10"), 0);
+	assert_int_equal(sql_script(s->db, "UPDATE message SET body = CAST(replace(CAST(body AS "
+					   "TEXT), 'Text', 'Test') AS BLOB) "
+					   "WHERE id = 10"),
+		0);
 	body = read_body(s, 10);
 	assert_int_equal(body.err, ERR_CORRUPT);
 	assert_int_equal(body.len, 0);
@@ -218,18 +228,27 @@ static void listings_select(void **state)
 		{{.recipient = {"LEE@other.example", 17}, .any_state = true}, "12 "},
 		{{.sender = {"sender@EXAMPLE.com", 18}, .any_state = true}, "11 12 21 31 "},
 		{{.sender = {"nobody@example.com", 18}, .any_state = true}, ""},
-		{{.account = {"kim@example.kr", 14}, .domain = {"example.kr", 10}, .any_state = true}, "11 31 "},
+		{{.account = {"kim@example.kr", 14},
+			 .domain = {"example.kr", 10},
+			 .any_state = true},
+			"11 31 "},
 		{{.any_state = true, .limit = 3}, "11 12 21 "},
 		{{.any_state = true, .limit = 3, .after = 12}, "21 31 "},
 		{{.any_state = true, .after = 31}, ""},
 	};
 	struct store_batch *b = store_batch_create();
-	struct to first[] = {{.id = 11}, {.id = 12, .address = "lee@other.example",
-		.domain = "other.example", .hold = true}};
+	struct to first[] = {{.id = 11}, {.id = 12,
+						 .address = "lee@other.example",
+						 .domain = "other.example",
+						 .hold = true}};
 
 	add_message(b, 10, first, 2);
-	add_message(b, 20, &(struct to){.id = 21, .address = "x@other.example",
-		.domain = "other.example", .claimed = true}, 1);
+	add_message(b, 20,
+		&(struct to){.id = 21,
+			.address = "x@other.example",
+			.domain = "other.example",
+			.claimed = true},
+		1);
 	add_message(b, 30, &(struct to){.id = 31}, 1);
 	assert_int_equal(apply(s, b), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -237,7 +256,8 @@ static void listings_select(void **state)
 		char ids[100] = "";
 
 		for (unsigned n = 0; n < seen.count; n++)
-			snprintf(ids + strlen(ids), sizeof(ids) - strlen(ids), "%u ", (unsigned)seen.ids[n]);
+			snprintf(ids + strlen(ids), sizeof(ids) - strlen(ids), "%u ",
+				(unsigned)seen.ids[n]);
 		if (strcmp(ids, rows[i].ids) != 0)
 			print_error("row %zu\n", i);
 		assert_string_equal(ids, rows[i].ids);
@@ -256,8 +276,10 @@ static void a_long_listing_lets_others_through(void **state)
 
 	b = store_batch_create();
 	for (unsigned i = 0; i < count; i++)
-		add_message(b, 100000 + i, &(struct to){.id = 200000 + i,
-			.domain = i == count - 1 ? "last.example" : NULL}, 1);
+		add_message(b, 100000 + i,
+			&(struct to){
+				.id = 200000 + i, .domain = i == count - 1 ? "last.example" : NULL},
+			1);
 	assert_int_equal(apply(s, b), 0);
 	store_list(s, &(struct store_filter){.domain = STR("last.example"), .any_state = true}, see,
 		list_done, &seen);

@@ -9,15 +9,16 @@ static char path[300];
 
 static const char *const steps[] = {
 	"ALTER TABLE thing ADD COLUMN second INTEGER NOT NULL DEFAULT 2",
-	"ALTER TABLE thing ADD COLUMN third INTEGER NOT NULL DEFAULT 3; UPDATE thing SET first = 10",
+	"ALTER TABLE thing ADD COLUMN third INTEGER NOT NULL DEFAULT 3; UPDATE thing SET first = "
+	"10",
 };
 static const char *const bad_steps[] = {
 	"ALTER TABLE thing ADD COLUMN second INTEGER NOT NULL DEFAULT 2",
 	"UPDATE thing SET first = 10; UPDATE nothing SET first = 10",
 };
 static const struct schema first = {"the thing", 1, "CREATE TABLE thing (first INTEGER)", NULL};
-static const struct schema third = {"the thing", 3,
-	"CREATE TABLE thing (first INTEGER, second INTEGER, third INTEGER)", steps};
+static const struct schema third = {
+	"the thing", 3, "CREATE TABLE thing (first INTEGER, second INTEGER, third INTEGER)", steps};
 static const struct schema bad = {"the thing", 3, "", bad_steps};
 
 static int set_up(void **state)
@@ -37,8 +38,12 @@ static struct sql *open_file(const char *name)
 {
 	struct sql *db = NULL;
 
-	assert_int_equal(sql_open(&(struct sql_options){.path = name, .words = "the thing", .create = true,
-		.durable = true}, &db, NULL), 0);
+	assert_int_equal(sql_open(&(struct sql_options){.path = name,
+					  .words = "the thing",
+					  .create = true,
+					  .durable = true},
+				 &db, NULL),
+		0);
 	return db;
 }
 

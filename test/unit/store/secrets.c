@@ -102,7 +102,8 @@ static void links_and_foreign_files_are_refused(void **state)
 	assert_int_equal(symlink(path, link), 0);
 	assert_int_equal(secrets_open(link, true, &s, &err), ERR_DENIED);
 	assert_int_equal(secrets_open(folder, true, &s, &err), ERR_DENIED);
-	assert_int_equal(secrets_open(in_folder(folder, "none.db"), false, &s, &err), ERR_NOT_FOUND);
+	assert_int_equal(
+		secrets_open(in_folder(folder, "none.db"), false, &s, &err), ERR_NOT_FOUND);
 	if (geteuid() == 0) {
 		assert_int_equal(chown(path, 12345, 12345), 0);
 		assert_int_equal(secrets_open(path, true, &s, &err), ERR_DENIED);

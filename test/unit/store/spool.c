@@ -131,7 +131,8 @@ static void a_named_temporary_file_works_too(void **state)
 {
 	uint64_t spool = id_next(&s->spool_ids);
 	char temporary[SPOOL_NAME_MAX];
-	int fd = openat(s->spool_fd, spool_name(spool, true, temporary), O_RDWR | O_CREAT | O_EXCL, 0600);
+	int fd = openat(
+		s->spool_fd, spool_name(spool, true, temporary), O_RDWR | O_CREAT | O_EXCL, 0600);
 
 	assert_true(fd >= 0);
 	assert_true(write(fd, "abc", 3) == 3);
@@ -144,7 +145,8 @@ static void a_named_temporary_file_works_too(void **state)
 	assert_int_equal(read_body(s, 10).err, 0);
 
 	spool = id_next(&s->spool_ids);
-	fd = openat(s->spool_fd, spool_name(spool, true, temporary), O_RDWR | O_CREAT | O_EXCL, 0600);
+	fd = openat(
+		s->spool_fd, spool_name(spool, true, temporary), O_RDWR | O_CREAT | O_EXCL, 0600);
 	close(fd);
 	store_spool_discard(s, spool);
 	assert_int_equal(faccessat(s->spool_fd, temporary, F_OK, 0), -1);

@@ -73,8 +73,9 @@ static void nothing_is_made_unasked(void **state)
 		ERR_NOT_FOUND);
 	assert_non_null(strstr(err.text, "queue.db"));
 	assert_false(file_exists(in_folder(folder, "queue.db")));
-	assert_int_equal(store_open(NULL,
-		&(struct store_options){.folder = in_folder(folder, "missing")}, &s, &err),
+	assert_int_equal(
+		store_open(NULL, &(struct store_options){.folder = in_folder(folder, "missing")},
+			&s, &err),
 		ERR_NOT_FOUND);
 }
 
@@ -162,8 +163,10 @@ static void a_loop_runs_as_long_as_there_is_work(void **state)
 	uv_loop_t loop;
 
 	uv_loop_init(&loop);
-	assert_int_equal(store_open(&loop,
-		&(struct store_options){.folder = folder, .create = true}, &chain.s, NULL), 0);
+	assert_int_equal(
+		store_open(&loop, &(struct store_options){.folder = folder, .create = true},
+			&chain.s, NULL),
+		0);
 	next_in_chain(&chain, 0);
 	uv_run(&loop, UV_RUN_DEFAULT); // ends by itself
 	assert_int_equal(chain.left, 0);
