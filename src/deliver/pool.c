@@ -141,7 +141,7 @@ void pool_wait_for_plan(struct try *t)
 }
 
 // ---- kept connections
-static void leave_idle(struct session *s)
+static void leave_idle(struct pooled *s)
 {
 	list_remove(&s->link);
 	list_remove(&s->age);
@@ -150,36 +150,36 @@ static void leave_idle(struct session *s)
 	wheel_clear(s->d->r->o.wheel, &s->timer);
 }
 
-void session_start_deadline(struct session *s)
+void pooled_start_deadline(struct pooled *s)
 {
 	wheel_set(s->d->r->o.wheel, &s->timer, DEADLINE_MS + s->t->job->size / SLOWEST * 1000);
 }
 
-struct session *pool_take_idle(struct destination *d)
+struct pooled *pool_take_idle(struct destination *d)
 {
 	if (list_empty(&d->idle))
 		return NULL;
-	struct session *s = LIST_ENTRY(d->idle.next, struct session, link);
+	struct pooled *s = LIST_ENTRY(d->idle.next, struct pooled, link);
 	leave_idle(s);
 	return s;
 }
 
 static void expired(struct wheel_timer *timer)
 {
-	struct session *s = LIST_ENTRY(timer, struct session, timer);
+	struct pooled *s = LIST_ENTRY(timer, struct pooled, timer);
 	if (!s->t)
-		session_quit(s);
+		pooled_quit(s);
 	else if (s->c)
 		connection_break(s->c, TEXT("the host is too slow: the time for one message is over"));
 	else
 		try_socket(s, -1, TEXT("no answer to the attempt to connect"));
 }
 
-struct session *session_create(struct try *t)
+struct pooled *pooled_create(struct try *t)
 {
 	struct remote *r = t->r;
 	const struct config_destination *pace = pace_of(r, t->job);
-	struct session *s = mem_alloc(sizeof *s);
+	struct pooled *s = mem_alloc(sizeof *s);
 	list_init(&s->link);
 	list_init(&s->age);
 	r->session_count++;
@@ -189,11 +189,11 @@ struct session *session_create(struct try *t)
 	s->generation = r->generation;
 	s->most = pace && pace->messages ? pace->messages : MESSAGES;
 	wheel_timer_init(&s->timer, expired);
-	session_start_deadline(s);
+	pooled_start_deadline(s);
 	return s;
 }
 
-static void forget(struct session *s)
+static void forget(struct pooled *s)
 {
 	struct remote *r = s->d->r;
 	if (!list_empty(&s->link))
@@ -206,27 +206,27 @@ static void forget(struct session *s)
 	mem_free(s);
 }
 
-void session_destroy(struct session *s)
+void pooled_destroy(struct pooled *s)
 {
 	connection_destroy(s->c);
 	forget(s);
 }
 
-void session_quit(struct session *s)
+void pooled_quit(struct pooled *s)
 {
 	if (s->c)
 		connection_quit(s->c);
 	forget(s);
 }
 
-void session_keep(struct session *s)
+void pooled_keep(struct pooled *s)
 {
 	struct remote *r = s->d->r;
 	s->t = NULL;
 	s->sending = false;
 	if (r->destroyed || s->generation != r->generation || s->sent >= s->most ||
 		s->d->idle_count >= s->d->idle_most) {
-		session_quit(s);
+		pooled_quit(s);
 		return;
 	}
 	list_add_first(&s->d->idle, &s->link);
@@ -235,11 +235,11 @@ void session_keep(struct session *s)
 	r->idle_count++;
 	wheel_set(r->o.wheel, &s->timer, KEEP_MS);
 	if (r->idle_count > IDLE_MAX)
-		session_quit(LIST_ENTRY(r->idle.next, struct session, age));
+		pooled_quit(LIST_ENTRY(r->idle.next, struct pooled, age));
 }
 
 void pool_close_idle(struct remote *r)
 {
 	while (!list_empty(&r->idle))
-		session_quit(LIST_ENTRY(r->idle.next, struct session, age));
+		pooled_quit(LIST_ENTRY(r->idle.next, struct pooled, age));
 }

@@ -133,7 +133,7 @@ static void stop_try(struct try *t)
 {
 	if (t->s) {
 		t->s->t = NULL;
-		session_destroy(t->s);
+		pooled_destroy(t->s);
 		t->s = NULL;
 	}
 	list_remove(&t->wait);
@@ -179,7 +179,7 @@ void remote_deliver(struct remote *r, struct deliver_job *job)
 
 void remote_connected(struct remote *r, uint64_t request, int fd, const char *why)
 {
-	struct session *s = map_remove(&r->requests, str_make(&request, sizeof request));
+	struct pooled *s = map_remove(&r->requests, str_make(&request, sizeof request));
 	if (!s) {
 		fd_close(&fd); // it took too long
 		return;

@@ -32,7 +32,7 @@ struct destination {
 };
 
 // A connection, from its opening to its end.
-struct session {
+struct pooled {
 	struct list link;            // of destination.idle
 	struct list age;             // of remote.idle, the oldest first
 	struct destination *d;
@@ -52,7 +52,7 @@ struct try {
 	struct remote *r;
 	struct destination *d;
 	struct deliver_job *job;
-	struct session *s;           // NULL between two
+	struct pooled *s;           // NULL between two
 	struct plan *plan;           // the hosts this try goes through; NULL: none yet
 	unsigned address;            // now, in plan
 	unsigned tried;              // bits
@@ -95,12 +95,12 @@ void pool_release(struct destination *d);                // one user less
 void pool_forget_plans(struct remote *r);
 void pool_wait_for_plan(struct try *t);                  // then try_go_on
 void plan_release(struct plan *p);
-struct session *pool_take_idle(struct destination *d);   // NULL: none
-struct session *session_create(struct try *t);           // takes its place in t
-void session_start_deadline(struct session *s);          // for the message of its try
-void session_destroy(struct session *s);                 // without a word
-void session_keep(struct session *s);                    // its try is done with it
-void session_quit(struct session *s);
+struct pooled *pool_take_idle(struct destination *d);   // NULL: none
+struct pooled *pooled_create(struct try *t);           // takes its place in t
+void pooled_start_deadline(struct pooled *s);          // for the message of its try
+void pooled_destroy(struct pooled *s);                 // without a word
+void pooled_keep(struct pooled *s);                    // its try is done with it
+void pooled_quit(struct pooled *s);
 void pool_close_idle(struct remote *r);
 
 // ---- try.c
@@ -108,6 +108,6 @@ struct try *try_create(struct remote *r, struct deliver_job *job);
 void try_destroy(struct try *t);
 void try_begin(struct try *t);
 void try_go_on(struct try *t, const struct hosts_plan *failed); // failed NULL: destination.plan is there
-void try_socket(struct session *s, int fd, const char *why);
+void try_socket(struct pooled *s, int fd, const char *why);
 
 #endif

@@ -89,9 +89,9 @@ static void fail(struct try *t, const char *enhanced, const char *why)
 }
 
 // ---- sending
-static void sent(struct session *s);
+static void sent(struct pooled *s);
 
-static void send_message(struct session *s)
+static void send_message(struct pooled *s)
 {
 	struct try *t = s->t;
 	unsigned n = 0;
@@ -113,19 +113,19 @@ static void send_message(struct session *s)
 static void next_address(struct try *t);
 
 // The host is ready again; it has said of every recipient what it thinks.
-static void sent(struct session *s)
+static void sent(struct pooled *s)
 {
 	struct try *t = s->t;
-	bool next = connection_try_next_host(s->c);
+	bool next = connection_try_next_host(s->c) && s->address.family; // a socket has no next
 	take_results(t, connection_has(s->c) & SMTP_HAS_DSN);
 	t->s = NULL;
 	if (next) {
 		note_failure(t, &t->recipients[0].result, connection_remote(s->c), BLAME_MAIL);
 		s->t = NULL;
-		session_quit(s);
+		pooled_quit(s);
 		next_address(t);
 	} else {
-		session_keep(s);
+		pooled_keep(s);
 		remote_finished(t);
 	}
 }
@@ -133,7 +133,7 @@ static void sent(struct session *s)
 // ---- what becomes of a connection
 static void on_ready(struct connection *c, void *arg)
 {
-	struct session *s = arg;
+	struct pooled *s = arg;
 	(void)c;
 	if (s->sending)
 		sent(s);
@@ -148,7 +148,7 @@ static void mark_failed(struct try *t)
 }
 
 // It broke, or the host ended it, with the message under way.
-static void broke_sending(struct try *t, const struct session *s)
+static void broke_sending(struct try *t, const struct pooled *s)
 {
 	const struct smtp_result *f = connection_failure(s->c);
 	bool kept = s->sent > 1;
@@ -169,7 +169,7 @@ static void broke_sending(struct try *t, const struct session *s)
 
 static void open_address(struct try *t);
 
-static void report_plain(const struct try *t, const struct session *s)
+static void report_plain(const struct try *t, const struct pooled *s)
 {
 	struct event e;
 	event_begin(&e, EVENT_INFO, "tls", t->job->message);
@@ -192,7 +192,7 @@ static bool is_mail_port(const struct try *t)
 	return !route || route->port == SMTP_PORT;
 }
 
-static void broke_before(struct try *t, const struct session *s)
+static void broke_before(struct try *t, const struct pooled *s)
 {
 	if (connection_stage(s->c) == CONNECTION_SHAKING_HANDS && may_go_plain(t)) {
 		report_plain(t, s);
@@ -211,7 +211,7 @@ static void broke_before(struct try *t, const struct session *s)
 
 static void on_closed(struct connection *c, void *arg)
 {
-	struct session *s = arg;
+	struct pooled *s = arg;
 	struct try *t = s->t;
 	(void)c;
 	s->t = NULL;
@@ -222,7 +222,7 @@ static void on_closed(struct connection *c, void *arg)
 		else
 			broke_before(t, s);
 	}
-	session_destroy(s);
+	pooled_destroy(s);
 }
 
 static const struct connection_events connection_events = {.ready = on_ready, .closed = on_closed};
@@ -244,7 +244,7 @@ static struct str first_line(struct str text)
 	return line;
 }
 
-static void open_connection(struct try *t, struct session *s, struct connection_options *o)
+static void open_connection(struct try *t, struct pooled *s, struct connection_options *o)
 {
 	const struct config_route *route = remote_route(t->r, t->job);
 	const struct config *config = t->r->config;
@@ -286,7 +286,7 @@ static void open_address(struct try *t)
 	}
 	o.port = route ? route->port : t->r->o.port ? t->r->o.port : SMTP_PORT;
 	t->connects++;
-	t->s = session_create(t);
+	t->s = pooled_create(t);
 	t->s->address = a->address;
 	open_connection(t, t->s, &o);
 }
@@ -355,14 +355,14 @@ static void ask_socket(struct try *t, const struct config_route *route)
 		give_up(t);
 		return;
 	}
-	struct session *s = t->s = session_create(t);
+	struct pooled *s = t->s = pooled_create(t);
 	s->request = ++r->last_request;
 	map_set(&r->requests, str_make(&s->request, sizeof s->request), s);
 	wheel_set(r->o.wheel, &s->timer, 30 * 1000);
 	r->o.connect(r->o.arg, s->request, (unsigned)(route - r->config->routes));
 }
 
-void try_socket(struct session *s, int fd, const char *why)
+void try_socket(struct pooled *s, int fd, const char *why)
 {
 	struct try *t = s->t;
 	const struct config_route *route = remote_route(t->r, t->job);
@@ -371,7 +371,7 @@ void try_socket(struct session *s, int fd, const char *why)
 	str_copy(route ? route->host : STR_EMPTY, path, sizeof path);
 	if (fd >= 0 && route && route->kind == CONFIG_ROUTE_LMTP_SOCKET) {
 		struct connection_options o = {.fd = fd, .host = path};
-		session_start_deadline(s);
+		pooled_start_deadline(s);
 		open_connection(t, s, &o);
 		return;
 	}
@@ -380,19 +380,19 @@ void try_socket(struct session *s, int fd, const char *why)
 	note_failure(t, &f, path, BLAME_CONNECTION);
 	t->s = NULL;
 	s->t = NULL;
-	session_destroy(s);
+	pooled_destroy(s);
 	give_up(t);
 }
 
 // ---- the beginning
 void try_begin(struct try *t)
 {
-	struct session *s = t->fresh ? NULL : pool_take_idle(t->d);
+	struct pooled *s = t->fresh ? NULL : pool_take_idle(t->d);
 	if (s) {
 		s->t = t;
 		t->s = s;
 		t->had = s->address;
-		session_start_deadline(s);
+		pooled_start_deadline(s);
 		send_message(s);
 		return;
 	}
