@@ -25,6 +25,13 @@ static void socket_ready(uv_poll_t *handle, int status, int events);
 static void expired(struct wheel_timer *timer);
 static void linger(struct stream *s);
 
+// A pause takes effect when something arrives: most are short, and changing what the loop waits
+// for costs system calls.
+static bool reads(const struct stream *s)
+{
+	return !s->paused || (!s->held_back && (s->polled & UV_READABLE));
+}
+
 void stream_update_poll(struct stream *s)
 {
 	int wanted = 0;
@@ -38,7 +45,7 @@ void stream_update_poll(struct stream *s)
 	else if (s->state == STREAM_LINGER_WAIT)
 		wanted = UV_READABLE;
 	else {
-		if (!s->paused && s->state == STREAM_OPEN)
+		if (s->state == STREAM_OPEN && reads(s))
 			wanted |= UV_READABLE | (s->read_wants_write ? UV_WRITABLE : 0);
 		if (s->blocked)
 			wanted |= s->write_wants_read ? UV_READABLE : UV_WRITABLE;
@@ -251,11 +258,13 @@ static void socket_ready(uv_poll_t *handle, int status, int events)
 		s->polled = 0;
 		events = UV_READABLE | UV_WRITABLE;
 	}
+	if (s->paused && (events & UV_READABLE))
+		s->held_back = true;
 	if (s->state == STREAM_CONNECTING)
 		finish_connect(s);
 	else if (s->state == STREAM_LINGER_SEND || s->state == STREAM_LINGER_WAIT)
 		linger(s);
-	else if (s->state == STREAM_OPEN && status < 0 && s->paused)
+	else if (s->state == STREAM_OPEN && status < 0 && s->paused && s->blocked)
 		look_for_error(s);
 	else if (s->state == STREAM_OPEN)
 		work_open(s, events & UV_READABLE, events & UV_WRITABLE);

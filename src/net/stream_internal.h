@@ -41,6 +41,7 @@ struct stream {
 	uint8_t polled; // what the poll handle waits for now
 	bool has_poll : 1;
 	bool paused : 1;
+	bool held_back : 1;	   // something arrived in the pause
 	bool blocked : 1;	   // the socket takes no more now
 	bool write_failed : 1;	   // output is dropped; input may still hold the peer's last words
 	bool write_wants_read : 1; // of TLS

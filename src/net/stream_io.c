@@ -291,6 +291,7 @@ void stream_pause(struct stream *s, bool paused)
 	if (s->paused == paused || s->state > STREAM_OPEN)
 		return;
 	s->paused = paused;
+	s->held_back = false;
 	if (!paused)
 		stream_resume_input(s);
 	stream_update_poll(s);
