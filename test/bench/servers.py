@@ -4,6 +4,7 @@ accepted and stays), `relay` (to the sink) and `submission` (STARTTLS and AUTH,
 then to the sink). Durability is as each comes; what is raised are limits on
 numbers of processes, connections and messages, which is not what is measured."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 from pabal import peers, server
 
 PASSWORD = "correct horse battery"
-KIND = ("hold", "relay", "submission")
 
 
 class Measured:
@@ -121,7 +121,8 @@ class Pabal(Measured):
         self.port = self.server.port("submission" if kind == "submission" else "mx")
 
     def queued(self):
-        return self.server.status()["queue"]["messages"]
+        rows = self.server.run("status", "--json", check=False).stdout.splitlines()
+        return next(r["queue"]["messages"] for r in map(json.loads, rows) if "queue" in r)
 
     def pids(self):
         return _descendants(self.server.process.pid)
