@@ -33,6 +33,13 @@ static void act_as_myself(void)
 		fatal("cannot become root again");
 }
 
+// Lets what was closed finish closing.
+static void close_loop(uv_loop_t *loop)
+{
+	(void)uv_run(loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(loop);
+}
+
 static int queue_offline(const struct config *config, const char *command, json_t *arguments,
 	control_on_row on_row, void *arg, json_t **out_done, struct error *err)
 {
@@ -56,6 +63,7 @@ static int queue_offline(const struct config *config, const char *command, json_
 	if (admin.history)
 		history_close(admin.history);
 	store_close(admin.store);
+	close_loop(&loop);
 	return result;
 }
 
@@ -74,6 +82,7 @@ static int auth_offline(const struct config *config, const char *command, json_t
 	result = control_local(&loop, auth_admin_handlers, auth_admin_handler_count, &admin, command,
 		arguments, on_row, arg, out_done, err);
 	secrets_close(admin.secrets);
+	close_loop(&loop);
 	return result;
 }
 

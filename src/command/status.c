@@ -198,6 +198,14 @@ static void init_view(struct view *v, bool json)
 	table_set_right(&v->causes, 2);
 }
 
+static void finish_view(struct view *v)
+{
+	table_finish(&v->roles);
+	table_finish(&v->listeners);
+	table_finish(&v->certificates);
+	table_finish(&v->causes);
+}
+
 static int show(const struct config *c, struct view *v, struct error *err)
 {
 	json_t *master = NULL, *queue = NULL;
@@ -239,6 +247,7 @@ int command_status(int argc, char **argv)
 		return COMMAND_CONFIGURATION;
 	init_view(&v, o.json);
 	int result = show(c, &v, &err);
+	finish_view(&v);
 	config_destroy(c);
 	if (!result)
 		return COMMAND_OK;
