@@ -227,7 +227,7 @@ static void on_frame(struct ipc_channel *ch, void *arg, unsigned type, struct st
 static void on_close(struct ipc_channel *ch, void *arg)
 {
 	struct child *c = arg;
-	(void)ch;
+	ipc_channel_close(ch);
 	c->channel = NULL;
 	if (c->state != CHILD_DRAINING)
 		kill(c->pid, SIGKILL);

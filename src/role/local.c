@@ -206,6 +206,7 @@ static void on_queue_frame(struct ipc_channel *ch, void *arg, unsigned type, str
 static void on_queue_gone(struct ipc_channel *ch, void *arg)
 {
 	struct local *l = arg;
+	ipc_channel_close(ch);
 	if (l->queue != ch)
 		return;
 	l->queue = NULL;

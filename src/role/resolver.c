@@ -193,7 +193,7 @@ static void on_client_frame(struct ipc_channel *ch, void *arg, unsigned type, st
 static void on_client_gone(struct ipc_channel *ch, void *arg)
 {
 	struct client *c = arg;
-	(void)ch;
+	ipc_channel_close(ch);
 	c->gone = true;
 	list_remove(&c->link);
 	client_release(c);
@@ -492,6 +492,7 @@ static void on_queue_frame(struct ipc_channel *ch, void *arg, unsigned type, str
 static void on_queue_gone(struct ipc_channel *ch, void *arg)
 {
 	struct resolver *r = arg;
+	ipc_channel_close(ch);
 	if (r->queue == ch) {
 		r->queue = NULL;
 		role_set_history(r->context, NULL);

@@ -61,6 +61,7 @@ static void on_queue_frame(struct ipc_channel *ch, void *arg, unsigned type, str
 static void on_queue_gone(struct ipc_channel *ch, void *arg)
 {
 	struct sender *s = arg;
+	ipc_channel_close(ch);
 	if (s->queue != ch)
 		return;
 	s->queue = NULL;
@@ -80,6 +81,7 @@ static void on_resolver_frame(struct ipc_channel *ch, void *arg, unsigned type, 
 static void on_resolver_gone(struct ipc_channel *ch, void *arg)
 {
 	struct sender *s = arg;
+	ipc_channel_close(ch);
 	if (s->resolver != ch)
 		return;
 	s->resolver = NULL;

@@ -565,6 +565,7 @@ static void answer_unavailable(struct connection *c)
 static void on_queue_gone(struct ipc_channel *ch, void *arg)
 {
 	struct smtpd *s = arg;
+	ipc_channel_close(ch);
 	if (s->queue != ch)
 		return;
 	s->queue = NULL;
@@ -904,9 +905,7 @@ void role_smtpd_peer(struct role_context *c, const char *peer, unsigned index, i
 		auth_client_connected(s->auth, fd);
 	} else if (!strcmp(peer, "queue")) {
 		if (s->queue) {
-			struct ipc_channel *old = s->queue;
-			on_queue_gone(old, s);
-			ipc_channel_close(old);
+			on_queue_gone(s->queue, s);
 		}
 		s->queue = ipc_channel_open(c->loop, fd, on_queue_frame, on_queue_gone, s);
 		role_set_history(c, s->queue);

@@ -194,10 +194,8 @@ static void on_frame(struct ipc_channel *ch, void *arg, unsigned type, struct st
 
 static void on_close(struct ipc_channel *ch, void *arg)
 {
-	struct builder *b = arg;
 	(void)ch;
-	b->channel = NULL;
-	end_build(b);
+	end_build(arg);
 }
 
 static void on_timeout(uv_timer_t *timer)
