@@ -203,6 +203,16 @@ void queue_admin_account_show(struct control_call *call, const json_t *arguments
 		store_account_get(c->admin->store, str_from(c->name), on_shown, c);
 }
 
+// With the server stopped nobody else makes ids in slot 1 of this node.
+static uint64_t new_id(const struct queue_admin *admin)
+{
+	struct id_source own;
+	if (admin->queue)
+		return id_next(admin->queue->ids);
+	id_source_init(&own, 0, 1);
+	return id_next(&own);
+}
+
 void queue_admin_account_add(struct control_call *call, const json_t *arguments, void *arg)
 {
 	struct change *c = change_create(call, arguments, arg, "account add");
@@ -211,6 +221,7 @@ void queue_admin_account_add(struct control_call *call, const json_t *arguments,
 	if (!c)
 		return;
 	name = str_from(c->name);
+	a.id = new_id(c->admin);
 	a.name = name;
 	a.changed_ms = a.created_ms;
 	struct str domain = str_skip(name, (size_t)str_find_last(name, '@') + 1);

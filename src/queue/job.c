@@ -130,6 +130,26 @@ static void leave(struct queue *q, struct job *j, enum group_answer answer)
 
 // ---------------------------------------------------------------- sending
 
+// Nobody was asked. A damaged body is for a human; everything else may be better later.
+static void not_tried(struct queue *q, struct job *j, int err)
+{
+	LIST_EACH(link, &j->items) {
+		struct item *i = LIST_ENTRY(link, struct item, link);
+		i->next_ms = clock_wall_ms() + QUEUE_RETURN_MS;
+		if (err == ERR_NOT_FOUND) {
+			i->deleted = true;
+			i->result = TRY_RETURNED;
+		} else if (err == ERR_CORRUPT) {
+			queue_item_set_result(i, TRY_HELD, "4.3.0", "%s",
+				TEXT("the stored body is missing or damaged"));
+		} else {
+			i->result = TRY_RETURNED;
+		}
+	}
+	leave(q, j, GROUP_UNKNOWN);
+	queue_settle(q, j);
+}
+
 static int add_recipients(const struct job *j, struct buf *list)
 {
 	int err = 0;
@@ -173,8 +193,10 @@ static void hand_over(struct queue *q, struct job *j)
 		.body = m->spool ? STR_EMPTY : m->body,
 	};
 	j->state = JOB_SENT;
-	q->o.try(q->o.arg, j->deliverer->kind, j->deliverer->index, &t, m->spool ? m->fd : -1);
+	int err = q->o.try(q->o.arg, j->deliverer->kind, j->deliverer->index, &t, m->spool ? m->fd : -1);
 	buf_finish(&recipients);
+	if (err)
+		not_tried(q, j, ERR_UNAVAILABLE);
 }
 
 void queue_job_start(struct queue *q, struct job *j)
@@ -188,30 +210,10 @@ void queue_job_start(struct queue *q, struct job *j)
 	queue_body_read(q, j);
 }
 
-// A damaged body is for a human; everything else may be better later.
-static void cannot_read(struct queue *q, struct job *j, int err)
-{
-	LIST_EACH(link, &j->items) {
-		struct item *i = LIST_ENTRY(link, struct item, link);
-		i->next_ms = clock_wall_ms() + QUEUE_RETURN_MS;
-		if (err == ERR_NOT_FOUND) {
-			i->deleted = true;
-			i->result = TRY_RETURNED;
-		} else if (err == ERR_CORRUPT) {
-			queue_item_set_result(i, TRY_HELD, "4.3.0", "%s",
-				TEXT("the stored body is missing or damaged"));
-		} else {
-			i->result = TRY_RETURNED;
-		}
-	}
-	leave(q, j, GROUP_UNKNOWN);
-	queue_settle(q, j);
-}
-
 void queue_job_send(struct queue *q, struct job *j, int body_err)
 {
 	if (body_err)
-		cannot_read(q, j, body_err);
+		not_tried(q, j, body_err);
 	else
 		hand_over(q, j);
 }

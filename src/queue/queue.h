@@ -22,8 +22,9 @@ struct queue_options {
 	struct history *history;      // may be NULL
 	const struct config *config;
 	struct id_source *ids;
-	// Hand a job to a deliverer that is ready. fd: spool file or -1, borrowed.
-	void (*try)(void *arg, enum queue_deliverer kind, unsigned index, const struct ipc_try *t, int fd);
+	// Hand a job to a deliverer that is ready. fd: spool file or -1, borrowed. Not 0: it could not be
+	// handed over; its recipients are due again after a pause.
+	int (*try)(void *arg, enum queue_deliverer kind, unsigned index, const struct ipc_try *t, int fd);
 	// An account changed: tell auth and smtpd.
 	void (*account_changed)(void *arg, struct str name);
 	void *arg;
@@ -31,7 +32,9 @@ struct queue_options {
 struct queue *queue_create(const struct queue_options *o);
 // Stops handing out work; open claims are given back; done is called when the store is idle.
 void queue_stop(struct queue *q, void (*done)(void *arg), void *arg);
+// After queue_stop is done, and before the store is closed. Memory is freed from the loop.
 void queue_destroy(struct queue *q);
+// Waiting recipients are routed anew. config must live until the next call or the end.
 void queue_set_config(struct queue *q, const struct config *config);
 
 // ---- deliverers come and go. gone: its open jobs are due again at once (may deliver twice what was
@@ -49,6 +52,8 @@ void queue_recipient(struct queue *q, struct str key, queue_recipient_known done
 typedef void (*queue_account_known)(void *arg, uint8_t state, uint32_t rights, struct str name);
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg);
 int queue_spool_open(struct queue *q, uint64_t *out_spool, int *out_fd, struct error *err);
+// A command was refused somewhere: counted by rule for "queue status".
+void queue_note_refusal(struct queue *q, struct str rule);
 // 0, or ERR_FULL below the configured free space (452 4.3.1).
 int queue_has_space(struct queue *q);
 

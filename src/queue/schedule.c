@@ -336,9 +336,10 @@ void queue_schedule_run(struct queue *q)
 		} else if (d->jobs >= d->most) {
 			list_add_last(&d->blocked, &g->link);
 		} else {
+			struct job *j = queue_job_take(q, g, d);
 			g->in_flight++;
-			queue_job_start(q, queue_job_take(q, g, d));
 			offer(q, g);
+			queue_job_start(q, j); // may end it at once, and the group with it
 		}
 	}
 }

@@ -40,6 +40,11 @@ void queue_cause_add(struct queue *q, const char *event, struct str rule)
 	c->last_ms = clock_wall_ms();
 }
 
+void queue_note_refusal(struct queue *q, struct str rule)
+{
+	queue_cause_add(q, "refuse", rule);
+}
+
 // ---- port 25
 // "example.co.kr" and "mail.example.co.kr" have the same owner, and so have hosts behind one address.
 static struct str last_labels(struct str domain, unsigned labels)
