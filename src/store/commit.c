@@ -9,9 +9,9 @@
 #include <stdio.h>
 
 #define GROUP_REQUESTS 1000
-#define GROUP_OCTETS   (32 * 1024 * 1024)
-#define SHRINK_STEP    (1024 * 1024)	  // of the database, at a time
-#define SHRINK_FROM    (64 * 1024 * 1024) // less unused room than this is kept
+#define GROUP_OCTETS   (32UL * 1024 * 1024)
+#define SHRINK_STEP    (1024UL * 1024)	    // of the database, at a time
+#define SHRINK_FROM    (64UL * 1024 * 1024) // less unused room than this is kept
 
 // ---- effects
 

@@ -14,6 +14,8 @@ struct account_request {
 	struct arena arena;
 	struct store_account account; // asked (name), or found
 	enum query query;	      // how it is found
+	struct str asked;	      // the name
+	uint64_t version;	      // of the directory when it was asked
 	store_account_done found;
 	store_done done;
 	void *arg;
@@ -66,22 +68,37 @@ static int get_run(struct store *s, struct request *r)
 static void get_complete(struct store *s, struct request *r)
 {
 	struct account_request *a = (struct account_request *)r;
+	const struct store_account *account = r->err == 0 ? &a->account : NULL;
 
-	a->found(a->arg, r->err, r->err == 0 ? &a->account : NULL);
+	if (r->err == 0 || r->err == ERR_NOT_FOUND)
+		known_add(&s->known, a->query, a->asked, a->version, account);
+	a->found(a->arg, r->err, account);
 	free_request(a);
 }
 
 static const struct request_class get_class = {.run = get_run, .complete = get_complete};
 
+// What is known is told from the loop, too, never from here.
 static void get(
 	struct store *s, enum query query, struct str name, store_account_done done, void *arg)
 {
 	struct account_request *a = create(&get_class, name);
+	const struct store_account *account;
 
 	a->query = query;
+	a->asked = a->account.name;
+	a->version = s->known.version;
 	a->found = done;
 	a->arg = arg;
-	store_request(s, &a->request);
+	if (!known_get(&s->known, query, name, &account)) {
+		store_request(s, &a->request);
+		return;
+	}
+	if (account) {
+		a->account = *account;
+		a->account.name = arena_str(&a->arena, account->name);
+	}
+	store_refuse(s, &a->request, account ? 0 : ERR_NOT_FOUND);
 }
 
 void store_account_get(struct store *s, struct str name, store_account_done done, void *arg)
@@ -100,6 +117,7 @@ static void change_complete(struct store *s, struct request *r)
 {
 	struct account_request *a = (struct account_request *)r;
 
+	known_change_end(&s->known);
 	if (a->done)
 		a->done(a->arg, r->err);
 	free_request(a);
@@ -107,6 +125,7 @@ static void change_complete(struct store *s, struct request *r)
 
 static void change(struct store *s, struct account_request *a, store_done done, void *arg)
 {
+	known_change_begin(&s->known);
 	a->done = done;
 	a->arg = arg;
 	store_request(s, &a->request);

@@ -15,13 +15,14 @@
 #include <time.h>
 
 #define CACHE_KIB    4096
-#define WAITING_MAX  (8 * 1024 * 1024) // octets of events not yet written; more are dropped
-#define EVENT_MAX    (16 * 1024)       // octets of one
+#define WAITING_MAX  (8UL * 1024 * 1024) // octets of events not yet written; more are dropped
+#define EVENT_MAX    (16UL * 1024)	 // octets of one
 #define BLOCK_EVENTS 256
 #define KEYS_A_EVENT 7
 #define PAUSE_MS     1000 // a block is written at the latest after
-#define LOG_MOVE     (8 * 1024 * 1024)
-#define PRUNE_MORE   16 // blocks removed beside as many as came
+#define LOG_MOVE     (8UL * 1024 * 1024)
+#define PRUNE_MORE   16		     // blocks removed beside as many as came
+#define SHRINK_STEP  (1024UL * 1024) // of the file, at a time
 
 static const char *const texts[HISTORY_QUERY_COUNT] = {
 	[HISTORY_ADD] = "INSERT INTO event (number, wall_ms, id, session, name, sender, recipient, "
@@ -221,7 +222,7 @@ static void give_back(struct history *h)
 	uint64_t size, unused;
 
 	if (h->size && sql_size(h->db, &size, &unused) == 0 && size > h->size && unused)
-		(void)sql_shrink(h->db, 1024 * 1024);
+		(void)sql_shrink(h->db, SHRINK_STEP);
 }
 
 // ---------------------------------------------------------------- thread

@@ -17,7 +17,7 @@
 #define LIST_MAX  1000
 #define CLAIM_MAX 1000
 #define LIST_SCAN 5000 // rows looked at between two commits
-#define BODY_STEP (64 * 1024)
+#define BODY_STEP (64UL * 1024)
 
 // ---------------------------------------------------------------- rows on their way to the loop
 

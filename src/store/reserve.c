@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define RESERVE_MAX  (64 * 1024 * 1024)
+#define RESERVE_MAX  (64UL * 1024 * 1024)
 #define PART_OF_DISK 32 // of a small disk, at most this part
 
 static uint64_t free_octets(struct store *s)

@@ -16,7 +16,7 @@
 #define PAGE_SIZE 4096
 #define LOG_FRAME (PAGE_SIZE + 24) // a page in the log
 // The log file keeps this much between checkpoints, for commits on a full disk.
-#define LOG_KEEP (32 * 1024 * 1024)
+#define LOG_KEEP (32UL * 1024 * 1024)
 
 struct sql_statement {
 	struct sql *db;
@@ -156,7 +156,7 @@ static int set_up_connection(struct sql *db, const struct sql_options *o)
 		"PRAGMA journal_mode=WAL;"
 		"PRAGMA synchronous=%s;"
 		"PRAGMA wal_autocheckpoint=0;"
-		"PRAGMA journal_size_limit=%d;"
+		"PRAGMA journal_size_limit=%lu;"
 		"PRAGMA trusted_schema=OFF;"
 		"PRAGMA cell_size_check=ON;"
 		"BEGIN IMMEDIATE; COMMIT;",

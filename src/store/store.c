@@ -331,6 +331,7 @@ static void release(struct store *s)
 	pthread_cond_destroy(&s->completed);
 	pthread_cond_destroy(&s->file_work);
 	pthread_cond_destroy(&s->sweep_ended);
+	known_finish(&s->known);
 	mem_free(s->effects.unused);
 	mem_free(s->sweep.files);
 	mem_free(s);

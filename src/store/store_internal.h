@@ -6,6 +6,7 @@
 #define PABAL_STORE_STORE_INTERNAL_H
 
 #include "base/id.h"
+#include "store/known.h"
 #include "store/queries.h"
 #include "store/sql.h"
 #include "store/store.h"
@@ -14,7 +15,7 @@
 #include <stdatomic.h>
 
 #define SPOOL_FOLDERS  256
-#define STORE_LEASE_MS (60 * 60 * 1000) // recorded with a claim; see doc/queue.md 4, leases
+#define STORE_LEASE_MS (60UL * 60 * 1000) // recorded with a claim; see doc/queue.md 4, leases
 
 // ---------------------------------------------------------------- requests
 struct request;
@@ -52,7 +53,7 @@ struct request *request_queue_take(struct request_queue *q); // NULL: empty
 void *request_create(size_t size, const struct request_class *class); // struct request comes first
 // Loop thread: gives it to the commit thread.
 void store_request(struct store *s, struct request *r);
-// Loop thread: completes it with err without doing it.
+// Loop thread: completes it with err (or 0: the answer is known) without doing it.
 void store_refuse(struct store *s, struct request *r, int err);
 
 // ---------------------------------------------------------------- the commit thread
@@ -128,6 +129,7 @@ struct store {
 	bool closing;
 	struct request_queue ready; // done, about to be completed
 	struct id_source spool_ids;
+	struct known known;
 	struct {
 		bool told;	  // the last event said that it fails
 		uint64_t told_ms; // monotonic

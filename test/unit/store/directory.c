@@ -115,6 +115,34 @@ static void an_account_exists_once(void **state)
 	assert_int_equal(add("lee@example.kr", 6), 0);
 }
 
+// Answers are remembered; a change is seen by every question that is asked after it, also when
+// it is not committed yet.
+static void what_is_remembered_follows_changes(void **state)
+{
+	struct got before = {0}, between = {0}, after = {0};
+	int err = 12345;
+
+	assert_int_equal(get("kim@example.kr", true).err, ERR_NOT_FOUND);
+	assert_int_equal(get("kim@example.kr", true).err, ERR_NOT_FOUND);
+	assert_int_equal(add("kim@example.kr", 5), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(get("kim@example.kr", true).err, 0);
+		assert_string_equal(get("kim@example.kr", false).name, "kim@example.kr");
+	}
+	store_address_get(s, STR("kim@example.kr"), note_account, &before);
+	store_account_set_enabled(s, STR("kim@example.kr"), false, note_err, &err);
+	store_address_get(s, STR("kim@example.kr"), note_account, &between);
+	store_wait(s);
+	store_address_get(s, STR("kim@example.kr"), note_account, &after);
+	store_wait(s);
+	assert_int_equal(err, 0);
+	assert_true(before.account.enabled);
+	assert_false(between.account.enabled);
+	assert_false(after.account.enabled);
+	assert_int_equal(remove_account("kim@example.kr"), 0);
+	assert_int_equal(get("kim@example.kr", true).err, ERR_NOT_FOUND);
+}
+
 static void disable_and_enable(void **state)
 {
 	assert_int_equal(set_enabled("kim@example.kr", false), ERR_NOT_FOUND);
@@ -189,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_account_comes_back_as_given),
 		TEST(an_account_exists_once),
+		TEST(what_is_remembered_follows_changes),
 		TEST(disable_and_enable),
 		TEST(a_removed_account_leaves_nothing),
 		TEST(listing_goes_on_after_a_name),
