@@ -70,7 +70,7 @@ struct visit {
 	struct list link;
 	struct host *h;
 	struct stream *s;
-	bool data;
+	bool data, mail, nonsense;
 	unsigned accepted;
 };
 
@@ -217,6 +217,12 @@ static inline bool visit_command(struct visit *v, struct str line)
 	buf_add_str(&h->talk, line);
 	buf_add_char(&h->talk, '|');
 	const char *said = host_saying(h, line);
+	if (str_starts(line, STR("MAIL"))) {
+		v->mail = !said || said[0] == '2';
+		v->accepted = 0;
+	}
+	if (str_starts(line, STR("RCPT")) && !v->mail)
+		return visit_say(v, "503 5.5.1 no sender");
 	if (said) {
 		if (str_starts(line, STR("RCPT")) && said[0] == '2')
 			v->accepted++;
@@ -224,8 +230,6 @@ static inline bool visit_command(struct visit *v, struct str line)
 	}
 	if (str_starts(line, STR("EHLO")) || str_starts(line, STR("LHLO")))
 		return visit_ehlo(v);
-	if (str_starts(line, STR("MAIL")))
-		v->accepted = 0;
 	if (str_starts(line, STR("RCPT")))
 		v->accepted++;
 	if (str_starts(line, STR("DATA"))) {
@@ -235,9 +239,8 @@ static inline bool visit_command(struct visit *v, struct str line)
 	}
 	if (str_starts(line, STR("STARTTLS"))) {
 		visit_say(v, "220 2.0.0 go on");
-		if (h->tls_broken)
-			buf_add_text(stream_output(v->s), "this is no handshake at all\r\n");
-		else
+		v->nonsense = h->tls_broken;
+		if (!h->tls_broken)
 			stream_start_tls(v->s, tls_server_session(h->tls), true);
 		return true;
 	}
@@ -255,7 +258,10 @@ static inline size_t visit_input(struct stream *s, void *arg, struct str octets)
 {
 	struct visit *v = arg;
 	size_t used = 0;
-	(void)s;
+	if (v->nonsense) {
+		buf_add_text(stream_output(s), "this is no handshake at all\r\n");
+		return octets.len;
+	}
 	while (used < octets.len) {
 		struct str rest = str_skip(octets, used);
 		ptrdiff_t lf = str_find(rest, '\n');
