@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 // RFC 5321 4.5.3.2
-#define CONNECT_MS     (30 * 1000)
 #define COMMAND_MS     (5 * 60 * 1000)
 #define BLOCK_MS       (3 * 60 * 1000)
 #define FINAL_MS       (10 * 60 * 1000)
@@ -355,7 +354,7 @@ struct connection *connection_open(const struct connection_options *o,
 		start_talking(c);
 	} else {
 		snprintf(c->remote, sizeof c->remote, "%s [%s]", o->host, ipaddr_format(&o->address, text));
-		c->stream = stream_connect(o->loop, o->wheel, &o->address, o->port, &o->source, CONNECT_MS,
+		c->stream = stream_connect(o->loop, o->wheel, &o->address, o->port, &o->source, o->connect_ms,
 			&stream_events, c);
 	}
 	return c;

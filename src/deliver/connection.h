@@ -28,6 +28,7 @@ struct connection_options {
 	int fd;                       // connected Unix socket, or -1: connect to
 	struct ipaddr address, source;// source.family 0: any
 	uint16_t port;
+	uint64_t connect_ms;
 	const char *host;             // name for TLS and for words, without brackets
 	struct tls_client *tls_client;// NULL only where smtp.tls is never
 	bool verify;                  // the certificate must be good for host

@@ -219,12 +219,19 @@ static void make_plan(struct hosts_search *s)
 		fail_by_status(s, worst_status(s, hosts));
 }
 
+static void note_ttl(struct hosts_search *s, const struct dns_answer *a)
+{
+	if (a->status == DNS_FOUND && a->ttl < s->plan.ttl)
+		s->plan.ttl = a->ttl;
+}
+
 static void on_addresses(struct candidate *c, unsigned family, const struct dns_answer *a)
 {
 	struct hosts_search *s = c->search;
 	struct str records = a->records;
 	struct ipaddr address;
 	c->open[family] = NULL;
+	note_ttl(s, a);
 	if (a->status > c->worst)
 		c->worst = a->status;
 	while (a->status == DNS_FOUND && dns_next_address(&records, &address)) {
@@ -329,6 +336,7 @@ static void on_mx(void *arg, const struct dns_answer *a)
 {
 	struct hosts_search *s = arg;
 	s->mx = NULL;
+	note_ttl(s, a);
 	if (a->status == DNS_FOUND)
 		take_mx(s, a->records);
 	else if (a->status == DNS_NO_DATA)
@@ -351,7 +359,7 @@ bool hosts_from_literal(const struct hosts_question *q, struct hosts_plan *out)
 	inside = str_slice(inside, 1, inside.len - 1);
 	if (str_starts_nocase(inside, STR("IPv6:")))
 		inside = str_skip(inside, 5);
-	*out = (struct hosts_plan){.host_count = 1};
+	*out = (struct hosts_plan){.host_count = 1, .ttl = UINT32_MAX};
 	if (ipaddr_parse(inside, &address)) {
 		fail(out, 550, "5.1.2", 0, TEXT("%s is no address of a host"), q->name);
 		return true;
@@ -371,6 +379,7 @@ struct hosts_search *hosts_find(const struct hosts_question *q, hosts_done done,
 {
 	struct hosts_search *s = mem_alloc(sizeof *s);
 	s->q = *q;
+	s->plan.ttl = UINT32_MAX;
 	s->done = done;
 	s->arg = arg;
 	// A name that is too long becomes "", which no DNS knows.

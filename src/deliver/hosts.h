@@ -35,6 +35,7 @@ struct hosts_plan {
 	char hosts[HOSTS_MAX][DOMAIN_MAX + 1];
 	struct hosts_address addresses[HOSTS_ADDRESSES_MAX]; // in the order of trying
 	unsigned host_count, address_count;
+	uint32_t ttl;               // seconds, of the shortest record
 	struct smtp_result failure; // why there are no addresses
 	unsigned blame;             // ipc tried.blame, for the failure
 };

@@ -9,9 +9,10 @@
 
 #define KEEP_MS      5000
 #define IDLE_MAX     500        // kept connections in all
-#define PLAN_MS      60000      // hosts are looked up again after this
+#define PLAN_MS      60000      // hosts are looked up again after this at the latest
 #define DEADLINE_MS  (60 * 60 * 1000)
 #define SLOWEST      1000       // octets a second
+#define UNUSED_MAX   1000       // destinations whose hosts are remembered
 #define KEY_MAX      1100
 #define CONNECTIONS  20         // where the configuration says nothing
 #define MESSAGES     100
@@ -42,21 +43,53 @@ struct destination *pool_destination(struct remote *r, const struct deliver_job 
 		d->key = str_dup(key);
 		list_init(&d->idle);
 		list_init(&d->waiting);
+		list_init(&d->unused);
 		map_set(&r->destinations, key, d);
+	}
+	if (!list_empty(&d->unused)) {
+		list_remove(&d->unused);
+		r->unused_count--;
 	}
 	d->users++;
 	return d;
 }
 
-void pool_release(struct destination *d)
+static void destroy(struct destination *d)
 {
-	if (--d->users)
-		return;
 	map_remove(&d->r->destinations, str_from(d->key));
 	hosts_cancel(d->search);
 	plan_release(d->plan);
 	mem_free(d->key);
 	mem_free(d);
+}
+
+static void drop_oldest(struct remote *r)
+{
+	struct destination *d = LIST_ENTRY(r->unused.next, struct destination, unused);
+	list_remove(&d->unused);
+	r->unused_count--;
+	destroy(d);
+}
+
+// Its hosts are remembered, and which of them were dead.
+void pool_release(struct destination *d)
+{
+	struct remote *r = d->r;
+	if (--d->users)
+		return;
+	if (!d->plan || r->destroyed) {
+		destroy(d);
+		return;
+	}
+	list_add_last(&r->unused, &d->unused);
+	if (++r->unused_count > UNUSED_MAX)
+		drop_oldest(r);
+}
+
+void pool_forget_unused(struct remote *r)
+{
+	while (!list_empty(&r->unused))
+		drop_oldest(r);
 }
 
 // ---- hosts
@@ -74,7 +107,8 @@ static void set_plan(struct destination *d, const struct hosts_plan *hosts)
 		return;
 	d->plan = mem_alloc(sizeof *d->plan);
 	d->plan->users = 1;
-	d->plan->until_ms = clock_monotonic_ms() + PLAN_MS;
+	d->plan->until_ms = clock_monotonic_ms() +
+		(hosts->ttl < PLAN_MS / 1000 ? hosts->ttl * 1000 : PLAN_MS);
 	d->plan->hosts = *hosts;
 }
 

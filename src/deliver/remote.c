@@ -102,6 +102,7 @@ void remote_set_config(struct remote *r, const struct config *config)
 		make_tls(r);
 	pool_forget_plans(r);
 	pool_close_idle(r);
+	pool_forget_unused(r);
 }
 
 // ---- life
@@ -111,6 +112,7 @@ struct remote *remote_create(const struct remote_options *o)
 	r->o = *o;
 	r->config = o->config;
 	list_init(&r->idle);
+	list_init(&r->unused);
 	list_init(&r->tries);
 	list_init(&r->finished);
 	uv_check_init(o->loop, &r->check);
@@ -150,6 +152,7 @@ void remote_destroy(struct remote *r)
 	while (!list_empty(&r->tries))
 		stop_try(LIST_ENTRY(r->tries.next, struct try, link));
 	hand_over(r);
+	pool_forget_unused(r);
 	map_finish(&r->destinations);
 	map_finish(&r->requests);
 	tls_client_destroy(r->tls);

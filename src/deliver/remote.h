@@ -19,7 +19,8 @@ struct remote_options {
 	void (*connect)(void *arg, uint64_t request, unsigned route_index);
 	void (*done)(void *arg, struct deliver_job *job); // exactly once a job; ownership returns
 	void *arg;
-	uint16_t port; // of hosts found by MX; 0: 25
+	uint16_t port;       // of hosts found by MX; 0: 25
+	uint64_t connect_ms; // 0: 30 s
 };
 struct remote *remote_create(const struct remote_options *o);
 void remote_set_config(struct remote *r, const struct config *config); // kept connections are closed when idle

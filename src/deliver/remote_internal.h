@@ -19,7 +19,7 @@ struct plan {
 	struct hosts_plan hosts;
 };
 
-// Exists while a try or a connection belongs to it.
+// Exists while a try or a connection belongs to it, and a while longer.
 struct destination {
 	struct remote *r;
 	char *key;                   // 'm' domain, or 'r' pattern of the route
@@ -29,6 +29,7 @@ struct destination {
 	struct plan *plan;           // NULL: to be looked up
 	struct hosts_search *search;
 	struct list waiting;         // tries, for the search
+	struct list unused;          // of remote.unused
 };
 
 // A connection, from its opening to its end.
@@ -77,7 +78,8 @@ struct remote {
 	struct map requests;         // of sockets
 	uint64_t last_request;
 	struct list idle;            // sessions
-	unsigned session_count, idle_count;
+	struct list unused;          // destinations without users, the oldest first
+	unsigned session_count, idle_count, unused_count;
 	struct list tries, finished;
 	uv_check_t check;            // hands finished jobs over,
 	uv_idle_t turn;              // and keeps the loop from sleeping before
@@ -93,6 +95,7 @@ void remote_finished(struct try *t); // later: done
 struct destination *pool_destination(struct remote *r, const struct deliver_job *job); // one user more
 void pool_release(struct destination *d);                // one user less
 void pool_forget_plans(struct remote *r);
+void pool_forget_unused(struct remote *r);
 void pool_wait_for_plan(struct try *t);                  // then try_go_on
 void plan_release(struct plan *p);
 struct pooled *pool_take_idle(struct destination *d);   // NULL: none

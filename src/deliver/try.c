@@ -10,7 +10,8 @@
 
 enum { BLAME_MAIL, BLAME_CONNECTION, BLAME_NETWORK };
 
-#define SMTP_PORT 25
+#define SMTP_PORT  25
+#define CONNECT_MS (30 * 1000)
 
 // Until it is final a result is temporary.
 static bool is_open(const struct deliver_recipient *r)
@@ -257,6 +258,7 @@ static void open_connection(struct try *t, struct pooled *s, struct connection_o
 	o->smtp.helo = helo;
 	o->loop = t->r->o.loop;
 	o->wheel = t->r->o.wheel;
+	o->connect_ms = t->r->o.connect_ms ? t->r->o.connect_ms : CONNECT_MS;
 	o->tls_client = t->r->tls;
 	o->user = user;
 	if (route) {
@@ -358,7 +360,7 @@ static void ask_socket(struct try *t, const struct config_route *route)
 	struct pooled *s = t->s = pooled_create(t);
 	s->request = ++r->last_request;
 	map_set(&r->requests, str_make(&s->request, sizeof s->request), s);
-	wheel_set(r->o.wheel, &s->timer, 30 * 1000);
+	wheel_set(r->o.wheel, &s->timer, CONNECT_MS);
 	r->o.connect(r->o.arg, s->request, (unsigned)(route - r->config->routes));
 }
 

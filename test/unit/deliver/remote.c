@@ -32,6 +32,7 @@ struct bench {
 	bool inside;              // of remote_deliver
 	uint64_t socket_request;
 	unsigned socket_route, socket_asks;
+	uint64_t connect_ms;
 	int socket_fd;            // given when asked; -1: nothing
 	const char *socket_why;
 };
@@ -73,7 +74,8 @@ static void bench_open(struct bench *b, unsigned hosts)
 static void bench_start(struct bench *b)
 {
 	struct remote_options o = {.loop = &b->w.loop, .wheel = b->w.wheel, .dns = b->w.dns,
-		.config = &b->config, .connect = on_connect, .done = on_done, .arg = b, .port = b->w.port};
+		.config = &b->config, .connect = on_connect, .done = on_done, .arg = b, .port = b->w.port,
+		.connect_ms = b->connect_ms};
 	b->remote = remote_create(&o);
 }
 
@@ -389,6 +391,43 @@ static void test_refused_connection(void **state)
 	assert_string_equal(job->remote, "unreachable.example [127.0.0.6]");
 	assert_int_equal(job->blame, 1);
 	assert_int_equal(remote_connections(b.remote), 0);
+	bench_close(&b);
+}
+
+// A listener whose queue is full answers no more: as behind a firewall that drops.
+static int full_listener(uint16_t port, int fillers[4])
+{
+	struct sockaddr_storage to;
+	struct ipaddr address = {.family = 4, .octets = {127, 0, 0, 6}};
+	socklen_t len = ipaddr_to_sockaddr(&address, port, &to);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, len), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(fillers[i], (struct sockaddr *)&to, len);
+	}
+	return fd;
+}
+
+// Nobody is blamed when the way to port 25 seems closed.
+static void test_no_way(void **state)
+{
+	struct bench b;
+	struct job_words words = SIMPLE;
+	int fillers[4];
+	(void)state;
+	words.destination = "unreachable.example";
+	bench_open(&b, 1);
+	b.connect_ms = 300;
+	bench_start(&b);
+	int fd = full_listener(b.w.port, fillers);
+	const struct deliver_job *job = send_job(&b, &words);
+	assert_result(only(job), SMTP_TEMPORARY, 0, "4.4.1", "cannot connect: no answer");
+	assert_int_equal(job->blame, 2);
+	for (unsigned i = 0; i < 4; i++)
+		fd_close(&fillers[i]);
+	fd_close(&fd);
 	bench_close(&b);
 }
 
@@ -889,6 +928,7 @@ int main(void)
 		cmocka_unit_test(test_next_host_gets_the_open_recipients),
 		cmocka_unit_test(test_dead_hosts_are_remembered),
 		cmocka_unit_test(test_refused_connection),
+		cmocka_unit_test(test_no_way),
 		cmocka_unit_test(test_no_dns),
 		cmocka_unit_test(test_ourselves),
 		cmocka_unit_test(test_domain_literal),
