@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: ISC
+"""Under load every role, and the whole family, is killed at random moments;
+whatever got 250 arrives (P1, P3 of doc/queue.md)."""
+
+import os
+import random
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from pabal import load, peers, server, wait
+
+ROUNDS = int(os.environ.get("PABAL_KILL_ROUNDS", "20"))
+
+MORE = """\
+clients { "192.0.2.0/24" relay }
+queue { first-retry 1s max-retry 2s min-free-size 1M min-free-percent 0 }
+limits { connections-address 50 }
+"""
+
+# What has to go on after each of them was killed: the load's server name, or the
+# domain that mail goes to. So each is known to work again, by itself.
+VICTIMS = {
+    "smtpd": ("submission", "mx"),
+    "auth": ("submission",),
+    "queue": ("submission", "mx"),
+    "sender": ("@sink.test",),
+    "resolver": ("@sink.test",),
+    "local": ("mx",),
+    "local worker": ("mx",),
+}
+
+
+@pytest.fixture
+def house(start, certificate):
+    """(server, arrivals): mail for sink.test goes by MX to a sink that counts."""
+    arrivals = load.Arrivals()
+    start(load.CountingSink, arrivals, address="192.0.2.25", port=25)
+    knot = start(peers.Knot, {"sink.test": "@ MX 10 mx\nmx A 192.0.2.25"})
+    running = start(server.Pabal, certificate=certificate, dns=knot.server, more=MORE)
+    running.account("kim@example.kr", "secret")
+    return running, arrivals
+
+
+def lanes(running):
+    to_sink, to_both = ["lee@sink.test"], ["lee@sink.test", "kim@example.kr"]
+    as_kim = {"user": "kim@example.kr"}
+    return [load.Lane(running, "submission", to_sink, **as_kim),
+            load.Lane(running, "submission", to_both, **as_kim),
+            load.Lane(running, "mx", to_sink, source="192.0.2.77"),
+            load.Lane(running, "mx", to_both, source="192.0.2.78"),
+            load.Lane(running, "mx", ["kim@example.kr"], source="192.0.2.79")]
+
+
+def parent(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def pids_of(running, victim):
+    pids = running.pids(victim.split()[0])
+    if victim.startswith("local"):
+        workers = [pid for pid in pids if parent(pid) in pids]
+        return workers if victim == "local worker" else [p for p in pids if p not in workers]
+    if len(pids) > 1 and random.random() < 0.5:
+        return [random.choice(pids)]
+    return pids
+
+
+def kill(running, victim):
+    pids = wait.until(lambda: pids_of(running, victim), 20, f"{victim} is there")
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # ended by itself in between: a local worker with its role
+
+
+def goes_on(under, arrivals, signs):
+    for sign in signs:
+        if sign.startswith("@"):
+            arrivals.wait_more(3, sign)
+        else:
+            under.wait_accepted(3, sign)
+
+
+@pytest.mark.limit(600)
+def test_nothing_is_lost_whoever_is_killed(house, capsys):
+    running, arrivals = house
+    kills = 0
+    with load.Load(lanes(running)) as under:
+        under.wait_accepted(20)
+        for _ in range(ROUNDS):
+            for victim in random.sample(list(VICTIMS), len(VICTIMS)):
+                load.pace(0.1)
+                kill(running, victim)
+                kills += 1
+                goes_on(under, arrivals, VICTIMS[victim])
+            load.pace(0.1)
+            running.kill()
+            kills += 1
+            running.start(ready=False)
+            goes_on(under, arrivals, ["submission", "mx", "@sink.test"])
+    under.wait_arrived(arrivals, "@sink.test")
+    wait.until(lambda: all_delivered(under, running), 60, "mail for kim is in the mailbox", 0.5)
+    arrivals.read_maildirs(running, ["kim@example.kr"])
+    numbers = under.numbers(arrivals)
+    with capsys.disabled():
+        print(f"\n{kills} kills: {numbers}")
+    assert not under.missing(arrivals), "mail that got 250 is lost"
+    assert not arrivals.damaged
+    assert not under.wrong, "a crash of ours is no fault of the client"
+    assert not under.hung
+    # What may come twice was in flight when somebody was killed.
+    assert numbers["twice"] <= kills * len(under.threads)
+    assert numbers["unpromised"] <= numbers["undecided"]
+
+
+def all_delivered(under, running):
+    """As many files as messages, at least; what they are is looked at then."""
+    expected = sum(1 for _, r in under.expected() if r == "kim@example.kr")
+    new = running.maildir("kim@example.kr") / "new"
+    return new.is_dir() and len(os.listdir(new)) >= expected and not re.search(
+        "kim@example.kr", running.run("queue", "list", "--json").stdout)
