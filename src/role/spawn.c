@@ -9,11 +9,33 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define CHANNEL_FD 3
+#define ENVIRONMENT_MAX 512
+
+// Time zone and language of the log are all a role may know of our environment; a build for tests
+// also hears how its checks are set.
+static const char *const kept_names[] = {
+	"TZ",
+#if PABAL_SANITIZED
+	"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
+#endif
+};
+
+static void keep_environment(char kept[][ENVIRONMENT_MAX], const char **out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kept_names); i++) {
+		const char *value = getenv(kept_names[i]);
+		int len = snprintf(kept[i], ENVIRONMENT_MAX, "%s=%s", kept_names[i], value ? value : "");
+		if (value && len < ENVIRONMENT_MAX)
+			*out++ = kept[i];
+	}
+	*out = NULL;
+}
 
 static _Noreturn void become(int binary, int socket, const char *const argv[])
 {
@@ -24,14 +46,9 @@ static _Noreturn void become(int binary, int socket, const char *const argv[])
 		_exit(71); // spawn_process keeps it above
 	if (close_range(CHANNEL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(71);
-	// Time zone and language of the log are all a role may know of our environment.
-	char zone[256] = "TZ=";
-	const char *tz = getenv("TZ");
-	const char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL, NULL};
-	if (tz && strlen(tz) < sizeof zone - 4) {
-		strcat(zone, tz);
-		environment[2] = zone;
-	}
+	char kept[ARRAY_SIZE(kept_names)][ENVIRONMENT_MAX];
+	const char *environment[3 + ARRAY_SIZE(kept_names)] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"};
+	keep_environment(kept, environment + 2);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
