@@ -139,6 +139,13 @@ static void what_is_remembered_follows_changes(void **state)
 	assert_true(before.account.enabled);
 	assert_false(between.account.enabled);
 	assert_false(after.account.enabled);
+	// An answer that was on its way when the change came is not remembered.
+	store_address_get(s, STR("lee@example.kr"), note_account, &before);
+	store_account_add(s, &(struct store_account){.id = 6, .name = STR("lee@example.kr")},
+		note_err, &err);
+	store_wait(s);
+	assert_int_equal(before.err, ERR_NOT_FOUND);
+	assert_int_equal(get("lee@example.kr", true).err, 0);
 	assert_int_equal(remove_account("kim@example.kr"), 0);
 	assert_int_equal(get("kim@example.kr", true).err, ERR_NOT_FOUND);
 }
