@@ -134,6 +134,13 @@ int caller_run(const struct config *config, const char *command, json_t *argumen
 	return result;
 }
 
+bool caller_has_store(const struct config *config)
+{
+	char path[1100];
+	snprintf(path, sizeof path, "%.*s/queue", STR_ARG(config->state_folder));
+	return access(path, F_OK) == 0;
+}
+
 int caller_failed(const struct error *err)
 {
 	fprintf(stderr, "pabal: %s\n", err->text);

@@ -10,6 +10,8 @@
 // arguments is borrowed. *out_done may be NULL; else owned by the caller.
 int caller_run(const struct config *config, const char *command, json_t *arguments,
 	control_on_row on_row, void *arg, json_t **out_done, struct error *err);
+// Whether there is a server or a store of one to ask: before the first account there is none.
+bool caller_has_store(const struct config *config);
 // Prints "pabal: WORDS" and returns the exit status that fits the error.
 int caller_failed(const struct error *err);
 // A row as one line of JSON.

@@ -2,8 +2,10 @@
 // pabal check: is the configuration right, and what is in effect?
 #include "base/buf.h"
 #include "base/text.h"
+#include "command/caller.h"
 #include "command/command.h"
 #include "command/options.h"
+#include "smtp/address.h"
 
 #include <stdio.h>
 
@@ -13,6 +15,40 @@ static void show(const struct config *c)
 	if (config_show(c, &text) == 0)
 		fwrite(buf_str(&text).data, 1, buf_len(&text), stdout);
 	buf_finish(&text);
+}
+
+static void count_row(const json_t *row, void *found)
+{
+	(void)row;
+	*(bool *)found = true;
+}
+
+// Mail for postmaster is always accepted, so somebody has to get it.
+static void check_postmaster(const struct config *c, const char *path, struct config_findings *findings)
+{
+	char name[SMTP_ADDRESS_MAX];
+	struct smtp_address address;
+	struct error err = {0};
+	bool found = false;
+	if (smtp_address_parse(c->postmaster, &address) ||
+		!config_is_local_domain(c, str_from(address.domain)))
+		return; // elsewhere: nobody here can tell
+	smtp_address_key(&address, name);
+	if (!caller_has_store(c)) {
+		config_findings_add(findings, 'W', str_from(path), 0, 0,
+			TEXT("no accounts yet: postmaster is %s; `pabal account add %s` makes it"), name, name);
+		return;
+	}
+	json_t *arguments = json_pack("{s:s}", "name", name);
+	int result = caller_run(c, "account show", arguments, count_row, &found, NULL, &err);
+	json_decref(arguments);
+	if (result == ERR_NOT_FOUND || (!result && !found))
+		config_findings_add(findings, 'E', str_from(path), 0, 0,
+			TEXT("postmaster is %s and there is no such account; `pabal account add %s` makes it"),
+			name, name);
+	else if (result)
+		config_findings_add(findings, 'N', str_from(path), 0, 0,
+			TEXT("whether postmaster %s exists cannot be told: %s"), name, err.text);
 }
 
 int command_check(int argc, char **argv)
@@ -25,6 +61,8 @@ int command_check(int argc, char **argv)
 	struct config_reader reader = config_reader_local();
 	struct config_findings findings = {0};
 	struct config *c = config_build(o.config_path, &reader, &findings);
+	if (c && !findings.errors)
+		check_postmaster(c, o.config_path, &findings);
 	struct buf text = BUF_INIT;
 	config_findings_print(&findings, &text);
 	fputs(buf_cstr(&text), stderr);

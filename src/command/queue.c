@@ -29,15 +29,14 @@ static void add_row(const json_t *row, void *arg)
 {
 	struct table *t = arg;
 	char text[UNIT_TEXT_MAX], tries[32];
-	long long now = (long long)clock_wall_ms(), received = row_number(row, "received_ms");
 	table_add(t, row_word(row, "message"));
-	table_add(t, unit_format_duration_short(now > received ? (uint64_t)(now - received) : 0, text));
+	table_add(t, unit_format_duration_short((uint64_t)row_number(row, "age"), text));
 	table_add(t, unit_format_size_short((uint64_t)row_number(row, "size"), text));
 	table_add(t, row_word(row, "sender")[0] ? row_word(row, "sender") : "<>");
 	table_add(t, row_word(row, "recipient"));
 	table_add(t, row_word(row, "state"));
 	bool held = !strcmp(row_word(row, "state"), "held");
-	table_add(t, held ? "-" : when(row_number(row, "next_try_ms"), text));
+	table_add(t, held ? "-" : when(row_number(row, "next_try"), text));
 	snprintf(tries, sizeof tries, "%lld", row_number(row, "tries"));
 	table_add(t, tries);
 	table_add(t, held ? row_word(row, "hold_reason") : row_word(row, "reply"));

@@ -242,7 +242,7 @@ static const struct config_setting settings[] = {
 
 	// ---- route "pattern" { }
 	{CONFIG_BLOCK_ROUTE, "smtp", &config_type_route, NO_FIELD, NULL, 'l',
-		MASTER | QUEUE | SENDER,
+		MASTER | SMTPD | QUEUE | SENDER,
 		TEXT_MARK("Hand over to this host (smart host): \"HOST:PORT\", port 25 when left out. No "
 		"MX is looked up.")},
 	{CONFIG_BLOCK_ROUTE, "lmtp", &config_type_route_other, NO_FIELD, NULL, 'l',
@@ -251,7 +251,7 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_ROUTE, "local", &config_type_route_other, NO_FIELD, NULL, 'l',
 		MASTER | QUEUE | SENDER, TEXT_MARK("Deliver to mailboxes of this machine.")},
 	{CONFIG_BLOCK_ROUTE, "refuse", &config_type_route_other, NO_FIELD, NULL, 'l',
-		MASTER | QUEUE | SENDER, TEXT_MARK("Refuse with this text.")},
+		MASTER | SMTPD | QUEUE | SENDER, TEXT_MARK("Refuse with this text.")},
 	{CONFIG_BLOCK_ROUTE, "tls", &config_type_route_tls, FIELD(config_route, tls), "optional", 'l',
 		MASTER | QUEUE | SENDER,
 		TEXT_MARK("optional: when the host offers it. required: else try later. implicit: at "
@@ -384,7 +384,7 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		.help = TEXT_MARK("Mailboxes of this machine.")},
 	[CONFIG_BLOCK_ROUTE] = {"route", CONFIG_BLOCK_TOP, CONFIG_BLOCK_ROUTE,
 		ITEMS(config, routes, route_count, config_route), .most = 1000000, .reload = 'l',
-		.roles = MASTER | QUEUE | SENDER, .label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
+		.roles = MASTER | SMTPD | QUEUE | SENDER, .label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
 		.open = config_open_pattern, .close = config_route_close,
 		.help = TEXT_MARK("Where mail for a domain goes instead of its MX. The domain itself wins "
 		"over the longest \"*.domain\", that over \"*\". One of smtp, lmtp, local and refuse.")},

@@ -73,6 +73,17 @@ static void deny_relay(const struct policy_facts *f, struct policy_verdict *v)
 			domain);
 }
 
+// `route "example.org" { refuse "text" }`: said here, so that no report has to be sent later.
+static bool route_refuses(const struct policy_facts *f, struct policy_verdict *v)
+{
+	const struct config_route *route = config_route_for(f->config, str_from(f->recipient->domain));
+
+	if (!route || route->kind != CONFIG_ROUTE_REFUSE)
+		return false;
+	policy_verdict_set(v, POLICY_RULE_ROUTE_REFUSED, "%.*s", STR_ARG(route->text));
+	return true;
+}
+
 static void decide_remote(const struct policy_facts *f, struct policy_verdict *v)
 {
 	const char *rule;
@@ -81,6 +92,8 @@ static void decide_remote(const struct policy_facts *f, struct policy_verdict *v
 		deny_relay(f, v);
 		return;
 	}
+	if (route_refuses(f, v))
+		return;
 	if (rule == policy_rule_name(POLICY_RULE_RELAY_ACCOUNT)) {
 		policy_verdict_set(v, POLICY_RULE_RELAY_ACCOUNT, NULL);
 		return;

@@ -46,6 +46,7 @@ static const struct rule {
 	[POLICY_RULE_RELAY_ACCOUNT] = {"relay-account", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_CLIENT] = {"relay-client", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_DENIED] = {"relay-denied", POLICY_REFUSE, false, 550, "5.7.1"},
+	[POLICY_RULE_ROUTE_REFUSED] = {"route-refused", POLICY_REFUSE, false, 550, "5.7.1"},
 };
 
 const char *policy_rule_name(enum policy_rule rule)

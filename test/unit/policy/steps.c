@@ -242,6 +242,32 @@ static void test_rcpt_facts_and_limits(void **state)
 	expect(&v, POLICY_DEFER, "max-recipients", 452, "4.5.3");
 }
 
+static void test_route_refused(void **state)
+{
+	static struct config_route routes[] = {
+		{.pattern = LIT("closed.example"), .kind = CONFIG_ROUTE_REFUSE, .text = LIT("we do not write to them")},
+	};
+	struct config_client relay = {.action = CONFIG_CLIENT_RELAY};
+	struct smtp_address to;
+	struct policy_facts f = house_facts(SERVER_MX, &to);
+	struct policy_verdict v;
+
+	house.routes = routes;
+	house.route_count = 1;
+	assert_int_equal(smtp_address_parse(STR("a@closed.example"), &to), 0);
+	// Who may not relay at all learns that, and nothing about routes.
+	policy_rcpt(&f, &v);
+	expect(&v, POLICY_REFUSE, "relay-denied", 550, "5.7.1");
+	f.client_rule = &relay;
+	policy_rcpt(&f, &v);
+	expect(&v, POLICY_REFUSE, "route-refused", 550, "5.7.1");
+	assert_string_equal(v.reply.text, "route-refused: we do not write to them");
+	assert_int_equal(smtp_address_parse(STR("a@open.example"), &to), 0);
+	policy_rcpt(&f, &v);
+	assert_int_equal(v.kind, POLICY_ALLOW);
+	house.route_count = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_mail_store_full),
 		cmocka_unit_test(test_mail_account),
 		cmocka_unit_test(test_rcpt_facts_and_limits),
+		cmocka_unit_test(test_route_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
