@@ -224,23 +224,17 @@ static void make_name(const char *hostname, const struct deliver_job *job,
 		(unsigned long long)r->id, host);
 }
 
-static int sync_folder(int at, const char *name)
-{
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	int err = fd < 0 ? ERR_SYSTEM : fd_sync(fd);
-	fd_close(&fd);
-	return err;
-}
-
-static int write_tmp(int folder, const char *tmp, const struct deliver_job *job, const char *address,
+static int write_tmp(int tmp, const char *name, const struct deliver_job *job, const char *address,
 	uint64_t *out_size)
 {
-	struct copier c = {.fd = openat(folder, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+	struct copier c = {.fd = openat(tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
 		0600)};
 	struct stat st;
 	if (c.fd < 0)
 		return ERR_SYSTEM;
 	int err = copy_message(&c, job, address);
+	if (err == ERR_CORRUPT)
+		errno = EBADMSG;
 	if (!err)
 		err = fd_sync(c.fd);
 	if (!err && fstat(c.fd, &st) == 0)
@@ -252,27 +246,42 @@ static int write_tmp(int folder, const char *tmp, const struct deliver_job *job,
 	return err;
 }
 
+// What is in new is there for good, or not there at all.
+static void link_new(int tmp, int new, const char *name, uint64_t size, struct deliver_recipient *r)
+{
+	char whole[340];
+	// The size in the name spares IMAP servers a look into every file (Maildir++).
+	snprintf(whole, sizeof whole, "%s,S=%llu", name, (unsigned long long)size);
+	if (linkat(tmp, name, new, whole, 0) < 0) {
+		set_errno(r, TEXT("cannot link the message"));
+	} else if (fd_sync(new)) {
+		set_errno(r, TEXT("cannot sync the folder"));
+		(void)unlinkat(new, whole, 0); // it will be delivered again
+	} else {
+		set_result(r, SMTP_DELIVERED, 250, "2.1.5", TEXT("delivered to the mailbox"));
+	}
+}
+
+// Both are opened first: a symbolic link in their place is not followed.
 static void deliver_into(int folder, const char *hostname, struct deliver_job *job,
 	struct deliver_recipient *r)
 {
-	char name[300], tmp[310], new[340];
+	char name[300];
 	uint64_t size = 0;
+	int tmp = file_open_beneath(folder, "tmp", O_PATH | O_DIRECTORY, 0);
+	int new = file_open_beneath(folder, "new", O_RDONLY | O_DIRECTORY, 0);
 	make_name(hostname, job, r, name, sizeof name);
-	snprintf(tmp, sizeof tmp, "tmp/%s", name);
-	if (write_tmp(folder, tmp, job, r->address, &size)) {
-		set_errno(r, TEXT("cannot write the message"));
-		(void)unlinkat(folder, tmp, 0);
-		return;
+	if (tmp < 0 || new < 0) {
+		set_errno(r, TEXT("cannot make or open the Maildir"));
+	} else {
+		if (write_tmp(tmp, name, job, r->address, &size))
+			set_errno(r, TEXT("cannot write the message"));
+		else
+			link_new(tmp, new, name, size, r);
+		(void)unlinkat(tmp, name, 0);
 	}
-	// The size in the name spares IMAP servers a look into every file (Maildir++).
-	snprintf(new, sizeof new, "new/%s,S=%llu", name, (unsigned long long)size);
-	if (linkat(folder, tmp, folder, new, 0) < 0)
-		set_errno(r, TEXT("cannot link the message"));
-	else if (sync_folder(folder, "new"))
-		set_errno(r, TEXT("cannot sync the folder"));
-	else
-		set_result(r, SMTP_DELIVERED, 250, "2.1.5", TEXT("delivered to the mailbox"));
-	(void)unlinkat(folder, tmp, 0);
+	fd_close(&tmp);
+	fd_close(&new);
 }
 
 void maildir_deliver(const char *pattern, const char *hostname, struct deliver_job *job,
