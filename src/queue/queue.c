@@ -108,6 +108,8 @@ struct queue *queue_create(const struct queue_options *o)
 	list_init(&q->failed);
 	list_init(&q->answers);
 	init_deliverers(q);
+	// A deliverer may still bring a result that was asked by the process before this one.
+	mem_random(&q->last_job, 5);
 	q->directory = queue_directory_create(o->store);
 	start_handles(q);
 	queue_claim_due(q, 1); // what is left from before
