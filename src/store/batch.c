@@ -6,9 +6,6 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/text.h"
-
-#include <stdio.h>
 
 enum operation_kind {
 	ADD_MESSAGE,
@@ -273,13 +270,10 @@ static int insert_recipients(struct store *s, const struct operation *o)
 
 static int apply_add_message(struct store *s, const struct operation *o)
 {
-	int err;
+	int err = reserve_check(s);
 
-	if (!s->reserve.whole) {
-		snprintf(s->words, sizeof(s->words), TEXT("the disk is full"));
-		return ERR_FULL;
-	}
-	err = insert_message(s, o);
+	if (err == 0)
+		err = insert_message(s, o);
 	if (err < 0)
 		return err;
 	s->effects.totals.messages++;

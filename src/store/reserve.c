@@ -8,11 +8,13 @@
 #include "base/text.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #define RESERVE_MAX  (64UL * 1024 * 1024)
 #define PART_OF_DISK 32 // of a small disk, at most this part
+#define LOG_MOST     8	// times log_move: then moving it has failed again and again
 
 static uint64_t free_octets(struct store *s)
 {
@@ -55,6 +57,20 @@ int reserve_open(struct store *s, struct error *err)
 void reserve_finish(struct store *s)
 {
 	fd_close(&s->reserve.fd);
+}
+
+int reserve_check(struct store *s)
+{
+	const char *why = NULL;
+
+	if (!s->reserve.whole)
+		why = TEXT("the disk is full");
+	else if (sql_log_size(s->db) > s->reserve.log_move * LOG_MOST)
+		why = TEXT("the log cannot be moved into queue.db");
+	if (!why)
+		return 0;
+	snprintf(s->words, sizeof(s->words), "%s", why);
+	return s->reserve.whole ? ERR_SYSTEM : ERR_FULL;
 }
 
 void reserve_use(struct store *s)

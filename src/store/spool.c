@@ -38,7 +38,7 @@ static int make_folders(struct store *s)
 			return ERR_SYSTEM;
 	}
 	// The folders themselves must outlive a crash before a file in them can.
-	return fd_sync(s->spool_fd) < 0 || fd_sync(s->folder_fd) < 0 ? ERR_SYSTEM : 0;
+	return fd_sync(s->spool_fd);
 }
 
 int spool_open_folders(struct store *s, bool create, struct error *err)

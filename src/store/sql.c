@@ -2,6 +2,7 @@
 // The SQLite engine of sql.h: one connection, exclusive lock, write-ahead log.
 #include "store/sql.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -112,7 +113,10 @@ int sql_table_count(struct sql *db, uint64_t *out)
 static void set_up_library(void)
 {
 	// Counting every allocation under one lock costs more than the allocation.
+	char octet;
+
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite3_randomness(sizeof(octet), &octet); // opens /dev/urandom, once, while it can
 }
 
 static int remember_log_pages(void *arg, sqlite3 *handle, const char *name, int pages)
@@ -144,8 +148,9 @@ static int set_up_connection(struct sql *db, const struct sql_options *o)
 	char script[512];
 	int code;
 
-	// The lock mode comes first: only so the log's index stays in our memory. The write makes
-	// the log file and takes the lock before the first request.
+	// The lock mode comes first: only so the log's index stays in our memory. The write at the
+	// end takes the lock, makes the log file and syncs its folder: all that needs names is done
+	// before the caller gives up its right to names.
 	snprintf(script, sizeof(script),
 		"PRAGMA locking_mode=EXCLUSIVE;"
 		"PRAGMA page_size=%d;"
@@ -159,7 +164,7 @@ static int set_up_connection(struct sql *db, const struct sql_options *o)
 		"PRAGMA journal_size_limit=%lu;"
 		"PRAGMA trusted_schema=OFF;"
 		"PRAGMA cell_size_check=ON;"
-		"BEGIN IMMEDIATE; COMMIT;",
+		"PRAGMA user_version=1;",
 		PAGE_SIZE, o->shrink ? "INCREMENTAL" : "NONE", o->cache_kib, o->wipe ? "ON" : "OFF",
 		o->durable ? "FULL" : "NORMAL", LOG_KEEP);
 	code = sql_script(db, script);
@@ -197,8 +202,8 @@ int sql_open(const struct sql_options *o, struct sql **out, struct error *err)
 	db = mem_alloc(sizeof(*db) + o->text_count * sizeof(db->statements[0]));
 	db->texts = o->texts;
 	db->text_count = o->text_count;
-	code = sqlite3_open_v2(o->path, &db->handle,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
+	code = sqlite3_open_v2(
+		o->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 	code = code == SQLITE_OK ? set_up_connection(db, o) : db->handle ? fail(db) : ERR_MEMORY;
 	if (code < 0) {
 		explain(db, o, code, err);
@@ -245,7 +250,7 @@ int sql_copy(struct sql *db, const char *path)
 		code = map_code(sqlite3_errcode(copy) & 0xff, sqlite3_system_errno(copy));
 	}
 	sqlite3_close(copy);
-	return code;
+	return code == 0 && file_sync_folder_of(path) < 0 ? ERR_SYSTEM : code;
 }
 
 // ---- statements

@@ -367,6 +367,8 @@ int store_open(
 		code = spool_open_folders(s, options->create, err);
 	if (code == 0)
 		code = reserve_open(s, err);
+	if (code == 0 && fd_sync(s->folder_fd) < 0) // whatever was made in it
+		code = error_system(err, TEXT("cannot sync the folder of the store"));
 	if (code == 0)
 		code = reset_claims(s, err);
 	if (code == 0)

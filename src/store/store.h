@@ -29,6 +29,8 @@ struct store_options {
 int store_open(uv_loop_t *loop, const struct store_options *options, struct store **out,
 	struct error *err);
 // Finishes what was requested, checkpoints, closes. All completions have been called before it returns.
+// Claims asked for meanwhile are refused (ERR_CLOSED). Not from a completion. The loop must turn
+// once more before uv_loop_close.
 void store_close(struct store *s);
 // Runs requests and completions until none is left (commands with the server stopped, tests).
 void store_wait(struct store *s);
@@ -116,7 +118,7 @@ struct store_message {
 };
 
 // Claims up to limit recipients that are due at now_ms, oldest first, and calls `each` for every one
-// (on the loop, after the claim is committed), then done. *out_next: when the next one is due, 0: none.
+// (on the loop, after the claim is committed), then done. At most 1000. *out_next: when the next one is due, 0: none.
 typedef void (*store_each_due)(void *arg, const struct store_message *m, const struct store_recipient *r);
 typedef void (*store_due_done)(void *arg, int err, unsigned count, uint64_t next_due_ms);
 void store_claim_due(struct store *s, uint64_t now_ms, unsigned limit, store_each_due each,

@@ -117,6 +117,8 @@ struct reserve {
 };
 int reserve_open(struct store *s, struct error *err);
 void reserve_finish(struct store *s);
+// May a new message be taken? ERR_FULL, or ERR_SYSTEM when the log cannot be moved for long.
+int reserve_check(struct store *s);
 void reserve_use(struct store *s);     // the disk is full
 void reserve_restore(struct store *s); // when there is room again
 
