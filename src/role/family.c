@@ -26,6 +26,7 @@
 #define DRAIN_STOP_MS 5000
 #define SLOT_FIRST 2             // 0 is master, 1 is for commands with the server stopped
 #define SLOTS 64
+#define CHILDREN_MANY 48         // then the oldest generation that drains has to hurry
 
 static void start_child(struct place *p);
 
@@ -42,6 +43,14 @@ bool family_ready(const struct master *m)
 {
 	for (size_t i = 0; i < m->place_count; i++)
 		if (!m->places[i].child || m->places[i].child->state != CHILD_READY)
+			return false;
+	return true;
+}
+
+bool family_in_force(const struct master *m)
+{
+	for (size_t i = 0; i < m->place_count; i++)
+		if (m->places[i].child && m->places[i].child->generation != m->snapshot->generation)
 			return false;
 	return true;
 }
@@ -117,12 +126,30 @@ static void send_config(struct master *m, struct child *c)
 	(void)ipc_send_config_fd(c->channel, &part, m->snapshot->fds[i]);
 }
 
+// Slots and memory are bounded, however often somebody reloads.
+static void hurry_oldest(struct master *m)
+{
+	unsigned count = 0;
+	LIST_EACH(link, &m->children)
+		count++;
+	LIST_EACH(link, &m->children) {
+		struct child *c = LIST_ENTRY(link, struct child, link);
+		if (count-- <= CHILDREN_MANY)
+			break;
+		if (c->state == CHILD_DRAINING && !c->hurried) {
+			c->hurried = true;
+			send_drain(c, DRAIN_STOP_MS);
+		}
+	}
+}
+
 // An old generation: its sessions go on under the rights of the new one from their next MAIL.
 static void retire(struct child *old)
 {
 	if (old->channel)
 		send_config(old->master, old);
 	send_drain(old, DRAIN_RELOAD_MS);
+	hurry_oldest(old->master);
 }
 
 static void on_ready(void *arg, struct str body, int fd)
@@ -147,6 +174,7 @@ static void on_ready(void *arg, struct str body, int fd)
 			(unsigned long long)m->snapshot->generation);
 		notify_system("READY=1");
 	}
+	master_child_changed(m);
 }
 
 static void on_failed(void *arg, struct str body, int fd)
@@ -326,6 +354,12 @@ void family_start(struct master *m)
 // smtpd gets new processes, so that a session lives under one configuration; the others swap.
 void family_new_generation(struct master *m)
 {
+	// Sessions of all generations before: what was taken away is gone for them as well.
+	LIST_EACH(link, &m->children) {
+		struct child *c = LIST_ENTRY(link, struct child, link);
+		if (c->state == CHILD_DRAINING && c->channel)
+			send_config(m, c);
+	}
 	for (size_t i = 0; i < m->place_count; i++) {
 		struct place *p = &m->places[i];
 		struct child *old = p->child;
@@ -383,6 +417,8 @@ static void child_ended(struct child *c, int status)
 	mem_free(c);
 	if (m->stopping)
 		family_stop(m);
+	else
+		master_child_changed(m);
 }
 
 void family_reap(struct master *m)

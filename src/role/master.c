@@ -21,6 +21,7 @@
 #define TICKET_LIFE_MS (12ull * 3600 * 1000)
 #define SELF_SIGNED_DAYS 730
 #define EXIT_CONFIGURATION 78
+#define RELOAD_WAIT_MS 10000 // for roles to take over a new generation
 
 // ---- TLS tickets: a secret lives two turns, so that a ticket is good for half a day at least
 static void send_tickets(struct master *m)
@@ -118,7 +119,6 @@ static void on_first_build(struct master *m, struct snapshot *s, const char *fin
 		give_up(m, err.text);
 		return;
 	}
-	watch_sources(m);
 	watch_start(m);
 	family_make_places(m);
 	family_start(m);
@@ -129,6 +129,8 @@ static void answer_reload(struct master *m, const char *failure)
 {
 	struct control_call *call = m->reload_call;
 	m->reload_call = NULL;
+	m->reload_taken = false;
+	uv_timer_stop(&m->reload_timer);
 	if (!call)
 		return;
 	if (failure)
@@ -137,13 +139,26 @@ static void answer_reload(struct master *m, const char *failure)
 		control_done(call, json_pack("{s:I}", "generation", (json_int_t)m->snapshot->generation));
 }
 
+// Whoever asked for a reload hears of it when the next connection gets the new settings.
+void master_child_changed(struct master *m)
+{
+	if (m->reload_taken && family_in_force(m))
+		answer_reload(m, NULL);
+}
+
+static void on_reload_time(uv_timer_t *timer)
+{
+	event_report(EVENT_WARNING, "config", "a role has not taken over the new configuration yet");
+	answer_reload(timer->data, NULL);
+}
+
 static void refuse_reload(struct master *m, const char *why)
 {
 	str_copy(str_slice(str_from(why), 0, sizeof m->last_reload - 1), m->last_reload,
 		sizeof m->last_reload);
 	event_report(EVENT_ERROR, "config",
 		"the new configuration is refused and the old one stays in force: %s", why);
-	answer_reload(m, why);
+	answer_reload(m, m->reload_taken ? NULL : why);
 }
 
 static void take_generation(struct master *m, struct snapshot *s)
@@ -162,12 +177,46 @@ static void take_generation(struct master *m, struct snapshot *s)
 	buf_finish(&names);
 	family_new_generation(m);
 	snapshot_destroy(old);
-	answer_reload(m, NULL);
+	m->reload_taken = true;
+	uv_timer_start(&m->reload_timer, on_reload_time, RELOAD_WAIT_MS, 0);
+	master_child_changed(m);
+}
+
+// A role that dies is started with the current configuration: it must find its folders there.
+static int check_folders(const struct master *m, const struct config *new, struct error *err)
+{
+	const struct config *now = m->snapshot->config;
+	if (str_equal(now->state_folder, new->state_folder) && str_equal(now->run_folder, new->run_folder))
+		return 0;
+	return error_set(err, ERR_UNSUPPORTED,
+		TEXT("state-folder and run-folder cannot change while the server runs; stop it first"));
+}
+
+static int open_new_sockets(struct master *m, const struct config *config, struct error *err)
+{
+	int result = check_folders(m, config, err);
+	if (!result)
+		result = sockets_open_all(m, config, err);
+	if (!result)
+		result = sockets_open_log(m, config, err);
+	if (result) { // those that were opened before one failed have nobody who accepts
+		struct error unused;
+		(void)!sockets_open_all(m, m->snapshot->config, &unused);
+		sockets_close_unwanted(m);
+	}
+	return result;
 }
 
 static void on_rebuild(struct master *m, struct snapshot *s, const char *findings)
 {
 	struct error err = {0};
+	if (m->rebuild_again && !m->stopping) {
+		// What was read may be older than the question.
+		m->rebuild_again = false;
+		snapshot_destroy(s);
+		master_reload(m, "changed again");
+		return;
+	}
 	notify_system("READY=1");
 	m->last_reload_ms = clock_wall_ms();
 	if (m->stopping) {
@@ -177,16 +226,11 @@ static void on_rebuild(struct master *m, struct snapshot *s, const char *finding
 	}
 	if (!s) {
 		refuse_reload(m, findings);
-	} else if (sockets_open_all(m, s->config, &err) || sockets_open_log(m, s->config, &err)) {
+	} else if (open_new_sockets(m, s->config, &err)) {
 		refuse_reload(m, err.text);
 		snapshot_destroy(s);
 	} else {
 		take_generation(m, s);
-		watch_sources(m);
-	}
-	if (m->rebuild_again) {
-		m->rebuild_again = false;
-		master_reload(m, "changed again");
 	}
 }
 
@@ -263,7 +307,7 @@ static int init_master(struct master *m, const char *config_path, struct error *
 {
 	m->as_root = geteuid() == 0;
 	m->log_fd = STDERR_FILENO;
-	m->auth_socket = m->control_fd = -1;
+	m->auth_socket = m->control_fd = m->state_lock = -1;
 	for (size_t i = 0; i < MASTER_ROLES_MAX; i++)
 		m->control_fds[i] = -1;
 	m->started_ms = clock_wall_ms();
@@ -279,6 +323,8 @@ static int init_master(struct master *m, const char *config_path, struct error *
 		return error_set(err, ERR_SYSTEM, TEXT("cannot make an event loop"));
 	uv_timer_init(&m->loop, &m->stop_timer);
 	m->stop_timer.data = m;
+	uv_timer_init(&m->loop, &m->reload_timer);
+	m->reload_timer.data = m;
 	uv_timer_init(&m->loop, &m->ticket_timer);
 	m->ticket_timer.data = m;
 	uv_timer_start(&m->ticket_timer, on_ticket_time, TICKET_LIFE_MS, TICKET_LIFE_MS);
@@ -302,6 +348,7 @@ int master_run(const char *config_path)
 	int status = m->stopping ? 0 : m->status;
 	if (m->snapshot)
 		sockets_close_all(m);
-	event_report(EVENT_INFO, "role", "stopped");
+	if (m->stopping)
+		event_report(EVENT_INFO, "role", "stopped");
 	return status;
 }

@@ -15,6 +15,17 @@
 
 struct master;
 
+struct watched {                    // what a source looked like when it was read
+	uint64_t device, inode, size, changed_ns, modified_ns;
+};
+
+// The files a configuration was read from, in the order they were asked for.
+struct sources {
+	struct buf paths;               // NUL-terminated, one after the other
+	struct watched *looks;
+	size_t count;
+};
+
 // One configuration generation as master holds it: a sealed memfd a role and its own part.
 struct snapshot {
 	uint64_t generation;
@@ -23,7 +34,6 @@ struct snapshot {
 	void *mapping;                  // of master's own part
 	size_t mapping_size;
 	struct config *config;          // points into mapping
-	struct buf sources;             // paths that were read, NUL-separated
 };
 void snapshot_destroy(struct snapshot *s);
 
@@ -48,6 +58,7 @@ struct child {
 	pid_t pid;
 	struct ipc_channel *channel;
 	enum child_state state;
+	bool hurried;                   // drains, and was told to end soon
 	uint64_t started_ms;            // monotonic
 };
 
@@ -70,16 +81,13 @@ struct socket_entry {               // a listening socket of a server block
 	bool wanted;                    // while the sockets of a new generation are matched
 };
 
-struct watched {                    // what a source looked like when it was read
-	uint64_t device, inode, size, changed_ns, modified_ns;
-};
-
 struct master {
 	uv_loop_t loop;
 	bool as_root;
 	bool stopping;
 	bool serving;                   // every place was ready once
 	int binary;                     // descriptor of our own program
+	int state_lock;                 // the state folder, locked; -1: not yet
 	char config_path[4096];
 	struct snapshot *snapshot;
 	struct builder *builder;
@@ -101,13 +109,14 @@ struct master {
 	int control_fd;
 
 	uv_timer_t watch_timer;
-	struct watched *watched;
-	size_t watched_count;
+	struct sources watched;         // of the last build, also of one that was refused
 	bool change_seen;               // wait for one quiet look before rebuilding
 	bool rebuild_again;             // something changed while a build was running
 	uint64_t last_reload_ms;        // wall clock
 	char last_reload[512];          // findings of the last one that failed, "" when it went well
-	struct control_call *reload_call; // waits for the build
+	struct control_call *reload_call; // waits until the new generation is in force
+	bool reload_taken;              // the build went well; roles take it over now
+	uv_timer_t reload_timer;
 
 	uv_signal_t signals[5];
 	uv_timer_t stop_timer;
@@ -124,6 +133,7 @@ void family_new_generation(struct master *m);          // after m->snapshot was 
 void family_reap(struct master *m);                    // after SIGCHLD
 void family_stop(struct master *m);                    // step by step; ends the loop
 bool family_ready(const struct master *m);
+bool family_in_force(const struct master *m);          // whoever runs has the current generation
 struct child *family_child(const struct master *m, const char *role, unsigned index);
 
 // ---- sockets.c
@@ -139,10 +149,13 @@ void sockets_close_all(struct master *m);
 
 // ---- watch.c
 void watch_start(struct master *m);
-void watch_sources(struct master *m);                  // remember how the sources look now
+void watch_source_add(struct sources *s, const char *path); // looks at it: before it is opened
+void watch_sources(struct master *m, struct sources *s); // takes them, in place of those before
+void watch_sources_finish(struct sources *s);
 
 // ---- reload, in master.c
 void master_reload(struct master *m, const char *why);
+void master_child_changed(struct master *m);           // one became ready or ended
 
 // ---- status.c
 extern const struct control_handler master_handlers[];

@@ -25,6 +25,7 @@ struct builder {
 	uv_timer_t timer;
 	snapshot_done done;
 	struct snapshot *snapshot;
+	struct sources sources;
 	struct buf findings;
 	bool finished;      // findings came
 	unsigned errors;
@@ -39,7 +40,6 @@ void snapshot_destroy(struct snapshot *s)
 	config_destroy(s->config);
 	if (s->mapping)
 		munmap(s->mapping, s->mapping_size);
-	buf_finish(&s->sources);
 	mem_free(s);
 }
 
@@ -55,6 +55,7 @@ static void free_builder(uv_handle_t *timer)
 {
 	struct builder *b = timer->data;
 	buf_finish(&b->findings);
+	watch_sources_finish(&b->sources);
 	mem_free(b);
 }
 
@@ -74,6 +75,9 @@ static void end_build(struct builder *b)
 		s->generation = ++m->next_generation;
 		s->config->generation = s->generation;
 	}
+	// What decided against a configuration can change its fate: it is watched as well.
+	if (b->finished)
+		watch_sources(m, &b->sources);
 	b->done(m, good ? s : NULL, buf_cstr(&b->findings));
 	if (!good)
 		snapshot_destroy(s);
@@ -115,13 +119,14 @@ static void on_read_file(void *arg, struct str body, int unexpected)
 	int fd = -1, result = 0;
 	if (!str_copy(ask.path, path, sizeof path) || path[0] == '\0')
 		result = error_set(&err, ERR_LIMIT, TEXT("a file name is too long"));
-	// O_NONBLOCK: a FIFO in place of a file must not stop the master.
-	else if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0)
-		result = error_system(&err, TEXT("cannot open %s"), path);
-	else
-		result = check_rights(fd, path, ask.secret, &err);
 	// Also what is missing is watched: it may appear.
-	buf_add(&b->snapshot->sources, path, strlen(path) + 1);
+	else
+		watch_source_add(&b->sources, path);
+	// O_NONBLOCK: a FIFO in place of a file must not stop the master.
+	if (!result && (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0)
+		result = error_system(&err, TEXT("cannot open %s"), path);
+	if (!result)
+		result = check_rights(fd, path, ask.secret, &err);
 	struct ipc_file answer = {.request = ask.request, .err = (uint32_t)-result,
 		.text = str_from(err.text)};
 	(void)ipc_send_file_fd(b->channel, &answer, result ? -1 : fd);

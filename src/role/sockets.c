@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -135,6 +136,23 @@ static int make_folder(struct master *m, const char *path, unsigned mode, const 
 	return 0;
 }
 
+// One server a state folder. The lock is on the folder itself, so that it needs no room on a full
+// disk and ends with us. A file system that cannot lock leaves it to the databases.
+static int lock_state(struct master *m, const char *path, struct error *err)
+{
+	if (m->state_lock >= 0)
+		return 0;
+	m->state_lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->state_lock < 0)
+		return error_system(err, TEXT("cannot open the folder %s"), path);
+	if (flock(m->state_lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return 0;
+	fd_close(&m->state_lock);
+	return error_set(err, ERR_EXISTS,
+		TEXT("another server runs on the folder %s; stop it first, or set another state-folder"),
+		path);
+}
+
 int sockets_make_folders(struct master *m, const struct config *config, struct error *err)
 {
 	static const struct {
@@ -151,6 +169,8 @@ int sockets_make_folders(struct master *m, const struct config *config, struct e
 	for (size_t i = 0; i < ARRAY_SIZE(folders) && !result; i++) {
 		snprintf(path, sizeof path, "%.*s%s", STR_ARG(config->state_folder), folders[i].below);
 		result = make_folder(m, path, folders[i].mode, folders[i].owner, err);
+		if (!result && i == 0)
+			result = lock_state(m, path, err);
 	}
 	if (!result) {
 		snprintf(path, sizeof path, "%.*s", STR_ARG(config->run_folder));

@@ -25,31 +25,40 @@ static struct watched look(const char *path)
 	};
 }
 
-// Looks at every source; fills `into` when given, and tells whether anything differs from before.
-static bool look_at_all(struct master *m, struct watched *into)
+// Looks at every source, and remembers; tells whether anything differs from before.
+static bool look_again(struct sources *s)
 {
-	struct str rest = buf_str(&m->snapshot->sources), path;
+	struct str rest = buf_str(&s->paths), path;
 	bool differs = false;
-	for (size_t i = 0; i < m->watched_count && str_split(&rest, '\0', &path); i++) {
+	for (size_t i = 0; i < s->count && str_split(&rest, '\0', &path); i++) {
 		struct watched now = look(path.data);
-		if (memcmp(&now, &m->watched[i], sizeof now))
+		if (memcmp(&now, &s->looks[i], sizeof now))
 			differs = true;
-		if (into)
-			into[i] = now;
+		s->looks[i] = now;
 	}
 	return differs;
 }
 
-void watch_sources(struct master *m)
+void watch_source_add(struct sources *s, const char *path)
 {
-	size_t count = 0;
-	struct str sources = buf_str(&m->snapshot->sources);
-	for (size_t i = 0; i < sources.len; i++)
-		count += sources.data[i] == '\0';
-	mem_free(m->watched);
-	m->watched = mem_array(count + 1, sizeof *m->watched);
-	m->watched_count = count;
-	(void)look_at_all(m, m->watched);
+	if (buf_add(&s->paths, path, strlen(path) + 1))
+		return;
+	s->looks = mem_resize(s->looks, (s->count + 1) * sizeof *s->looks);
+	s->looks[s->count++] = look(path);
+}
+
+void watch_sources_finish(struct sources *s)
+{
+	buf_finish(&s->paths);
+	mem_free(s->looks);
+	*s = (struct sources){0};
+}
+
+void watch_sources(struct master *m, struct sources *s)
+{
+	watch_sources_finish(&m->watched);
+	m->watched = *s;
+	*s = (struct sources){0};
 	m->change_seen = false;
 }
 
@@ -58,14 +67,13 @@ void watch_sources(struct master *m)
 static void on_look(uv_timer_t *timer)
 {
 	struct master *m = timer->data;
-	if (m->stopping || !m->watched_count)
+	if (m->stopping || snapshot_building(m))
 		return;
-	bool differs = look_at_all(m, m->watched);
-	if (differs) {
+	if (look_again(&m->watched)) {
 		m->change_seen = true;
 		return;
 	}
-	if (m->change_seen && !snapshot_building(m)) {
+	if (m->change_seen) {
 		m->change_seen = false;
 		master_reload(m, "a file of the configuration changed");
 	}
