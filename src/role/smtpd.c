@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define GOODBYE_MS 5000 // from the 421 to the end
+
 struct smtpd;
 
 // A listening socket and the server block behind it.
@@ -68,6 +70,7 @@ struct smtpd {
 	uint64_t last_request;
 	bool store_full;
 	bool draining;
+	bool said_goodbye;            // to every session
 	struct wheel_timer drain_timer;
 };
 
@@ -968,15 +971,32 @@ void role_smtpd_configured(struct role_context *c, const struct config *old)
 }
 
 // ---- the end
-static void on_drain_time(struct wheel_timer *t)
+static void on_drain_time(struct wheel_timer *t);
+
+// Every session hears 421 as soon as it is between two commands.
+static void say_goodbye(struct smtpd *s, uint64_t within_ms)
 {
-	role_exit(LIST_ENTRY(t, struct smtpd, drain_timer)->context);
+	s->said_goodbye = true;
+	wheel_set(s->wheel, &s->drain_timer, within_ms);
+	LIST_EACH(link, &s->connections) {
+		struct connection *one = LIST_ENTRY(link, struct connection, link);
+		ANSWER(one, session_shut_down(one->session));
+	}
 }
 
+static void on_drain_time(struct wheel_timer *t)
+{
+	struct smtpd *s = LIST_ENTRY(t, struct smtpd, drain_timer);
+	if (s->said_goodbye)
+		role_exit(s->context);
+	say_goodbye(s, GOODBYE_MS);
+}
+
+// With time, sessions are left alone until most of it is over: a new generation disturbs nobody.
 void role_smtpd_drain(struct role_context *c, uint64_t within_ms)
 {
 	struct smtpd *s = c->state;
-	if (!s || within_ms == 0)
+	if (!s || !s->wheel || within_ms == 0)
 		role_exit(c);
 	for (size_t i = 0; i < s->door_count; i++) {
 		listener_stop(s->doors[i]->listener);
@@ -986,10 +1006,9 @@ void role_smtpd_drain(struct role_context *c, uint64_t within_ms)
 	if (!s->draining)
 		wheel_timer_init(&s->drain_timer, on_drain_time);
 	s->draining = true;
-	wheel_set(s->wheel, &s->drain_timer, within_ms);
-	LIST_EACH(link, &s->connections) {
-		struct connection *one = LIST_ENTRY(link, struct connection, link);
-		ANSWER(one, session_shut_down(one->session));
-	}
+	if (within_ms > GOODBYE_MS)
+		wheel_set(s->wheel, &s->drain_timer, within_ms - GOODBYE_MS);
+	else
+		say_goodbye(s, within_ms);
 	exit_when_drained(s);
 }
