@@ -109,6 +109,7 @@ static _Noreturn void worker_main(const struct local *l, int socket)
 {
 	struct error err = {0};
 	struct worker *w = mem_alloc(sizeof *w);
+	event_set_tap(NULL, NULL); // its channel is the parent's
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	signal(SIGTERM, SIG_DFL);
 	if (l->context->confined && confine_become(&l->mail_user, &err))
