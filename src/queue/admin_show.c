@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-// One message with its recipients and headers; the story of a message or an address; numbers.
+// One message: a row for each recipient, then one of the message with its headers; the story of a message or an address; numbers.
 #include "queue/admin_internal.h"
 #include "queue/queue_internal.h"
 
@@ -23,6 +23,7 @@ struct show {
 	struct store_filter filter;
 	json_t *message;       // of the first row
 	struct buf headers;    // fields that are sent in front
+	uint64_t recipients;
 	uint64_t id;
 };
 
@@ -40,6 +41,7 @@ static json_t *message_of(const struct store_message *m)
 		[SMTP_RET_HDRS] = "HDRS"};
 	const struct envelope *e = &m->envelope;
 	json_t *row = json_object();
+	json_object_set_new(row, "kind", json_string("message"));
 	json_object_set_new(row, "id", queue_json_id(e->id));
 	json_object_set_new(row, "session", queue_json_id(e->session));
 	json_object_set_new(row, "sender", queue_json_text(e->sender));
@@ -68,6 +70,7 @@ static void show_row(void *arg, const struct store_message *m, const struct stor
 		s->id = m->envelope.id;
 		(void)buf_add_str(&s->headers, m->envelope.headers);
 	}
+	s->recipients++;
 	control_row(s->call, queue_admin_row(m, r));
 }
 
@@ -97,8 +100,9 @@ static void on_show_body(void *arg, int err, struct str octets, int fd)
 	json_object_set_new(s->message, "headers", queue_json_text(headers));
 	if (err)
 		json_object_set_new(s->message, "body_error", json_string(err_text(err)));
-	control_done(s->call, s->message);
+	control_row(s->call, s->message);
 	s->message = NULL;
+	control_done(s->call, json_pack("{s:o}", "count", queue_json_number(s->recipients)));
 	show_destroy(s);
 }
 

@@ -3,7 +3,7 @@
 // test it is short; PABAL_SPEED=100000 measures.
 #include "help.h"
 
-#define AT_ONCE 50 // clients that wait for their 250
+#define AT_ONCE 50 // clients that wait for their 250; PABAL_CLIENTS says another number
 
 static struct env *e;
 
@@ -42,6 +42,7 @@ static void every_message_goes_through(void **state)
 {
 	const char *wanted = getenv("PABAL_SPEED");
 	unsigned count = wanted ? (unsigned)atoi(wanted) : 2000;
+	unsigned at_once = getenv("PABAL_CLIENTS") ? (unsigned)atoi(getenv("PABAL_CLIENTS")) : AT_ONCE;
 	struct client c = {.left = count};
 	struct ipc_recipient r = {.address = STR("someone@there.example"), .domain = STR("there.example")};
 	(void)state;
@@ -53,7 +54,7 @@ static void every_message_goes_through(void **state)
 	digest_of(str_make(c.body, sizeof c.body), c.digest);
 	e->always = &delivered;
 	uint64_t start = clock_monotonic_ms();
-	for (unsigned n = 0; n < AT_ONCE; n++)
+	for (unsigned n = 0; n < at_once; n++)
 		submit_one(&c);
 	WAIT(e, c.accepted == count);
 	settle_down(e);
