@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: ISC
+// What the files of role smtpd share: a connection, and the process around it.
+#ifndef PABAL_ROLE_SMTPD_INTERNAL_H
+#define PABAL_ROLE_SMTPD_INTERNAL_H
+
+#include "auth/protocol.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "net/listener.h"
+#include "net/stream.h"
+#include "role/role.h"
+#include "role/spool_writer.h"
+#include "session/session.h"
+
+struct smtpd;
+
+// A listening socket and the server block behind it.
+struct door {
+	struct smtpd *smtpd;
+	unsigned server, listen;
+	int fd;
+	struct listener *listener;
+};
+
+struct connection {
+	struct list link;
+	struct smtpd *smtpd;
+	struct stream *stream;
+	struct session *session;
+	uint64_t id;
+	uint64_t request;             // the question that is open at queue; 0: none
+	struct policy_facts *facts;   // being filled, while questions of a need are open
+	unsigned facts_need;          // still open
+	struct auth_exchange *exchange;
+	struct spool_writer *spool;
+	uint64_t spool_id;
+	struct wheel_timer silence, life, delay;
+	uint16_t server;
+	bool tls_wanted;              // as soon as the 220 has left
+	bool closing;                 // session is destroyed when the call stack is back in our hands
+	bool in_session;              // a call into the session is on the stack
+	bool counted;                 // queue counts it
+	bool begun;                   // the banner was asked for
+};
+
+struct smtpd {
+	struct role_context *context;
+	struct wheel *wheel;
+	struct ipc_channel *queue;
+	struct auth_client *auth;
+	struct tls_tickets tickets;
+	struct tls_server **tls;      // by server block; NULL: no usable certificate
+	size_t tls_count;
+	struct door *doors[128];
+	size_t door_count;
+	struct list connections;
+	size_t connection_count;
+	struct map requests;          // 8 octets of the request id -> struct connection
+	struct map sessions;          // 8 octets of the session id -> struct connection
+	uint64_t last_request;
+	bool store_full;
+	bool draining;
+	bool said_goodbye;            // to every session
+	struct wheel_timer drain_timer;
+};
+
+static inline const struct config_server *connection_server(const struct connection *c)
+{
+	return &c->smtpd->context->config->servers[c->server];
+}
+
+// ---- smtpd_connection.c: a connection's life, and what its session asks of the stream
+void connection_accepted(void *door, int fd, const struct ipaddr *peer, uint16_t port);
+// Around every call into the session: leave does what the call caused (send, close, go on reading)
+// and may destroy the connection.
+void connection_enter(struct connection *c);
+void connection_leave(struct connection *c);
+
+// Every answer to the session goes through here; octets that waited for it are looked at again.
+#define ANSWER(c, call) \
+	do { \
+		if ((c)->in_session) { \
+			call; \
+		} else { \
+			connection_enter(c); \
+			call; \
+			bool gone_ = (c)->closing; \
+			struct stream *stream_ = (c)->stream; \
+			connection_leave(c); \
+			if (!gone_) \
+				stream_resume_input(stream_); \
+		} \
+	} while (0)
+
+// ---- smtpd_questions.c: facts and logins
+void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f);
+void connection_auth_start(void *arg, const char *mechanism, struct str initial);
+void connection_auth_continue(void *arg, struct str response);
+void connection_auth_cancel(void *arg);
+const char *connection_mechanisms(void *arg, bool tls);
+// The fact is known now, or never will be: asks for the next one or answers the session.
+void connection_ask_next_fact(struct connection *c);
+
+// ---- smtpd_body.c: large bodies and the commit
+void connection_spool_open(void *arg);
+void connection_spool_write(void *arg, struct str octets);
+void connection_spool_sync(void *arg);
+void connection_spool_abort(void *arg);
+void connection_submit(void *arg, const struct session_submission *sub);
+
+// ---- smtpd_queue.c: the channel to queue
+// Opens it in place of an older one; every open connection is counted anew.
+void smtpd_queue_open(struct smtpd *s, int fd);
+// A new request id under which the answer finds the connection.
+uint64_t connection_ask(struct connection *c);
+struct connection *smtpd_answered(struct smtpd *s, uint64_t request); // NULL: it is gone
+void connection_forget_request(struct connection *c);
+static inline struct str smtpd_key(const uint64_t *id)
+{
+	return str_make(id, sizeof *id);
+}
+// Handlers of the frames of queue, by the file that asked.
+void smtpd_client_counts(void *arg, struct str body, int fd);
+void smtpd_account_answer(void *arg, struct str body, int fd);
+void smtpd_recipient_answer(void *arg, struct str body, int fd);
+void smtpd_spool_file(void *arg, struct str body, int fd);
+void smtpd_submitted(void *arg, struct str body, int fd);
+
+// ---- smtpd.c
+void smtpd_exit_when_drained(struct smtpd *s);
+
+#endif

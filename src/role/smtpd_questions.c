@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: ISC
+// What a session wants to know: facts for policy, asked of queue, and who somebody is, asked of auth.
+#include "role/smtpd_internal.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "store/store.h"
+
+static void fact_known(struct connection *c, unsigned fact)
+{
+	c->facts_need &= ~fact;
+	c->facts->known |= fact;
+	connection_ask_next_fact(c);
+}
+
+static void ask_connections(struct connection *c)
+{
+	struct smtpd *s = c->smtpd;
+	char text[IPADDR_TEXT_MAX];
+	if (s->queue) {
+		struct ipc_client_open m = {.session = c->id,
+			.address = str_from(ipaddr_format(&c->facts->client, text))};
+		map_set(&s->sessions, smtpd_key(&c->id), c);
+		c->counted = true;
+		(void)ipc_send_client_open(s->queue, &m);
+		return;
+	}
+	// Without the one who counts for all, our own number has to do.
+	c->facts->connections_address = c->facts->connections_network = 1;
+	c->facts->connections_all = (uint32_t)s->connection_count;
+	fact_known(c, POLICY_FACT_CONNECTIONS);
+}
+
+static void ask_account(struct connection *c)
+{
+	struct smtpd *s = c->smtpd;
+	if (s->context->config->auth.socket.len) {
+		// A foreign server keeps the accounts: what it said at AUTH is all there is.
+		c->facts->account_state = POLICY_ACCOUNT_ENABLED;
+		c->facts->account_may_submit = c->facts->account_may_relay = true;
+		fact_known(c, POLICY_FACT_ACCOUNT);
+	} else if (s->queue) {
+		struct ipc_account_query m = {.request = connection_ask(c), .name = c->facts->account};
+		(void)ipc_send_account_query(s->queue, &m);
+	} else {
+		c->facts->account_state = POLICY_ACCOUNT_UNKNOWN;
+		fact_known(c, POLICY_FACT_ACCOUNT);
+	}
+}
+
+static void ask_recipient(struct connection *c)
+{
+	struct smtpd *s = c->smtpd;
+	char key[SMTP_ADDRESS_MAX];
+	if (s->queue) {
+		struct ipc_recipient_query m = {.request = connection_ask(c),
+			.key = str_from(smtp_address_key(c->facts->recipient, key))};
+		(void)ipc_send_recipient_query(s->queue, &m);
+	} else {
+		c->facts->recipient_exists = POLICY_EXISTS_UNKNOWN;
+		fact_known(c, POLICY_FACT_RECIPIENT);
+	}
+}
+
+void connection_ask_next_fact(struct connection *c)
+{
+	if (c->facts_need & POLICY_FACT_CONNECTIONS) {
+		ask_connections(c);
+	} else if (c->facts_need & POLICY_FACT_ACCOUNT) {
+		ask_account(c);
+	} else if (c->facts_need & POLICY_FACT_RECIPIENT) {
+		ask_recipient(c);
+	} else {
+		struct policy_facts filled = *c->facts;
+		unsigned known = filled.known;
+		mem_free(c->facts);
+		c->facts = NULL;
+		ANSWER(c, session_facts(c->session, known, &filled));
+	}
+}
+
+void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f)
+{
+	struct connection *c = arg;
+	c->facts = mem_alloc(sizeof *c->facts);
+	*c->facts = *f;
+	c->facts_need = need & (POLICY_FACT_CONNECTIONS | POLICY_FACT_ACCOUNT | POLICY_FACT_RECIPIENT);
+	if (need & POLICY_FACT_SPACE) {
+		c->facts->store_full = c->smtpd->store_full;
+		c->facts->known |= POLICY_FACT_SPACE;
+	}
+	connection_ask_next_fact(c);
+}
+
+void smtpd_client_counts(void *arg, struct str body, int fd)
+{
+	struct smtpd *s = arg;
+	struct ipc_client_counts m;
+	fd_close(&fd);
+	if (ipc_decode_client_counts(body, &m))
+		return;
+	struct connection *c = map_get(&s->sessions, smtpd_key(&m.session));
+	if (!c || !c->facts || !(c->facts_need & POLICY_FACT_CONNECTIONS))
+		return;
+	c->facts->connections_address = m.from_address;
+	c->facts->connections_network = m.from_network;
+	c->facts->connections_all = m.in_all;
+	fact_known(c, POLICY_FACT_CONNECTIONS);
+}
+
+void smtpd_account_answer(void *arg, struct str body, int fd)
+{
+	struct ipc_account_answer m;
+	fd_close(&fd);
+	if (ipc_decode_account_answer(body, &m))
+		return;
+	struct connection *c = smtpd_answered(arg, m.request);
+	if (!c || !c->facts)
+		return;
+	static const enum policy_account states[] = {POLICY_ACCOUNT_NONE, POLICY_ACCOUNT_ENABLED,
+		POLICY_ACCOUNT_DISABLED, POLICY_ACCOUNT_UNKNOWN};
+	c->facts->account_state = m.state < ARRAY_SIZE(states) ? states[m.state] : POLICY_ACCOUNT_UNKNOWN;
+	c->facts->account_may_submit = m.rights & ACCOUNT_MAY_SUBMIT;
+	c->facts->account_may_relay = m.rights & ACCOUNT_MAY_RELAY;
+	fact_known(c, POLICY_FACT_ACCOUNT);
+}
+
+void smtpd_recipient_answer(void *arg, struct str body, int fd)
+{
+	struct ipc_recipient_answer m;
+	fd_close(&fd);
+	if (ipc_decode_recipient_answer(body, &m))
+		return;
+	struct connection *c = smtpd_answered(arg, m.request);
+	if (!c || !c->facts)
+		return;
+	c->facts->recipient_exists = m.exists == 1 ? POLICY_EXISTS_YES :
+		m.exists == 0 ? POLICY_EXISTS_NO : POLICY_EXISTS_UNKNOWN;
+	fact_known(c, POLICY_FACT_RECIPIENT);
+}
+
+// ---- AUTH
+static void on_auth_reply(void *arg, const struct auth_reply *r)
+{
+	struct connection *c = arg;
+	static const enum session_auth_result results[] = {
+		[AUTH_OK] = SESSION_AUTH_OK, [AUTH_CONTINUE] = SESSION_AUTH_CONTINUE,
+		[AUTH_FAILED] = SESSION_AUTH_FAILED, [AUTH_UNAVAILABLE] = SESSION_AUTH_UNAVAILABLE};
+	char reason[128];
+	str_copy(str_slice(r->reason, 0, sizeof reason - 1), reason, sizeof reason);
+	struct str data = r->outcome == AUTH_CONTINUE ? r->data : r->account;
+	if (r->outcome != AUTH_CONTINUE)
+		c->exchange = NULL;
+	ANSWER(c, session_auth(c->session, results[r->outcome], data, reason));
+}
+
+void connection_auth_start(void *arg, const char *mechanism, struct str initial)
+{
+	struct connection *c = arg;
+	struct auth_request r = {
+		.mechanism = mechanism,
+		.initial = initial,
+		.secured = stream_is_tls(c->stream),
+		.server = connection_server(c)->name,
+		.session = c->id,
+	};
+	stream_get_peer(c->stream, &r.client, &r.client_port);
+	stream_get_local(c->stream, &r.local, &r.local_port);
+	struct auth_exchange *x = auth_client_start(c->smtpd->auth, &r, on_auth_reply, c);
+	c->exchange = x;
+}
+
+void connection_auth_continue(void *arg, struct str response)
+{
+	struct connection *c = arg;
+	if (c->exchange)
+		auth_client_continue(c->exchange, response);
+	else
+		ANSWER(c, session_auth(c->session, SESSION_AUTH_UNAVAILABLE, STR_EMPTY, "exchange lost"));
+}
+
+void connection_auth_cancel(void *arg)
+{
+	struct connection *c = arg;
+	if (c->exchange)
+		auth_client_cancel(c->exchange);
+	c->exchange = NULL;
+}
+
+const char *connection_mechanisms(void *arg, bool tls)
+{
+	struct connection *c = arg;
+	return auth_client_mechanisms(c->smtpd->auth, tls, connection_server(c)->auth_without_tls);
+}
