@@ -42,7 +42,9 @@ struct auth_client_options {
 struct auth_client *auth_client_create(const struct auth_client_options *o);
 // Open exchanges are answered UNAVAILABLE first. Not from inside done.
 void auth_client_destroy(struct auth_client *c);
-// Takes fd. It may come without having been asked for, and replaces the connection there is.
+// Takes fd. It may come without having been asked for. Once the new connection is greeted new exchanges
+// go there; those on the old one end there. Not trusted: one that is used is asked to be replaced every
+// ten seconds, because a server that was restarted may leave its old process to us.
 void auth_client_connected(struct auth_client *c, int fd);
 
 // What its MECH lines list, usable now: space-separated, "" while there is no service. Plaintext

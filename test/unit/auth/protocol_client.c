@@ -300,26 +300,95 @@ static void a_lost_connection_is_made_again(void **state)
 	greet(&c);
 	start(&c, "PLAIN", STR("\0kim\0a"), &a);
 	assert_non_null(line(&c));
-	say(&c, "OK\t4\tuser=kim\n");
+	say(&c, "OK\t1\tuser=kim\n");
 	WAIT(c.w, a.count);
 	assert_int_equal(a.outcome, AUTH_OK);
 	end(&c);
 }
 
+// As a server that was restarted and left its old process to us.
 static void a_new_connection_replaces_the_old(void **state)
+{
+	struct client c;
+	struct answer open, a, b;
+	int old;
+
+	begin(&c, *state, false);
+	greet(&c);
+	struct auth_exchange *x = start(&c, "LOGIN", (struct str){NULL, 0}, &open);
+	start(&c, "PLAIN", STR("\0kim\0a"), &a);
+	assert_string_equal(line(&c), "AUTH\t1\tLOGIN\tservice=smtp\tnologin\tsecured");
+	assert_non_null(line(&c));
+	say(&c, "CONT\t1\t\nFAIL\t2\ttemp\n");
+	WAIT(c.w, a.count && open.count);
+	WAIT(c.w, c.asked == 2); // it cannot tell: perhaps another can
+	old = c.fd;
+	c.fd = -1;
+	connect_bare(&c);
+	assert_non_null(line(&c)); // not greeted yet: the old one is used
+	assert_string_equal(auth_client_mechanisms(c.client, true, false), "PLAIN");
+	say(&c, "VERSION\t1\t2\nMECH\tLOGIN\tplaintext\nDONE\n");
+	WAIT(c.w, !strcmp(auth_client_mechanisms(c.client, true, false), "LOGIN"));
+
+	start(&c, "PLAIN", STR("\0kim\0a"), &b);
+	assert_int_equal(strncmp(line(&c), "CPID\t", 5), 0);
+	assert_int_equal(strncmp(line(&c), "AUTH\t1\tPLAIN", 12), 0);
+	say(&c, "OK\t1\tuser=kim\n");
+	WAIT(c.w, b.count);
+	assert_int_equal(b.outcome, AUTH_OK);
+
+	// What was begun on the old one ends there, and then it is closed.
+	auth_client_continue(x, STR("kim"));
+	int new = c.fd;
+	c.fd = old;
+	assert_string_equal(line(&c), "CONT\t1\ta2lt");
+	say(&c, "OK\t1\tuser=lee\n");
+	WAIT(c.w, open.count == 2);
+	assert_string_equal(open.account, "lee");
+	assert_null(line(&c));
+	close(old);
+	c.fd = new;
+	assert_string_equal(auth_client_mechanisms(c.client, true, false), "LOGIN");
+	end(&c);
+}
+
+static void a_service_that_takes_no_connections_is_gone(void **state)
+{
+	struct client c;
+	struct answer a;
+
+	begin(&c, *state, false);
+	greet(&c);
+	start(&c, "PLAIN", STR("\0kim\0a"), &a);
+	assert_non_null(line(&c));
+	say(&c, "FAIL\t1\ttemp\n");
+	WAIT(c.w, c.asked == 2);
+	auth_client_connected(c.client, -1);
+	assert_string_equal(auth_client_mechanisms(c.client, true, false), "PLAIN"); // once is none
+	WAIT(c.w, c.asked == 3);
+	auth_client_connected(c.client, -1);
+	assert_string_equal(auth_client_mechanisms(c.client, true, false), "");
+	assert_null(line(&c));
+	WAIT(c.w, c.asked == 4);
+	greet(&c);
+	end(&c);
+}
+
+// Our own auth is given to us anew when it was restarted.
+static void our_own_service_needs_no_asking(void **state)
 {
 	struct client c;
 	struct answer a;
 
 	begin(&c, *state, true);
 	greet(&c);
-	struct auth_exchange *x = start(&c, "PLAIN", (struct str){NULL, 0}, &a);
+	start(&c, "PLAIN", (struct str){NULL, 0}, &a);
 	say(&c, "CONT\t1\t\n");
 	WAIT(c.w, a.count);
-	greet(&c); // as when role auth was restarted before anybody noticed
-	auth_client_continue(x, STR("\0kim\0a"));
+	greet(&c); // the old one closes
 	WAIT(c.w, a.count == 2);
 	assert_int_equal(a.outcome, AUTH_UNAVAILABLE);
+	assert_int_equal(c.asked, 1);
 	end(&c);
 }
 
@@ -409,6 +478,8 @@ int main(void)
 		TEST(only_what_it_lists_is_offered),
 		TEST(a_lost_connection_is_made_again),
 		TEST(a_new_connection_replaces_the_old),
+		TEST(a_service_that_takes_no_connections_is_gone),
+		TEST(our_own_service_needs_no_asking),
 		TEST(pauses_grow),
 		TEST(what_ends_the_connection),
 		TEST(a_response_that_fits_in_no_line),
