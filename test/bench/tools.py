@@ -13,7 +13,8 @@ from pathlib import Path
 from pabal import peers, tls, wait
 
 HERE = Path(__file__).resolve().parent
-SENDER, RECIPIENT = "kim@example.kr", "user@remote.example"
+SENDER = "kim@example.kr"
+SOURCES = 2  # processes of smtp-source
 
 
 def compile(folder):
@@ -40,7 +41,6 @@ class Seen:
     messages: int
     distinct: int
     doubled: int
-    highest: int
     last: float
 
 
@@ -56,7 +56,7 @@ class Sink:
         self.process.stdin.write(question + "\n")
         self.process.stdin.flush()
         row = self.process.stdout.readline().split()
-        return Seen(*map(int, row[:4]), int(row[4]) / 1e9)
+        return Seen(*map(int, row[:3]), int(row[3]) / 1e9)
 
     def zero(self):
         self._ask("zero")
@@ -82,15 +82,22 @@ class Sink:
 
 
 def smtp_source(folder, port, count, *, kept, connections=50, octets=4096, seconds=120):
-    """Numbers messages from 1 by their recipients (-N). Ends at the first reply
-    that is not the expected one."""
-    words = ["smtp-source", "-N", "-s", connections, "-m", count, "-l", octets, "-f", SENDER,
-             "-t", RECIPIENT, "-M", "client.example", *(["-d"] if kept else []),
-             f"127.0.0.1:{port}"]
-    script = "date +%s%N && /usr/sbin/" + shlex.join(map(str, words)) + " && date +%s%N"
+    """By several processes, since one is soon busy; `count` is rounded up to their
+    number. Process K sends to the recipients 1K, 2K, 3K ... (smtp-source -N), read
+    as decimal numbers. Ends at the first reply that is not the expected one."""
+    each = -(-count // SOURCES)
+    rows = []
+    for number in range(SOURCES):
+        share = connections // SOURCES + (number < connections % SOURCES)
+        words = ["/usr/sbin/smtp-source", "-N", "-s", share, "-m", each, "-l", octets,
+                 "-f", SENDER, "-t", f"{number}user@remote.example", "-M", "client.example",
+                 *(["-d"] if kept else []), f"127.0.0.1:{port}"]
+        rows.append(shlex.join(map(str, words)) + f" & p{number}=$!")
+    waits = [f"wait $p{number} || exit 1" for number in range(SOURCES)]
+    script = "\n".join(["date +%s%N", *rows, *waits, "date +%s%N"])
     out = _run([peers.ENTER, peers.PEERS, folder, "/bin/sh", "-c", script], seconds)
     start, end = map(int, out.split())
-    return Sent(start / 1e9, end / 1e9, count)
+    return Sent(start / 1e9, end / 1e9, each * SOURCES)
 
 
 def submit(folder, port, count, *, password=None, kept=False, connections=50, octets=4096,
