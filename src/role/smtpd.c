@@ -6,9 +6,12 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "role/roles.h"
 
 #define GOODBYE_MS 5000 // from the 421 to the end
+#define AUTH_LOOK_MS 5
+#define AUTH_WAIT_MS 3000
 
 static void on_auth_connect(void *arg)
 {
@@ -114,16 +117,51 @@ void role_smtpd_peer(struct role_context *c, const char *peer, unsigned index, i
 	}
 }
 
+static int open_doors(struct smtpd *s, struct error *err)
+{
+	for (size_t i = 0; i < s->door_count; i++) {
+		struct door *d = s->doors[i];
+		d->listener = listener_start(s->context->loop, d->fd, connection_accepted, d);
+		if (!d->listener)
+			return error_set(err, ERR_SYSTEM, TEXT("cannot accept connections"));
+	}
+	return 0;
+}
+
+// ---- the first clients wait at the door until we know which mechanisms to offer them
+static bool wants_auth(const struct config *config)
+{
+	for (size_t i = 0; i < config->server_count; i++)
+		if (config->servers[i].require_auth || config->servers[i].offer_auth)
+			return true;
+	return false;
+}
+
+static void on_look_for_auth(uv_timer_t *timer)
+{
+	struct smtpd *s = timer->data;
+	struct error err = {0};
+	bool known = auth_client_mechanisms(s->auth, true, true)[0];
+	if (!known && uv_now(s->context->loop) - s->started_ms < AUTH_WAIT_MS)
+		return;
+	uv_timer_stop(timer);
+	if (!known)
+		event_report(EVENT_WARNING, "auth", "serving without an authentication service");
+	if (!s->draining && open_doors(s, &err))
+		fatal("%s", err.text);
+}
+
 int role_smtpd_start(struct role_context *c, struct error *err)
 {
 	struct smtpd *s = state_of(c);
 	s->wheel = wheel_create(c->loop);
 	open_auth(s);
-	for (size_t i = 0; i < s->door_count; i++) {
-		s->doors[i]->listener = listener_start(c->loop, s->doors[i]->fd, connection_accepted, s->doors[i]);
-		if (!s->doors[i]->listener)
-			return error_set(err, ERR_SYSTEM, "cannot accept connections");
-	}
+	if (!wants_auth(c->config))
+		return open_doors(s, err);
+	s->started_ms = uv_now(c->loop);
+	uv_timer_init(c->loop, &s->auth_timer);
+	s->auth_timer.data = s;
+	uv_timer_start(&s->auth_timer, on_look_for_auth, 0, AUTH_LOOK_MS);
 	return 0;
 }
 

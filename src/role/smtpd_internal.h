@@ -48,6 +48,7 @@ struct smtpd {
 	struct wheel *wheel;
 	struct ipc_channel *queue;
 	struct auth_client *auth;
+	char mechanisms[2][256];      // last offered; [1]: with plaintext ones
 	struct tls_tickets tickets;
 	struct tls_server **tls;      // by server block; NULL: no usable certificate
 	size_t tls_count;
@@ -62,6 +63,8 @@ struct smtpd {
 	bool draining;
 	bool said_goodbye;            // to every session
 	struct wheel_timer drain_timer;
+	uv_timer_t auth_timer;        // until the first list of mechanisms
+	uint64_t started_ms;          // of the loop
 };
 
 static inline const struct config_server *connection_server(const struct connection *c)
