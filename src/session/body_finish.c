@@ -90,6 +90,23 @@ static void submit(struct session *s)
 	s->host->submit(s->arg, &b->submission);
 }
 
+// A relay in front of us that passed such line ends on may have seen another end than we did:
+// then what follows was a part of the message and is no command (SMTP smuggling).
+static bool end_is_unsure(const struct body *b)
+{
+	return !b->chunked &&
+		(b->data.fault == SMTP_BODY_BARE || b->data.fault == SMTP_BODY_NUL);
+}
+
+static void refuse(struct session *s, const struct body *b)
+{
+	bool unsure = end_is_unsure(b);
+
+	session_transaction_done(s, body_fault(b));
+	if (unsure)
+		session_answer(s, REPLY_BODY_END_UNSURE);
+}
+
 void body_finish(struct session *s)
 {
 	struct transaction *t = s->transaction;
@@ -97,7 +114,7 @@ void body_finish(struct session *s)
 	const struct stage_result *result;
 
 	if (body_fault(b)) {
-		session_transaction_done(s, body_fault(b));
+		refuse(s, b);
 		return;
 	}
 	result = stage_run_end(b->stages);

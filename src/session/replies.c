@@ -94,6 +94,8 @@ static const struct reply_text texts[REPLY_COUNT] = {
 		TEXT_MARK("the message is too large; EHLO tells the limit")},
 	[REPLY_BODY_ENDLESS] = {552, "5.3.4", "max-message-size",
 		TEXT_MARK("far too large a message; goodbye"), .close = true},
+	[REPLY_BODY_END_UNSURE] = {421, "4.7.0", "bare-line-end",
+		TEXT_MARK("where such a message ends is not sure; connect again"), .close = true},
 
 	[REPLY_FULL] = {452, "4.3.1", "store-full", TEXT_MARK("no space now; try again later")},
 	[REPLY_UNAVAILABLE] = {451, "4.3.0", "unavailable",

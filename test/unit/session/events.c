@@ -57,18 +57,20 @@ static void test_accepted(void **state)
 
 static void test_refused(void **state)
 {
-	expect_story(SERVER_MX, STR("MAIL FROM:<a@b.example>\r\nEHLO c\r\nMAIL FROM:<>\r\n"
-		"RCPT TO:<a@elsewhere.example>\r\nRCPT TO:<kim@example.org>\r\nDATA\r\na\nb\r\n.\r\nFOO\n\r\n"),
+	expect_story(SERVER_MX, STR("MAIL FROM:<a@b.example>\r\nFOO\n\r\nEHLO c\r\nMAIL FROM:<>\r\n"
+		"RCPT TO:<a@elsewhere.example>\r\nRCPT TO:<kim@example.org>\r\nDATA\r\na\nb\r\n.\r\n"),
 		"connect\n"
 		"refuse verb=MAIL code=503 status=5.5.1 rule=sequence reason=send EHLO or HELO first\n"
+		"refuse code=500 status=5.5.2 rule=bare-line-end "
+		"reason=a line has a CR, LF or NUL of its own; lines end in CR LF only\n"
 		"refuse from=<> to=a@elsewhere.example verb=RCPT code=550 status=5.7.1 rule=relay-denied "
 		"reason=relay-denied: elsewhere.example is not a domain of this server; log in on port 587 to "
 		"send mail to other hosts\n"
 		"refuse from=<> to=kim@example.org verb=DATA code=554 status=5.6.0 rule=bare-line-end "
 		"reason=the message has a CR or LF of its own; lines end in CR LF only\n"
-		"refuse code=500 status=5.5.2 rule=bare-line-end "
-		"reason=a line has a CR, LF or NUL of its own; lines end in CR LF only\n"
-		"disconnect reason=closed messages=0 errors=4\n");
+		"refuse verb=DATA code=421 status=4.7.0 rule=bare-line-end "
+		"reason=where such a message ends is not sure; connect again\n"
+		"disconnect reason=bare-line-end messages=0 errors=4\n");
 }
 
 static void test_login(void **state)
