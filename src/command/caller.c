@@ -129,7 +129,10 @@ int caller_run(const struct config *config, const char *command, json_t *argumen
 		return error_set(err, ERR_UNSUPPORTED, TEXT("there is no command \"%s\""), command);
 	int result = control_request(folder, command, arguments, on_row, arg, ANSWER_TIME_MS, out_done,
 		err);
-	if (result == ERR_CLOSED && known->offline)
+	if (result == ERR_CLOSED && known->offline && config->faulty)
+		result = error_set(err, ERR_CLOSED, TEXT("no server answers in %s, and the configuration "
+			"has errors; `pabal check` shows them"), folder);
+	else if (result == ERR_CLOSED && known->offline)
 		result = run_offline(config, known, arguments, on_row, arg, out_done, err);
 	return result;
 }

@@ -60,7 +60,7 @@ struct config *options_config(const struct options *o)
 {
 	struct config_reader reader = config_reader_local();
 	struct config_findings findings = {0};
-	struct config *c = config_build(o->config_path, &reader, &findings);
+	struct config *c = config_build_anyway(o->config_path, &reader, &findings);
 	if (!c) {
 		struct buf text = BUF_INIT;
 		config_findings_print(&findings, &text);

@@ -24,7 +24,8 @@ struct options {
 // Takes -c, --json and the rows. Prints the usage of argv[0] and returns false when it does not fit.
 bool options_parse(int argc, char **argv, const struct option_row *rows, size_t row_count,
 	struct options *out);
-// Reads the configuration for its folders and domains; findings go to stderr. NULL: it has errors.
+// Reads the configuration for its folders and domains. With errors it still leads to the server
+// that runs on the one before; NULL: there is no such file, which was said on stderr.
 struct config *options_config(const struct options *o);
 
 #endif

@@ -209,6 +209,7 @@ struct config {
 	struct config_client_group *client_groups; // longest prefix first in a family
 	size_t client_group_count;
 	bool mapped;                  // strings live in somebody's octets
+	bool faulty;                  // of config_build_anyway: there were errors
 };
 
 // ---- from text
@@ -243,6 +244,10 @@ void config_findings_print(const struct config_findings *f, struct buf *out);
 // Parses, includes, fills defaults, checks each value and all together. Returns
 // NULL when there was an error (all of them are in findings, not only the first).
 struct config *config_build(const char *path, const struct config_reader *reader,
+	struct config_findings *findings);
+// For commands that look for a server, which may run on an older file: what is good of a
+// configuration; what is wrong is empty or 0. NULL: the file cannot be read.
+struct config *config_build_anyway(const char *path, const struct config_reader *reader,
 	struct config_findings *findings);
 void config_destroy(struct config *c); // NULL is fine; wipes secrets
 // The paths of every file that was read, for the watcher; valid as long as c.

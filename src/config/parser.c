@@ -557,7 +557,7 @@ static void parser_init(struct config_parser *p)
 	}
 }
 
-struct config *config_build(
+struct config *config_build_anyway(
 	const char *path, const struct config_reader *reader, struct config_findings *findings)
 {
 	struct config_parser p = {.config = mem_alloc(sizeof *p.config),
@@ -571,9 +571,20 @@ struct config *config_build(
 	if (p.includes)
 		config_finish(&p);
 	arena_finish(&p.scratch);
-	if (findings->errors > errors) {
+	p.config->faulty = findings->errors > errors;
+	if (!p.includes) {
 		config_destroy(p.config);
 		return NULL;
 	}
 	return p.config;
+}
+
+struct config *config_build(
+	const char *path, const struct config_reader *reader, struct config_findings *findings)
+{
+	struct config *c = config_build_anyway(path, reader, findings);
+	if (!c || !c->faulty)
+		return c;
+	config_destroy(c);
+	return NULL;
 }

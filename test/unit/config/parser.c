@@ -479,6 +479,29 @@ static void test_includes(void **state)
 	config_findings_finish(&findings);
 }
 
+// A command finds the server that runs, whatever was written into the file since.
+static void test_anyway(void **state)
+{
+	static const struct memory_file file = {"/a",
+		"run-folder \"/run/here\"\nhostnam \"x\"\nstate-folder 7\nqueue { life x }\n"};
+	struct memory_files all = {&file, 1};
+	struct config_reader reader = {memory_read, &all};
+	struct config_findings findings = {0};
+	struct config *c = config_build_anyway("/a", &reader, &findings);
+	assert_non_null(c);
+	assert_true(c->faulty);
+	assert_true(findings.errors >= 3);
+	assert_str(c->run_folder, "/run/here");
+	assert_str(c->state_folder, "");
+	assert_int_equal(c->queue.max_retry, 4 * 60 * M60);
+	config_destroy(c);
+	assert_null(config_build_anyway("/nowhere", &reader, &findings));
+	config_findings_finish(&findings);
+	c = build_good(START);
+	assert_false(c->faulty);
+	config_destroy(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_printed),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_includes),
+		cmocka_unit_test(test_anyway),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
