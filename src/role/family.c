@@ -49,9 +49,11 @@ bool family_ready(const struct master *m)
 
 bool family_in_force(const struct master *m)
 {
-	for (size_t i = 0; i < m->place_count; i++)
-		if (m->places[i].child && m->places[i].child->generation != m->snapshot->generation)
+	LIST_EACH(link, &m->children) {
+		const struct child *c = LIST_ENTRY(link, struct child, link);
+		if (c->channel && c->generation != m->snapshot->generation)
 			return false;
+	}
 	return true;
 }
 
