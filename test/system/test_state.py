@@ -14,6 +14,7 @@ from pabal import server, smtp
 CONFIG = re.sub(r"(?m)^server .*\n", "", server.USUAL) + """\
 limits { connections-address 2000 connections-network 2000 hops 3 }
 max-errors 100000
+route "elsewhere.test" { smtp "[127.0.0.1]:1" }
 max-messages 1000000
 server "mx" { listen "$listen_mx" }
 server "offer" { auth offer listen "$listen_now" tls implicit listen "$listen_offer" }
