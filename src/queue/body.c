@@ -26,8 +26,6 @@ static void keep(struct mail *m, struct str octets, int fd)
 	if (octets.len)
 		memcpy(m->loaded, octets.data, octets.len);
 	m->body = str_make(m->loaded, octets.len);
-	m->octets += octets.len;
-	m->queue->octets += octets.len;
 }
 
 static void on_body(void *arg, int err, struct str octets, int fd)
@@ -51,16 +49,32 @@ static void on_body(void *arg, int err, struct str octets, int fd)
 	queue_mail_unref(m);
 }
 
-void queue_body_read(struct queue *q, struct job *j)
+static void start(struct queue *q, struct mail *m)
 {
-	struct mail *m = j->mail;
-	list_add_last(&m->readers, &j->link);
-	if (m->reading)
-		return;
 	m->reading = true;
 	m->references++;
 	q->reading++;
+	// Counted before it is there, so that the bound holds for all that are on their way.
+	if (!m->spool && !m->counted) {
+		m->counted = true;
+		m->octets += m->envelope.size;
+		q->octets += m->envelope.size;
+	}
 	store_read_body(q->store, m->envelope.id, on_body, m);
+}
+
+void queue_body_read(struct queue *q, struct job *j)
+{
+	list_add_last(&j->mail->readers, &j->link);
+	if (!j->mail->reading)
+		start(q, j->mail);
+}
+
+void queue_body_prefetch(struct queue *q, struct mail *m)
+{
+	if (!m->spool && !m->body.data && !m->reading &&
+		q->octets < QUEUE_WINDOW_OCTETS / 2)
+		start(q, m);
 }
 
 void queue_body_use_file(struct job *j)

@@ -195,33 +195,55 @@ static struct item *make_item(struct queue *q, const struct mail *original, cons
 	return i;
 }
 
+// One report about the first of the recipients that fit. Returns how many.
+static unsigned add_report(struct queue *q, struct job *j, const struct report *about, unsigned from)
+{
+	struct report r = *about;
+	struct buf octets = BUF_INIT;
+	r.id = id_next(q->ids);
+	r.recipients = about->recipients + from;
+	r.recipient_count = about->recipient_count - from;
+	int err;
+	while ((err = write_report(&octets, &r)) && r.recipient_count > 1)
+		r.recipient_count = (r.recipient_count + 1) / 2;
+	struct item *i = err ? NULL : make_item(q, j->mail, &r, buf_str(&octets));
+	if (i)
+		j->reports[j->report_count++] = i;
+	else
+		event_report(EVENT_ERROR, "queue", "no report can be written to <%.*s>", STR_ARG(r.to));
+	buf_finish(&octets);
+	return r.recipient_count;
+}
+
+// The sender, unless it is none that one could write to.
+static struct str reader_of(const struct queue *q, const struct envelope *e)
+{
+	struct smtp_address address;
+	return e->sender.len && !smtp_address_parse(e->sender, &address) ? e->sender : q->config->postmaster;
+}
+
 void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool whole)
 {
 	const struct envelope *e = &j->mail->envelope;
 	struct report_recipient *recipients = mem_array(j->count, sizeof *recipients);
 	struct buf *words = mem_array(j->count, sizeof *words);
-	struct buf octets = BUF_INIT;
 	struct report r = {
 		.original = e,
 		.original_body = body,
 		.body_complete = whole,
 		.recipients = recipients,
 		.hostname = q->config->hostname,
-		.to = e->sender.len ? e->sender : q->config->postmaster,
-		.id = id_next(q->ids),
+		.to = reader_of(q, e),
 		.wall_ms = clock_wall_ms(),
 	};
 	r.recipient_count = collect(q, j, recipients, words);
-	if (r.recipient_count && write_report(&octets, &r) == 0)
-		j->report = make_item(q, j->mail, &r, buf_str(&octets));
-	if (r.recipient_count && !j->report)
-		event_report(EVENT_ERROR, "queue", "no report can be written to <%.*s>", STR_ARG(r.to));
-	// One on hold is not ours to try; and memory is for what can go.
-	j->report_claimed = j->report && !j->report->hold && !q->stopping &&
-		queue_window_has_room(q, 1, 0);
+	j->reports = mem_array(j->count, sizeof(struct item *));
+	for (unsigned from = 0; from < r.recipient_count;)
+		from += add_report(q, j, &r, from);
+	// What is on hold is not ours to try; and memory is for what can go.
+	j->reports_claimed = !queue_is_on_hold(q) && !q->stopping && queue_window_has_room(q, 0, 0);
 	for (unsigned n = 0; n < j->count; n++)
 		buf_finish(&words[n]);
 	mem_free(words);
 	mem_free(recipients);
-	buf_finish(&octets);
 }

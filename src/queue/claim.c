@@ -78,12 +78,13 @@ void queue_claim_run(struct queue *q)
 		wait_for(q, q->claim_after_ms - monotonic);
 		return;
 	}
-	if (!queue_window_has_room(q, QUEUE_CLAIM_ITEMS, 0))
-		return; // comes back by queue_claim_freed
+	unsigned limit = queue_window_claimable(q);
+	if (!limit)
+		return; // comes back with the next result that is stored
 	struct claim *c = mem_alloc(sizeof *c);
 	c->queue = q;
 	q->claiming = true;
-	store_claim_due(q->store, now, QUEUE_CLAIM_ITEMS, take, on_claimed, c);
+	store_claim_due(q->store, now, limit, take, on_claimed, c);
 }
 
 void queue_claim_due(struct queue *q, uint64_t next_ms)
@@ -99,8 +100,7 @@ void queue_claim_due(struct queue *q, uint64_t next_ms)
 
 void queue_claim_freed(struct queue *q)
 {
-	if (q->next_due_ms && !q->claiming && !q->stopping &&
-		queue_window_has_room(q, QUEUE_CLAIM_ITEMS, 0))
+	if (q->next_due_ms && !q->claiming && !q->stopping)
 		queue_turn(q);
 }
 

@@ -82,6 +82,7 @@ static void release(struct queue *q, struct job *j)
 	list_remove(&j->link);
 	queue_body_leave_file(j);
 	queue_mail_unref(j->mail);
+	mem_free(j->reports);
 	mem_free(j);
 }
 
@@ -89,18 +90,15 @@ void queue_job_destroy(struct queue *q, struct job *j)
 {
 	while (!list_empty(&j->items))
 		queue_item_destroy(q, LIST_ENTRY(j->items.next, struct item, link));
-	queue_item_destroy(q, j->report);
+	for (unsigned n = 0; n < j->report_count; n++)
+		queue_item_destroy(q, j->reports[n]);
 	release(q, j);
 }
 
-struct job *queue_job_take(struct queue *q, struct group *g, struct deliverer *d)
+struct job *queue_job_take(struct queue *q, struct group *g)
 {
 	struct item *first = LIST_ENTRY(g->items.next, struct item, link);
 	struct job *j = create(q, first->mail);
-	number(q, j);
-	j->group = g;
-	j->deliverer = d;
-	d->jobs++;
 	// Recipients of one message came together and so stand together.
 	LIST_EACH(link, &g->items) {
 		struct item *i = LIST_ENTRY(link, struct item, link);
@@ -199,8 +197,13 @@ static void hand_over(struct queue *q, struct job *j)
 		not_tried(q, j, ERR_UNAVAILABLE);
 }
 
-void queue_job_start(struct queue *q, struct job *j)
+void queue_job_give(struct queue *q, struct job *j, struct group *g, struct deliverer *d)
 {
+	number(q, j);
+	j->group = g;
+	j->deliverer = d;
+	g->in_flight++;
+	d->jobs++;
 	queue_body_use_file(j);
 	if (queue_body_ready(j->mail)) {
 		hand_over(q, j);

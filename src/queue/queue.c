@@ -120,6 +120,8 @@ struct queue *queue_create(const struct queue_options *o)
 void queue_set_config(struct queue *q, const struct config *config)
 {
 	q->config = config;
+	if (q->stopping)
+		return;
 	queue_schedule_reroute(q);
 	queue_release_own_holds(q);
 	queue_turn(q);

@@ -17,7 +17,7 @@
 
 #define QUEUE_WINDOW_ITEMS  20000             // recipients in memory
 #define QUEUE_WINDOW_OCTETS (64u << 20)       // of messages in memory
-#define QUEUE_GROUP_ITEMS   (QUEUE_WINDOW_ITEMS / 2) // of one destination
+#define QUEUE_GROUP_LEAST   50                // of one destination, however little room is left
 #define QUEUE_CLAIM_ITEMS   1000              // at once
 #define QUEUE_JOB_RECIPIENTS 100              // RFC 5321 4.5.3.1.8: every host takes that many
 #define QUEUE_SENDER_JOBS   256               // outstanding, one process
@@ -43,6 +43,7 @@ struct mail {
 	size_t octets;              // as counted in the window
 	struct list readers;        // jobs that wait for the body
 	bool reading;
+	bool counted;               // a body that is read is in octets
 	struct queue *queue;
 };
 // One reference is the caller's. body.data NULL: it is read when needed.
@@ -124,12 +125,17 @@ static inline struct str queue_item_target(const struct item *i)
 	return i->target ? str_from(i->target) : i->address;
 }
 bool queue_window_has_room(const struct queue *q, unsigned items, size_t octets);
+// How many may be claimed: 0 until it is worth it. Their bodies stay in the store, so what the bodies
+// of one destination take away does not stop them.
+unsigned queue_window_claimable(const struct queue *q);
 
 // ---------------------------------------------------------------- bodies
 // Is the body, or the descriptor of its file, in memory?
 bool queue_body_ready(const struct mail *m);
 // Reads it for a job; queue_job_send or queue_settle_body follows, never before this returns.
 void queue_body_read(struct queue *q, struct job *j);
+// Reads a small one ahead of its job, as far as there is room.
+void queue_body_prefetch(struct queue *q, struct mail *m);
 void queue_body_use_file(struct job *j);     // keeps the descriptor until queue_body_leave_file
 void queue_body_leave_file(struct job *j);
 // The octets, or what a file begins with. scratch owns them then. *out_whole: is this all?
@@ -161,7 +167,7 @@ struct group {
 	uint64_t hash;
 	unsigned route;            // number in the current configuration
 	unsigned waiting, in_flight;
-	bool full;                 // too many wait; until half of them are gone
+	unsigned full_at;          // too many wait: as many as there was room left; 0: not
 	unsigned limit, most;      // jobs at once: now, when all is well
 	unsigned failures;         // of the destination since it last answered
 	unsigned downs;            // times it was put down since it last answered
@@ -214,15 +220,16 @@ struct job {
 	char tls[100];
 	uint32_t ms;
 	bool fd_used;
-	// the report that goes with the result
-	bool body_tried;           // for the report
-	struct item *report;
-	bool report_claimed;       // else it is inserted as due
+	// the reports that go with the result, mostly one
+	bool body_tried;           // for them
+	struct item **reports;
+	unsigned report_count;
+	bool reports_claimed;      // else they are inserted as due
 	bool alone;                // its commit failed together with others
 };
 // Takes items of group from the front that can go together.
-struct job *queue_job_take(struct queue *q, struct group *g, struct deliverer *d);
-void queue_job_start(struct queue *q, struct job *j);
+struct job *queue_job_take(struct queue *q, struct group *g);
+void queue_job_give(struct queue *q, struct job *j, struct group *g, struct deliverer *d);
 void queue_job_send(struct queue *q, struct job *j, int body_err);
 // A job without deliverer: its one item has a result already.
 void queue_job_settle_item(struct queue *q, struct item *i);
@@ -250,7 +257,7 @@ void queue_retry_decide(struct queue *q, struct item *i, uint64_t now_ms);
 
 // Does some result of this job have to be told to somebody?
 bool queue_bounce_wanted(struct queue *q, struct job *j);
-// Makes j->report out of the results. body: octets of the original, whole or its beginning.
+// Makes j->reports out of the results. body: octets of the original, whole or its beginning.
 void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool whole);
 
 // ---------------------------------------------------------------- taking from the store

@@ -75,7 +75,7 @@ static void destroy_group(struct queue *q, struct group *g)
 {
 	list_remove(&g->link);
 	(void)map_remove(&q->groups, key_of(g));
-	q->saturated -= g->full;
+	q->saturated -= g->full_at != 0;
 	mem_free(g);
 }
 
@@ -84,10 +84,15 @@ static bool is_down(const struct group *g)
 	return g->down_until_ms && clock_monotonic_ms() < g->down_until_ms;
 }
 
-// Puts it into the round when it has something that may be sent now.
+// Has it something that may be handed out, or put off, now?
+static bool is_ready(const struct group *g)
+{
+	return g->waiting && (g->in_flight < g->limit || is_down(g));
+}
+
 static void offer(struct queue *q, struct group *g)
 {
-	if (!list_empty(&g->link) || !g->waiting || g->in_flight >= g->limit)
+	if (!list_empty(&g->link) || !is_ready(g))
 		return;
 	list_add_last(&q->ready, &g->link);
 	queue_turn(q);
@@ -100,13 +105,19 @@ static void forget_if_idle(struct queue *q, struct group *g)
 }
 
 // ---- too many of one destination
+// One destination may have as much memory as is left for all others: alone half of it, with others
+// that are slow less, so that there is always some. When half of that is gone more may come.
 static void count_waiting(struct group *g, struct queue *q, int change)
 {
+	size_t room = q->item_count < QUEUE_WINDOW_ITEMS ? QUEUE_WINDOW_ITEMS - q->item_count : 0;
 	g->waiting += (unsigned)change;
-	bool full = g->full ? g->waiting > QUEUE_GROUP_ITEMS / 2 : g->waiting >= QUEUE_GROUP_ITEMS;
-	if (full != g->full)
-		q->saturated += full ? 1 : (unsigned)-1;
-	g->full = full;
+	if (g->full_at && g->waiting <= g->full_at / 2) {
+		g->full_at = 0;
+		q->saturated--;
+	} else if (!g->full_at && g->waiting >= room && g->waiting >= QUEUE_GROUP_LEAST) {
+		g->full_at = g->waiting;
+		q->saturated++;
+	}
 }
 
 // As long as it will take until there is room, by the speed it has now.
@@ -123,7 +134,7 @@ uint64_t queue_group_full_for(struct queue *q, struct str domain)
 		return 0;
 	struct route r = queue_route_for(q->config, domain);
 	const struct group *g = find_group(q, &r, domain);
-	return g && g->full ? time_until_room(g) : 0;
+	return g && g->full_at ? time_until_room(g) : 0;
 }
 
 void queue_group_remove(struct group *g, struct item *i)
@@ -142,21 +153,10 @@ static void give_back(struct queue *q, struct item *i, uint64_t after_ms)
 	queue_job_settle_item(q, i);
 }
 
-static void defer_by_group(struct queue *q, struct group *g, struct item *i)
-{
-	queue_item_set_result(i, TRY_TEMPORARY, g->trouble_status, "%s", g->trouble);
-	snprintf(i->outcome->remote, sizeof i->outcome->remote, "%s", g->trouble_remote);
-	queue_job_settle_item(q, i);
-}
-
 static void join_group(struct queue *q, struct item *i, const struct route *r, struct str domain)
 {
 	struct group *g = get_group(q, r, domain);
-	if (is_down(g)) {
-		defer_by_group(q, g, i);
-		return;
-	}
-	if (g->full) {
+	if (g->full_at) {
 		give_back(q, i, time_until_room(g));
 		return;
 	}
@@ -164,6 +164,8 @@ static void join_group(struct queue *q, struct item *i, const struct route *r, s
 	i->group = g;
 	i->place = ITEM_WAITING;
 	count_waiting(g, q, 1);
+	if (!is_down(g))
+		queue_body_prefetch(q, i->mail);
 	offer(q, g);
 }
 
@@ -323,23 +325,54 @@ static struct deliverer *choose(struct queue *q, const struct group *g)
 	return best;
 }
 
+// While it is down, what waits is put off without a try of its own: message by message, so that a
+// report about several recipients is one.
+static void put_off(struct queue *q, struct group *g)
+{
+	while (g->waiting) {
+		struct job *j = queue_job_take(q, g);
+		LIST_EACH(link, &j->items) {
+			struct item *i = LIST_ENTRY(link, struct item, link);
+			queue_item_set_result(i, TRY_TEMPORARY, g->trouble_status, "%s", g->trouble);
+			snprintf(i->outcome->remote, sizeof i->outcome->remote, "%s", g->trouble_remote);
+		}
+		queue_settle(q, j);
+	}
+}
+
+static void hand_out(struct queue *q, struct group *g, struct deliverer *d)
+{
+	struct job *j = queue_job_take(q, g);
+	g->in_flight++; // so that the group is there after the call
+	queue_job_give(q, j, g, d);
+	g->in_flight--;
+	offer(q, g);
+	if (list_empty(&g->link))
+		forget_if_idle(q, g);
+}
+
+// Bodies that are read for jobs have a bound too; each result that is stored comes back here.
+static bool may_hand_out(const struct queue *q)
+{
+	return !q->stopping && !queue_is_on_hold(q) && q->octets < 2 * QUEUE_WINDOW_OCTETS;
+}
+
 void queue_schedule_run(struct queue *q)
 {
-	while (!list_empty(&q->ready) && !q->stopping && !queue_is_on_hold(q)) {
+	while (!list_empty(&q->ready) && may_hand_out(q)) {
 		struct group *g = LIST_ENTRY(q->ready.next, struct group, link);
 		struct deliverer *d = choose(q, g);
 		list_remove(&g->link);
-		if (!g->waiting || g->in_flight >= g->limit) {
+		if (!is_ready(g)) {
 			forget_if_idle(q, g);
+		} else if (is_down(g)) {
+			put_off(q, g);
 		} else if (!d) {
 			list_add_last(&q->stalled, &g->link);
 		} else if (d->jobs >= d->most) {
 			list_add_last(&d->blocked, &g->link);
 		} else {
-			struct job *j = queue_job_take(q, g, d);
-			g->in_flight++;
-			offer(q, g);
-			queue_job_start(q, j); // may end it at once, and the group with it
+			hand_out(q, g, d);
 		}
 	}
 }
@@ -365,29 +398,23 @@ static void answered(struct group *g)
 		g->limit++;
 }
 
-// Nothing answered for a while: what waits is put off without a try of its own, and after a pause
-// one item is tried to see.
-static void put_down(struct queue *q, struct group *g)
+// Nothing answered for a while: after a pause one item is tried to see.
+static void put_down(struct group *g)
 {
 	uint64_t pause = DOWN_FIRST_MS;
 	for (unsigned n = 0; n < g->downs && pause < DOWN_LAST_MS; n++)
 		pause *= 2;
 	g->downs++;
 	g->down_until_ms = clock_monotonic_ms() + (pause < DOWN_LAST_MS ? pause : DOWN_LAST_MS);
-	while (!list_empty(&g->items)) {
-		struct item *i = LIST_ENTRY(g->items.next, struct item, link);
-		queue_group_remove(g, i);
-		defer_by_group(q, g, i);
-	}
 }
 
-static void failed(struct queue *q, struct group *g)
+static void failed(struct group *g)
 {
 	g->failures++;
 	g->limit = g->limit > 1 ? g->limit / 2 : 1;
 	// Others that are still under way may be answered.
 	if (g->failures >= FAILURES_MAX && !g->in_flight)
-		put_down(q, g);
+		put_down(g);
 }
 
 static void measure(struct group *g)
@@ -408,7 +435,7 @@ void queue_group_ended(struct queue *q, struct group *g, enum group_answer answe
 	if (answer == GROUP_ANSWERED)
 		answered(g);
 	else if (answer == GROUP_FAILED)
-		failed(q, g);
+		failed(g);
 	offer(q, g);
 	if (list_empty(&g->link))
 		forget_if_idle(q, g);
@@ -418,7 +445,6 @@ void queue_group_ended(struct queue *q, struct group *g, enum group_answer answe
 
 struct walk {
 	struct queue *queue;
-	struct str domain;
 	struct list items;
 	uint64_t now_ms;
 };
@@ -426,18 +452,20 @@ struct walk {
 static void wake_one(struct str key, void *value, void *arg)
 {
 	struct group *g = value;
-	const struct walk *w = arg;
 	(void)key;
-	if (w->domain.len && !str_equal(w->domain, g->domain))
-		return;
+	(void)arg;
 	g->failures = g->downs = 0;
 	g->down_until_ms = 0;
 }
 
 void queue_group_wake(struct queue *q, struct str domain)
 {
-	struct walk w = {.domain = domain};
-	map_each(&q->groups, wake_one, &w);
+	struct route r = queue_route_for(q->config, domain);
+	struct group *g = domain.len ? find_group(q, &r, domain) : NULL;
+	if (g)
+		wake_one(domain, g, NULL);
+	else if (!domain.len)
+		map_each(&q->groups, wake_one, NULL);
 }
 
 static void clean_one(struct str key, void *value, void *arg)

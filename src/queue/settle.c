@@ -85,14 +85,13 @@ static void (*const steps[])(struct store_batch *b, const struct item *i) = {
 	[TRY_HELD] = add_hold,
 };
 
-static void add_report(struct store_batch *b, const struct job *j)
+static void add_report(struct store_batch *b, const struct job *j, const struct item *i)
 {
-	struct item *i = j->report;
 	struct envelope_recipient r;
 	struct store_new_recipient n;
 	struct store_body body = {.octets = i->mail->body};
 	const struct queue *q = j->queue;
-	fill_new(i, j->report_claimed, &r, &n);
+	fill_new(i, j->reports_claimed, &r, &n);
 	store_batch_add_message(b, &i->mail->envelope,
 		queue_retry_expiry(q->config, &i->mail->envelope), &body, &n, 1);
 }
@@ -104,8 +103,8 @@ static void add_job(struct store_batch *b, const struct job *j)
 		if (!i->deleted) // its row went by the administrator's batch
 			steps[i->result](b, i);
 	}
-	if (j->report)
-		add_report(b, j);
+	for (unsigned n = 0; n < j->report_count; n++)
+		add_report(b, j, j->reports[n]);
 }
 
 // ---------------------------------------------------------------- after the commit
@@ -117,12 +116,10 @@ static void start_children(struct queue *q, struct item *i)
 	i->outcome->child_count = 0;
 }
 
-static void start_report(struct queue *q, struct job *j)
+static void start_report(struct queue *q, struct job *j, struct item *i)
 {
-	struct item *i = j->report;
-	j->report = NULL;
 	queue_log_bounce(j->mail, i);
-	if (j->report_claimed) {
+	if (j->reports_claimed) {
 		queue_item_enter(q, i);
 	} else {
 		if (!i->hold)
@@ -140,8 +137,9 @@ static void job_committed(struct queue *q, struct job *j)
 		else if (i->result == TRY_TEMPORARY || i->result == TRY_RETURNED)
 			queue_claim_due(q, i->next_ms);
 	}
-	if (j->report)
-		start_report(q, j);
+	for (unsigned n = 0; n < j->report_count; n++)
+		start_report(q, j, j->reports[n]);
+	j->report_count = 0;
 	queue_job_destroy(q, j);
 }
 
@@ -178,7 +176,7 @@ static void on_committed(void *arg, int err)
 			job_committed(q, j);
 	}
 	mem_free(c);
-	queue_claim_freed(q);
+	queue_turn(q); // there is room again
 }
 
 // ---------------------------------------------------------------- batches

@@ -15,6 +15,15 @@ bool queue_window_has_room(const struct queue *q, unsigned items, size_t octets)
 	return q->item_count + items <= QUEUE_WINDOW_ITEMS && q->octets + octets <= QUEUE_WINDOW_OCTETS;
 }
 
+unsigned queue_window_claimable(const struct queue *q)
+{
+	if (q->octets > QUEUE_WINDOW_OCTETS / 2 * 3 ||
+		q->item_count + QUEUE_CLAIM_ITEMS / 10 > QUEUE_WINDOW_ITEMS)
+		return 0;
+	size_t room = QUEUE_WINDOW_ITEMS - q->item_count;
+	return room < QUEUE_CLAIM_ITEMS ? (unsigned)room : QUEUE_CLAIM_ITEMS;
+}
+
 // ---- copying strings behind a struct
 struct copier {
 	char *at;

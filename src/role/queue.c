@@ -520,7 +520,7 @@ void role_queue_configured(struct role_context *c, const struct config *old)
 	struct queue_role *r = c->state;
 	(void)old;
 	r->admin.config = c->config;
-	if (r->queue && !r->draining)
+	if (r->queue)
 		queue_set_config(r->queue, c->config);
 }
 

@@ -164,6 +164,37 @@ static void several_failures_of_one_try_are_one_report(void **state)
 	assert_int_equal(look(e), 1);
 }
 
+static void long_reports_are_several(void **state)
+{
+	static char addresses[100][80];
+	static struct to to[100];
+	static char text[400];
+	static const struct said long_words = {SMTP_PERMANENT, 550, "5.1.1", text, "mx.there.example", 0, false};
+	memset(text, 'w', sizeof text - 1);
+	for (unsigned n = 0; n < 100; n++) {
+		snprintf(addresses[n], sizeof addresses[n], "recipient-%u@there.example", n);
+		to[n] = (struct to){.address = addresses[n]};
+	}
+	submit_mail(e, &(struct mail_of){.sender = "lee@example.kr"}, to, 100);
+	WAIT(e, first_job(e));
+	assert_int_equal(first_job(e)->count, 100);
+	answer(e, first_job(e), &long_words);
+	settle_down(e);
+	assert_true(e->job_count > 2);
+	for (unsigned n = 0; n < 100; n++) {
+		unsigned told = 0;
+		char field[120];
+		snprintf(field, sizeof field, "Final-Recipient: rfc822; %s\r\n", addresses[n]);
+		LIST_EACH(link, &e->jobs) {
+			struct played *p = LIST_ENTRY(link, struct played, link);
+			assert_true(buf_len(&p->body) <= STORE_INLINE_BODY_MAX);
+			told += has(p, field);
+		}
+		assert_int_equal(told, 1);
+	}
+	assert_int_equal(look(e), e->job_count - 1);
+}
+
 static void one_try_with_every_kind_of_end(void **state)
 {
 	struct to to[] = {{.address = "good@there.example"}, {.address = "later@there.example"},
@@ -274,6 +305,7 @@ int main(void)
 		T(ret_says_how_much_comes_back),
 		T(a_large_original_comes_back_as_headers),
 		T(several_failures_of_one_try_are_one_report),
+		T(long_reports_are_several),
 		T(one_try_with_every_kind_of_end),
 		T(a_failed_bounce_goes_to_the_postmaster),
 		T(a_null_sender_never_gets_a_report),

@@ -118,10 +118,10 @@ static void a_full_destination_leaves_room_for_others(void **state)
 	settle_down(e);
 	struct group *g = map_get(&e->q->groups, queue_route_key(&r, STR("large.example"), key));
 	unsigned real = g->waiting;
-	g->waiting = QUEUE_GROUP_ITEMS - 1; // as if so many waited
+	g->waiting = QUEUE_WINDOW_ITEMS; // as if so many waited
 	submit(e, "lee@example.kr", "last@large.example");
 	settle_down(e);
-	assert_true(g->full);
+	assert_true(g->full_at);
 	assert_int_equal(totals(e).due, 0);
 	// More of them stay in the store; others go on.
 	submit(e, "lee@example.kr", "more@large.example");
@@ -129,10 +129,10 @@ static void a_full_destination_leaves_room_for_others(void **state)
 	settle_down(e);
 	assert_int_equal(totals(e).due, 1);
 	assert_non_null(job_of("small.example"));
-	g->waiting = QUEUE_GROUP_ITEMS / 2 + 1;
+	g->waiting = QUEUE_WINDOW_ITEMS / 2 + 1;
 	answer(e, job_of("large.example"), &delivered);
 	settle_down(e);
-	assert_false(g->full);
+	assert_false(g->full_at);
 	assert_int_equal(e->q->saturated, 0);
 	g->waiting = real;
 	command(e, "queue retry", json_object());
@@ -142,6 +142,28 @@ static void a_full_destination_leaves_room_for_others(void **state)
 	g->waiting = 0;
 	LIST_EACH(link, &g->items)
 		g->waiting++;
+}
+
+static void slow_destinations_leave_room_for_the_next(void **state)
+{
+	char address[40];
+	static struct submitted done[6000];
+	e->q->item_count += QUEUE_WINDOW_ITEMS - 2000; // a small window
+	// Each of six slow ones has more than would fit.
+	for (unsigned n = 0; n < 6000; n++) {
+		snprintf(address, sizeof address, "u%u@slow%u.example", n, n % 6);
+		submit_later(e, &(struct mail_of){.sender = "lee@example.kr"},
+			&(struct to){.address = address}, 1, &done[n]);
+	}
+	for (unsigned n = 0; n < 6000; n++)
+		WAIT(e, done[n].done);
+	settle_down(e);
+	assert_true(e->q->item_count < QUEUE_WINDOW_ITEMS);
+	submit(e, "lee@example.kr", "one@small.example");
+	WAIT(e, job_of("small.example"));
+	e->always = &delivered;
+	WAIT(e, e->job_count > 1500);
+	e->q->item_count -= QUEUE_WINDOW_ITEMS - 2000;
 }
 
 // ---- destinations in trouble
@@ -176,6 +198,42 @@ static void a_destination_that_does_not_answer_is_slowed_and_left_alone(void **s
 	e->always = &delivered;
 	settle_down(e);
 	assert_int_equal(look(e), 0);
+}
+
+static void a_late_message_for_a_dead_destination_is_one_warning(void **state)
+{
+	static char addresses[30][40];
+	struct to to[30];
+	submit_many("dead.example", 3);
+	settle_down(e);
+	for (unsigned n = 0; n < 3; n++)
+		answer(e, job_of("dead.example"), &unreachable);
+	settle_down(e);
+	e->job_count = 0;
+	for (unsigned n = 0; n < 30; n++) {
+		snprintf(addresses[n], sizeof addresses[n], "r%u@dead.example", n);
+		to[n] = (struct to){.address = addresses[n]};
+	}
+	submit_mail(e, &(struct mail_of){.sender = "lee@example.kr", .age_ms = 5ULL * HOUR}, to, 30);
+	settle_down(e);
+	assert_int_equal(e->job_count, 1);
+	assert_string_equal(first_job(e)->addresses[0], "lee@example.kr");
+	assert_true(has(first_job(e), "r29@dead.example"));
+}
+
+static void a_smart_host_is_woken_by_a_domain_behind_it(void **state)
+{
+	for (unsigned n = 0; n < 3; n++) {
+		submit(e, "lee@example.kr", "x@a.below.example");
+		WAIT(e, first_job(e));
+		answer(e, first_job(e), &unreachable);
+		settle_down(e);
+	}
+	submit(e, "lee@example.kr", "x@a.below.example");
+	settle_down(e);
+	assert_null(first_job(e));
+	command(e, "queue retry", json_pack("{s:s}", "domain", "a.below.example"));
+	WAIT(e, first_job(e));
 }
 
 static void an_answer_makes_it_faster_again(void **state)
@@ -420,7 +478,10 @@ int main(void)
 		T(a_large_destination_does_not_hold_up_others),
 		T(recipients_of_one_message_go_together),
 		T(a_full_destination_leaves_room_for_others),
+		T(slow_destinations_leave_room_for_the_next),
 		T(a_destination_that_does_not_answer_is_slowed_and_left_alone),
+		T(a_late_message_for_a_dead_destination_is_one_warning),
+		T(a_smart_host_is_woken_by_a_domain_behind_it),
 		T(an_answer_makes_it_faster_again),
 		T(a_refusal_of_mail_is_an_answer),
 		T(jobs_of_a_deliverer_that_ended_are_done_by_another),

@@ -67,8 +67,43 @@ static void every_message_goes_through(void **state)
 	free_env(e);
 }
 
+// The same by way of the store: accepted while the queue is on hold, read again afterwards.
+static void what_waited_goes_through(void **state)
+{
+	const char *wanted = getenv("PABAL_SPEED");
+	unsigned count = wanted ? (unsigned)atoi(wanted) : 2000;
+	struct client c = {.left = count};
+	struct ipc_recipient r = {.address = STR("someone@there.example"), .domain = STR("there.example")};
+	(void)state;
+	e = make_env("queue { hold yes }\n");
+	event_set_tap(NULL, NULL);
+	assert_int_equal(ipc_list_add_recipient(&c.list, &r), 0);
+	memset(c.body, 'x', sizeof c.body);
+	memcpy(c.body + sizeof c.body - 2, "\r\n", 2);
+	digest_of(str_make(c.body, sizeof c.body), c.digest);
+	uint64_t start = clock_monotonic_ms();
+	for (unsigned n = 0; n < AT_ONCE; n++)
+		submit_one(&c);
+	WAIT(e, c.accepted == count);
+	uint64_t accepted = clock_monotonic_ms() - start + 1;
+	assert_int_equal(totals(e).held, count);
+	e->always = &delivered;
+	start = clock_monotonic_ms();
+	use_config(e, "");
+	WAIT(e, e->job_count == count);
+	settle_down(e);
+	uint64_t delivered_in = clock_monotonic_ms() - start + 1;
+	assert_int_equal(totals(e).messages, 0);
+	print_message("%u messages: accepted %llu/s, released and delivered %llu/s\n", count,
+		(unsigned long long)count * 1000 / accepted,
+		(unsigned long long)count * 1000 / delivered_in);
+	buf_finish(&c.list);
+	free_env(e);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(every_message_goes_through)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(every_message_goes_through),
+		cmocka_unit_test(what_waited_goes_through)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
