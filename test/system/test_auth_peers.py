@@ -3,11 +3,14 @@
 own client ask us, our smtpd asks a Dovecot."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
+import re
 import signal
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -175,6 +178,71 @@ def test_without_queue_there_is_no_answer_yet(ours):
     wait.until(again, 20, "queue is there again")
 
 
+# ---- the role itself
+
+def test_smtpd_finds_a_new_auth(pabal):
+    assert logs_in(pabal)
+    old = pabal.signal_role("auth")
+    wait.until(lambda: pabal.pids("auth") not in ([], old), 20, "auth is there again")
+    wait.until(lambda: everywhere(lambda: logs_in(pabal)), 20, "every smtpd has found it")
+
+
+def test_a_stopped_auth_holds_nobody_up(pabal):
+    """SIGSTOP: whoever logs in waits, mail that needs no login is taken."""
+    [auth] = pabal.signal_role("auth", signal.SIGSTOP)
+    with secured(pabal.client("submission")) as waiting, pabal.client("mx") as other:
+        words = base64.b64encode(f"\0{NAME}\0{PASSWORD}".encode()).decode()
+        waiting.send(f"AUTH PLAIN {words}\r\n".encode())
+        other.ehlo()
+        assert other.deliver("lee@elsewhere.test", NAME, smtp.text_message()).code == 250
+        os.kill(auth, signal.SIGCONT)
+        assert waiting.reply().code == 235
+
+
+def test_passwords_without_an_account_are_swept(start, certificate):
+    ours = start(server.Pabal, certificate=certificate, start=False)
+    secrets = ours.folder / "state" / "auth" / "secrets.db"
+    for name in (NAME, "lee@example.kr", "new@example.kr"):
+        ours.account(name, PASSWORD)
+    # As a crash leaves it between the two steps: the row went, the password stayed.
+    change(ours.folder / "state" / "queue" / "queue.db",
+           f"DELETE FROM account WHERE name <> '{NAME}'",
+           f"DELETE FROM address WHERE name <> '{NAME}'")
+    change(secrets, "UPDATE secret SET changed_ms = 1 WHERE name <> 'new@example.kr'")
+    ours.start()
+    ours.await_event("auth", reason=re.compile("password of lee@example.kr was removed"))
+    assert logs_in(ours)
+    ours.stop()
+    left = {row[0] for row in change(secrets, "SELECT name FROM secret")}
+    assert left == {NAME, "new@example.kr"}, "one that was just set waits for its account"
+
+
+def change(path, *statements):
+    """The store of a stopped server; the rows of the last statement."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            rows = db.execute(statement).fetchall()
+        db.commit()
+    return rows
+
+
+@pytest.mark.root
+def test_with_the_roles_own_users(start, certificate):
+    ours = start(server.Pabal, usual(PUBLIC), certificate=certificate, as_root=True)
+    ours.account(NAME, PASSWORD)
+    assert logs_in(ours)
+    file = ours.folder / "state" / "auth" / "secrets.db"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.owner() == "pabal-auth"
+    ours.run("account", "passwd", NAME, input="another\n")
+    assert not logs_in(ours)
+    one = Raw(ours.folder / "public")
+    one.say("VERSION", "1", "2")
+    one.say("CPID", "1")
+    one.plain(1, NAME, "another", "secured")
+    assert one.line() == f"OK\t1\tuser={NAME}"
+
+
 # ---- we ask Dovecot
 
 @pytest.fixture
@@ -235,9 +303,13 @@ def test_cancelled_and_broken_responses(foreign):
         assert client.auth_plain(NAME, PASSWORD).code == 235
 
 
-def logs_in(ours):
+def login_code(ours):
     with secured(ours.client("submission")) as client:
-        return client.auth_plain(NAME, PASSWORD).code == 235
+        return client.auth_plain(NAME, PASSWORD).code
+
+
+def logs_in(ours):
+    return login_code(ours) == 235
 
 
 def test_smtpd_after_dovecot_was_restarted(foreign):
@@ -245,7 +317,7 @@ def test_smtpd_after_dovecot_was_restarted(foreign):
     assert logs_in(ours)
     dovecot.stop()
     # Its old process goes on for those who are connected, until they have noticed.
-    wait.until(lambda: everywhere(lambda: not offered(ours)), 60, "AUTH is withdrawn")
+    wait.until(lambda: everywhere(lambda: login_code(ours) == 454), 60, "logins are put off")
     with secured(ours.client("submission")) as client:
         assert client.auth_plain(NAME, PASSWORD).code == 454
         dovecot.start()
