@@ -12,6 +12,7 @@
 
 // RFC 5321 4.5.3.2
 #define COMMAND_MS     (5 * 60 * 1000)
+#define HANDSHAKE_MS   (60 * 1000)
 #define BLOCK_MS       (3 * 60 * 1000)
 #define FINAL_MS       (10 * 60 * 1000)
 #define CHUNK_SIZE     (64 * 1024)
@@ -183,11 +184,17 @@ static void want_reply(struct connection *c)
 	flush_commands(c);
 }
 
+static void shake_hands(struct connection *c)
+{
+	c->stage = CONNECTION_SHAKING_HANDS;
+	set_timeout(c, HANDSHAKE_MS);
+	(void)stream_start_tls(c->stream, tls_client_session(c->tls_client, c->host, c->verify), false);
+}
+
 static void want_tls(struct connection *c)
 {
 	flush_commands(c);
-	c->stage = CONNECTION_SHAKING_HANDS;
-	(void)stream_start_tls(c->stream, tls_client_session(c->tls_client, c->host, c->verify), false);
+	shake_hands(c);
 }
 
 static void want_auth(struct connection *c)
@@ -288,14 +295,12 @@ static void on_connected(struct stream *s, void *arg)
 {
 	struct connection *c = arg;
 	(void)s;
-	if (!c->implicit) {
-		c->talked = true;
-		start_talking(c);
+	if (c->implicit) {
+		shake_hands(c);
 		return;
 	}
-	c->stage = CONNECTION_SHAKING_HANDS;
-	set_timeout(c, COMMAND_MS);
-	(void)stream_start_tls(c->stream, tls_client_session(c->tls_client, c->host, c->verify), false);
+	c->talked = true;
+	start_talking(c);
 }
 
 static bool is_network(int err, const char *why)

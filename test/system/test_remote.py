@@ -4,6 +4,7 @@ what becomes of mail that they do not take."""
 
 import re
 import shutil
+import socket
 import ssl
 
 import pytest
@@ -254,6 +255,39 @@ def test_utf8_addresses_need_a_host_that_knows_them(run, start):
     submit(running, "김@a.test", parameters="SMTPUTF8")
     assert "5.6.7" in report(running)
     assert not host.heard("MAIL")
+
+
+class Silent:
+    """A port whose connections are never answered, as behind a firewall."""
+
+    def __init__(self, address, port=25):
+        self.sockets = [socket.socket()]
+        self.sockets[0].bind((address, port))
+        self.sockets[0].listen(0)
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex((address, port))
+            self.sockets.append(filler)
+
+    def stop(self):
+        for one in self.sockets:
+            one.close()
+
+
+def test_a_provider_that_blocks_port_25_is_named(run, start):
+    zones = {}
+    for number, name in enumerate(["one.test", "two.example", "three.net"], 41):
+        start(Silent, f"192.0.2.{number}")
+        zones[name] = f"@ MX 10 mx\nmx A 192.0.2.{number}"
+    running = run(zones)
+    for name in zones:
+        submit(running, f"lee@{name}")
+    for name in zones:
+        event = running.await_event("result", 60, to=f"lee@{name}", outcome="deferred")
+        assert event["status"] == "4.4.1"
+    running.await_event("queue", rule="port25-blocked", reason=re.compile("block port 25"))
+    assert "port 25" in running.run("status", check=False).stdout
 
 
 # ---- TLS

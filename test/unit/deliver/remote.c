@@ -343,6 +343,22 @@ static void test_no_host_is_left(void **state)
 	}
 }
 
+// One host refuses for good, another one cannot be asked now: there is hope.
+static void test_temporary_outweighs_permanent(void **state)
+{
+	struct bench b;
+	struct job_words words = SIMPLE;
+	(void)state;
+	bench_open(&b, 2);
+	bench_start(&b);
+	b.w.hosts[0].sayings[0] = (struct saying){"banner", "554 5.3.2 no mail here", 0};
+	b.w.hosts[1].sayings[0] = (struct saying){"banner", CLOSE, 0};
+	const struct deliver_job *job = send_job(&b, &words);
+	assert_result(only(job), SMTP_TEMPORARY, 0, "4.4.2", "closed");
+	assert_string_equal(job->remote, "mx2.example.org [127.0.0.2]");
+	bench_close(&b);
+}
+
 // What one host said of a recipient for good is not asked of the next one.
 static void test_next_host_gets_the_open_recipients(void **state)
 {
@@ -925,6 +941,7 @@ int main(void)
 		cmocka_unit_test(test_unsendable_bodies),
 		cmocka_unit_test(test_next_host),
 		cmocka_unit_test(test_no_host_is_left),
+		cmocka_unit_test(test_temporary_outweighs_permanent),
 		cmocka_unit_test(test_next_host_gets_the_open_recipients),
 		cmocka_unit_test(test_dead_hosts_are_remembered),
 		cmocka_unit_test(test_refused_connection),
