@@ -17,6 +17,7 @@
 
 struct view {
 	bool json;
+	bool queue_down;           // nobody would answer
 	struct table roles, listeners, certificates, causes;
 	char advice[ADVICE_MAX][512];
 	unsigned advice_count;
@@ -51,6 +52,8 @@ static void take_role(struct view *v, const json_t *row)
 {
 	char name[64];
 	snprintf(name, sizeof name, "%s[%lld]", row_word(row, "role"), row_number(row, "index"));
+	if (!strcmp(row_word(row, "role"), "queue"))
+		v->queue_down = strcmp(row_word(row, "state"), "ready") != 0;
 	table_add(&v->roles, name);
 	table_add(&v->roles, row_word(row, "state"));
 	add_number(&v->roles, row_number(row, "pid"));
@@ -213,7 +216,11 @@ static int show(const struct config *c, struct view *v, struct error *err)
 	if (result)
 		return result;
 	struct error queue_error = {0};
-	if (caller_run(c, "queue status", NULL, take_cause, v, &queue, &queue_error))
+	if (v->queue_down)
+		(void)error_set(&queue_error, ERR_UNAVAILABLE, TEXT("its process is being started again"));
+	else
+		(void)caller_run(c, "queue status", NULL, take_cause, v, &queue, &queue_error);
+	if (queue_error.code)
 		advise(v, TEXT("the queue does not answer: %s"), queue_error.text);
 	if (v->json) {
 		json_t *all = json_pack("{s:s, s:O, s:O*}", "kind", "summary", "master", master, "queue", queue);
