@@ -12,7 +12,7 @@ task_test() {
 	mkdir -p "$run/test"
 	"$tree/test/lib/machine-state" >"$run/test/machine-before"
 
-	need_packages "$packages_build $packages_test" || exit 1
+	need_packages "$packages_build $packages_run $packages_install $packages_test" || exit 1
 	need_peers || exit 1
 	case "$*" in
 	fuzz | "fuzz -- "*) ;;

@@ -99,8 +99,13 @@ class Peer:
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
+            pass
+        # Children that would have gone on for those who are connected end, too.
+        try:
             self._signal(signal.SIGKILL)
-            self.process.wait(10)
+        except ProcessLookupError:
+            pass
+        self.process.wait(10)
 
     def _give_to(self, user, path=None):
         """The folder belongs to the user that the peer becomes."""

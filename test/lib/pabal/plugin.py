@@ -102,10 +102,11 @@ def own_network(request):
 
 @pytest.fixture
 def folder(request):
-    """A folder of the test's own that every user can reach; removed when the
+    """A folder of the test's own that every user can reach, with a path short enough
+    for Unix sockets (108 octets is all a peer gets); removed when the
     test passed, else left for a look."""
     base = os.environ.get("PABAL_TEST_FOLDER", tempfile.gettempdir())
-    name = request.node.name.translate({ord(c): "_" for c in "/[]: "})[:40]
+    name = request.node.name.translate({ord(c): "_" for c in "/[]: "})[:16]
     path = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=base))
     path.chmod(0o755)
     yield path
