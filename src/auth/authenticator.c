@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
-// One step of a dialogue that brought a password goes through: wait for guessers, check the password,
-// ask for the account's state, answer. Every way through costs the same but the answer to success.
+// One step of a dialogue that brought a password goes through: wait for guessers, check the
+// password, ask for the account's state, answer. Every way through costs the same but the answer to
+// success.
 #include "auth/authenticator.h"
 
 #include "auth/check.h"
@@ -13,8 +14,8 @@
 #include "base/memory.h"
 #include "net/wheel.h"
 
-#define DELAYED_MAX 4000         // attempts that wait for their time
-#define DELAYED_ADDRESS_MAX 8    // of one client address
+#define DELAYED_MAX	    4000 // attempts that wait for their time
+#define DELAYED_ADDRESS_MAX 8	 // of one client address
 
 struct authenticator {
 	const struct config *config;
@@ -22,10 +23,10 @@ struct authenticator {
 	struct auth_checks *checks;
 	struct auth_guess guess;
 	struct wheel *wheel;
-	struct list dialogues;       // struct authentication
-	struct list delayed;         // struct authentication, by delayed_link
+	struct list dialogues; // struct authentication
+	struct list delayed;   // struct authentication, by delayed_link
 	size_t delayed_count;
-	struct map requests;         // 8 octets -> struct authentication
+	struct map requests; // 8 octets -> struct authentication
 	uint64_t last_request;
 	char mechanisms[256];
 };
@@ -35,17 +36,17 @@ enum stage { IDLE, STEPPING, DELAYED, CHECKING, ASKING };
 struct authentication {
 	struct authenticator *authenticator; // NULL: it is gone
 	const struct auth_mechanism *mechanism;
-	void *state;                 // of the mechanism
+	void *state; // of the mechanism
 	struct ipaddr client;
 	struct list link;
 	enum stage stage;
-	authenticator_done done;     // of the open step
+	authenticator_done done; // of the open step
 	void *arg;
 	char name[AUTH_NAME_MAX + 1]; // key form, or what was tried, cut
 	bool name_valid;
 	bool authzid_differs;
 	unsigned char key[AUTH_CACHE_KEY];
-	struct str password;         // while it is delayed; own memory
+	struct str password; // while it is delayed; own memory
 	struct list delayed_link;
 	struct wheel_timer timer;
 	struct auth_asker asker;
@@ -98,7 +99,8 @@ static void unavailable(struct authentication *x, const char *reason)
 
 	memcpy(name, x->name, sizeof name);
 	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_UNAVAILABLE,
-			 .account = str_from(name), .reason = reason});
+			 .account = str_from(name),
+			 .reason = reason});
 }
 
 static void fail(struct authentication *x, const char *reason)
@@ -112,7 +114,8 @@ static void fail(struct authentication *x, const char *reason)
 		auth_guess_failed(&x->authenticator->guess, str_from(name), &x->client, attempt,
 			clock_monotonic_ms());
 	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_FAILED,
-			 .account = str_from(name), .reason = reason});
+			 .account = str_from(name),
+			 .reason = reason});
 }
 
 // ---- the account's state: asked at every success, so that disabling holds at once
@@ -134,11 +137,12 @@ static void enabled(struct authentication *x, uint32_t rights, struct str name)
 	if (name.len == 0 || !str_copy(name, account, sizeof account))
 		memcpy(account, x->name, sizeof account);
 	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_OK,
-			 .account = str_from(account), .rights = rights});
+			 .account = str_from(account),
+			 .rights = rights});
 }
 
-void authenticator_account(struct authenticator *a, uint64_t request, int state, uint32_t rights,
-	struct str name)
+void authenticator_account(
+	struct authenticator *a, uint64_t request, int state, uint32_t rights, struct str name)
 {
 	struct authentication *x = map_get(&a->requests, request_key(&request));
 
@@ -213,7 +217,8 @@ static bool may_delay(const struct authenticator *a, const struct ipaddr *client
 	unsigned same = 0;
 
 	LIST_EACH(link, &a->delayed)
-		same += ipaddr_equal(&LIST_ENTRY(link, struct authentication, delayed_link)->client, client);
+		same += ipaddr_equal(
+			&LIST_ENTRY(link, struct authentication, delayed_link)->client, client);
 	return a->delayed_count < DELAYED_MAX && same < DELAYED_ADDRESS_MAX;
 }
 
@@ -247,7 +252,8 @@ static void delay(struct authentication *x, uint64_t ms, struct str password)
 // ---- what mechanisms say
 void authentication_challenge(struct authentication *x, struct str challenge)
 {
-	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_CONTINUE, .challenge = challenge});
+	reply(x, &(struct authenticator_reply){
+			 .outcome = AUTHENTICATOR_CONTINUE, .challenge = challenge});
 }
 
 void authentication_malformed(struct authentication *x)
@@ -259,22 +265,25 @@ static bool same_account(const struct authentication *x, struct str authzid)
 {
 	char key[AUTH_NAME_MAX + 1];
 
-	return authzid.len == 0 || (x->name_valid &&
-		auth_name_key(authzid, x->authenticator->config->auth.default_domain, key) == 0 &&
-		!strcmp(key, x->name));
+	return authzid.len == 0 ||
+	       (x->name_valid &&
+		       auth_name_key(authzid, x->authenticator->config->auth.default_domain, key) ==
+			       0 &&
+		       !strcmp(key, x->name));
 }
 
 static void take_name(struct authentication *x, struct str name)
 {
 	struct str cut = str_slice(name, 0, sizeof x->name - 1);
 
-	x->name_valid = auth_name_key(name, x->authenticator->config->auth.default_domain, x->name) == 0;
+	x->name_valid =
+		auth_name_key(name, x->authenticator->config->auth.default_domain, x->name) == 0;
 	if (!x->name_valid && !str_copy(cut, x->name, sizeof x->name))
 		strcpy(x->name, "?"); // holds a NUL
 }
 
-void authentication_check(struct authentication *x, struct str authzid, struct str name,
-	struct str password)
+void authentication_check(
+	struct authentication *x, struct str authzid, struct str name, struct str password)
 {
 	struct authenticator *a = x->authenticator;
 	uint64_t ms;
@@ -293,12 +302,13 @@ void authentication_check(struct authentication *x, struct str authzid, struct s
 }
 
 // ---- dialogues
-struct authentication *authentication_create(struct authenticator *a, const char *mechanism,
-	const struct ipaddr *client, bool secured)
+struct authentication *authentication_create(
+	struct authenticator *a, const char *mechanism, const struct ipaddr *client, bool secured)
 {
 	const struct auth_mechanism *m = auth_mechanism_find(mechanism);
 
-	(void)secured; // for mechanisms to come; who may use which is decided by the protocol's ends
+	(void)secured; // for mechanisms to come; who may use which is decided by the protocol's
+		       // ends
 	if (!m)
 		return NULL;
 	struct authentication *x = mem_alloc(sizeof *x);
@@ -314,14 +324,15 @@ struct authentication *authentication_create(struct authenticator *a, const char
 	return x;
 }
 
-void authentication_step(struct authentication *x, struct str response, authenticator_done done, void *arg)
+void authentication_step(
+	struct authentication *x, struct str response, authenticator_done done, void *arg)
 {
 	BUG_ON(x->stage != IDLE);
 	x->done = done;
 	x->arg = arg;
 	if (!x->authenticator) {
-		done(arg, &(struct authenticator_reply){.outcome = AUTHENTICATOR_UNAVAILABLE,
-			.reason = "shutting down"});
+		done(arg, &(struct authenticator_reply){
+				  .outcome = AUTHENTICATOR_UNAVAILABLE, .reason = "shutting down"});
 		return;
 	}
 	x->stage = STEPPING;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: ISC
-// Remembers for a short time which name and password were right, under a keyed hash: no password can
-// be read from it, and a copy of it is worth nothing to another process.
+// Remembers for a short time which name and password were right, under a keyed hash: no password
+// can be read from it, and a copy of it is worth nothing to another process.
 #ifndef PABAL_AUTH_CACHE_H
 #define PABAL_AUTH_CACHE_H
 
 #include "base/list.h"
 #include "base/map.h"
 
-#define AUTH_CACHE_KEY 32      // octets
-#define AUTH_CACHE_MAX 20000   // entries; the oldest goes first
+#define AUTH_CACHE_KEY 32    // octets
+#define AUTH_CACHE_MAX 20000 // entries; the oldest goes first
 
 struct auth_cache {
 	struct map entries;

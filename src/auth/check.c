@@ -12,7 +12,7 @@ struct auth_checks {
 	struct auth_pool *pool;
 	struct secrets *secrets;
 	struct auth_cache cache;
-	struct map by_key;     // struct check
+	struct map by_key; // struct check
 	struct list all;
 	size_t count, askers;
 };
@@ -22,12 +22,12 @@ struct check {
 	struct list link;
 	struct auth_job job;
 	struct auth_checks *checks;
-	struct list askers;    // struct auth_asker; empty: nobody wants to know any more
+	struct list askers; // struct auth_asker; empty: nobody wants to know any more
 	unsigned char key[AUTH_CACHE_KEY];
-	struct str name, password; // in memory of their own
-	char hash[sizeof ((struct secret *)0)->hash]; // "" : no such name
-	int result;            // of password_check
-	bool stale;            // the account changed in the meantime
+	struct str name, password;		     // in memory of their own
+	char hash[sizeof((struct secret *)0)->hash]; // "" : no such name
+	int result;				     // of password_check
+	bool stale;				     // the account changed in the meantime
 };
 
 static struct str key_str(const unsigned char *key)
@@ -77,7 +77,8 @@ static enum auth_check_result result_of(const struct check *k)
 		return AUTH_CHECK_UNKNOWN;
 	if (k->result == ERR_UNSUPPORTED)
 		event_report(EVENT_WARNING, "auth",
-			"the stored password of %.*s has a form that cannot be checked", STR_ARG(k->name));
+			"the stored password of %.*s has a form that cannot be checked",
+			STR_ARG(k->name));
 	return k->result ? AUTH_CHECK_WRONG : AUTH_CHECK_RIGHT;
 }
 
@@ -140,8 +141,9 @@ static struct check *check_create(struct auth_checks *c, const unsigned char key
 	return k;
 }
 
-enum auth_check_result auth_check_start(struct auth_checks *c, const unsigned char key[AUTH_CACHE_KEY],
-	struct str name, struct str password, struct auth_asker *asker)
+enum auth_check_result auth_check_start(struct auth_checks *c,
+	const unsigned char key[AUTH_CACHE_KEY], struct str name, struct str password,
+	struct auth_asker *asker)
 {
 	struct check *k = map_get(&c->by_key, key_str(key));
 
@@ -183,8 +185,8 @@ void auth_checks_key(const struct auth_checks *c, struct str name, struct str pa
 	auth_cache_key(&c->cache, name, password, out);
 }
 
-bool auth_checks_remembered(struct auth_checks *c, const unsigned char key[AUTH_CACHE_KEY],
-	uint64_t life_ms)
+bool auth_checks_remembered(
+	struct auth_checks *c, const unsigned char key[AUTH_CACHE_KEY], uint64_t life_ms)
 {
 	return auth_cache_has(&c->cache, key, clock_monotonic_ms(), life_ms);
 }

@@ -17,9 +17,9 @@
 enum auth_check_result {
 	AUTH_CHECK_RIGHT,
 	AUTH_CHECK_WRONG,
-	AUTH_CHECK_UNKNOWN,     // no such name; cost what a wrong password costs
+	AUTH_CHECK_UNKNOWN,	// no such name; cost what a wrong password costs
 	AUTH_CHECK_UNAVAILABLE, // too many wait, or the store cannot be read
-	AUTH_CHECK_PENDING,     // done is called
+	AUTH_CHECK_PENDING,	// done is called
 };
 
 // One who waits; part of the asker, who takes it out with auth_check_cancel before it goes away.
@@ -37,11 +37,12 @@ void auth_checks_set_threads(struct auth_checks *c, unsigned threads);
 void auth_checks_key(const struct auth_checks *c, struct str name, struct str password,
 	unsigned char out[AUTH_CACHE_KEY]);
 // Whether this success is remembered.
-bool auth_checks_remembered(struct auth_checks *c, const unsigned char key[AUTH_CACHE_KEY],
-	uint64_t life_ms);
+bool auth_checks_remembered(
+	struct auth_checks *c, const unsigned char key[AUTH_CACHE_KEY], uint64_t life_ms);
 // Anything but PENDING is the answer itself. The password is copied and wiped after use.
-enum auth_check_result auth_check_start(struct auth_checks *c, const unsigned char key[AUTH_CACHE_KEY],
-	struct str name, struct str password, struct auth_asker *asker);
+enum auth_check_result auth_check_start(struct auth_checks *c,
+	const unsigned char key[AUTH_CACHE_KEY], struct str name, struct str password,
+	struct auth_asker *asker);
 void auth_check_cancel(struct auth_asker *asker); // fine when it waits for nothing
 // What is remembered of the name goes ("": of all), and checks on their way are made again.
 void auth_checks_forget(struct auth_checks *c, struct str name);

@@ -88,8 +88,8 @@ static uint64_t delay_of(const struct entry *e, uint64_t now_ms)
 	return doublings >= 3 ? AUTH_GUESS_MAX_MS : 1000ULL << doublings;
 }
 
-uint64_t auth_guess_delay(const struct auth_guess *g, struct str name, const struct ipaddr *client,
-	uint64_t now_ms)
+uint64_t auth_guess_delay(
+	const struct auth_guess *g, struct str name, const struct ipaddr *client, uint64_t now_ms)
 {
 	struct key n = key_of_name(name), a = key_of_address(client);
 	uint64_t by_name = delay_of(find(g, &n), now_ms);

@@ -8,10 +8,10 @@
 #include "base/list.h"
 #include "base/map.h"
 
-#define AUTH_GUESS_FREE 3           // failures within the window that cost nothing
-#define AUTH_GUESS_WINDOW_MS 60000  // after this long without a failure everything is forgotten
-#define AUTH_GUESS_MAX_MS 8000      // 1, 2, 4, 8 s, and not more
-#define AUTH_GUESS_ENTRIES 20000
+#define AUTH_GUESS_FREE	     3	   // failures within the window that cost nothing
+#define AUTH_GUESS_WINDOW_MS 60000 // after this long without a failure everything is forgotten
+#define AUTH_GUESS_MAX_MS    8000  // 1, 2, 4, 8 s, and not more
+#define AUTH_GUESS_ENTRIES   20000
 
 struct auth_guess {
 	struct map entries;
@@ -21,8 +21,8 @@ struct auth_guess {
 void auth_guess_init(struct auth_guess *g);
 void auth_guess_finish(struct auth_guess *g);
 // The larger of what name and address have to wait. Addresses count by /64 in IPv6; family 0: none.
-uint64_t auth_guess_delay(const struct auth_guess *g, struct str name, const struct ipaddr *client,
-	uint64_t now_ms);
+uint64_t auth_guess_delay(
+	const struct auth_guess *g, struct str name, const struct ipaddr *client, uint64_t now_ms);
 // attempt: a hash of name and password. The same one again is a program with an old password, not a
 // guess: it does not count twice in a row.
 void auth_guess_failed(struct auth_guess *g, struct str name, const struct ipaddr *client,

@@ -14,14 +14,16 @@ static void plain_step(struct authentication *x, void *state, struct str respons
 	(void)state;
 	if (!response.data)
 		authentication_challenge(x, STR_EMPTY);
-	else if (!str_split(&rest, '\0', &authzid) || !rest.data || !str_split(&rest, '\0', &name) ||
-		!rest.data || name.len == 0 || rest.len == 0 || str_find(rest, '\0') >= 0)
+	else if (!str_split(&rest, '\0', &authzid) || !rest.data ||
+		 !str_split(&rest, '\0', &name) || !rest.data || name.len == 0 || rest.len == 0 ||
+		 str_find(rest, '\0') >= 0)
 		authentication_malformed(x);
 	else
 		authentication_check(x, authzid, name, rest);
 }
 
-// ---- LOGIN: two questions that never became a standard. The words are those that clients look for.
+// ---- LOGIN: two questions that never became a standard. The words are those that clients look
+// for.
 struct login {
 	enum { LOGIN_BEGIN, LOGIN_NAME, LOGIN_PASSWORD } asked;
 	char name[NAME_MAX_OCTETS];

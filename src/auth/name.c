@@ -21,8 +21,7 @@ int auth_name_key(struct str name, struct str default_domain, char out[AUTH_NAME
 	struct str domain = at < 0 ? default_domain : str_skip(name, (size_t)at + 1);
 
 	out[0] = '\0';
-	if (local.len == 0 || local.len > LOCAL_MAX || has_control(local) ||
-		!str_is_utf8(local))
+	if (local.len == 0 || local.len > LOCAL_MAX || has_control(local) || !str_is_utf8(local))
 		return ERR_SYNTAX;
 	char *end = out + local.len;
 	char normal[DOMAIN_MAX + 1] = "";

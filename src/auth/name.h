@@ -8,8 +8,8 @@
 #define AUTH_NAME_MAX (64 + 1 + DOMAIN_MAX)
 
 // Local part in ASCII lower case, "@", domain as domain_normalise gives it. A name without "@" gets
-// default_domain; it stays as it is where that is empty. ERR_SYNTAX for what cannot be a name: empty
-// parts, control octets, not UTF-8, a local part over 64 octets.
+// default_domain; it stays as it is where that is empty. ERR_SYNTAX for what cannot be a name:
+// empty parts, control octets, not UTF-8, a local part over 64 octets.
 int auth_name_key(struct str name, struct str default_domain, char out[AUTH_NAME_MAX + 1]);
 
 #endif

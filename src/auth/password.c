@@ -19,11 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define COST "$y$"       // yescrypt with libxcrypt's cost 5: about 20 ms and 16 MiB
-#define COST_COUNT 5
+#define COST		 "$y$" // yescrypt with libxcrypt's cost 5: about 20 ms and 16 MiB
+#define COST_COUNT	 5
 #define SCRAM_ITERATIONS 4096 // RFC 7677 4
-#define SCRAM_SALT 16
-#define INPUT_MAX 4096   // octets looked at, before preparing
+#define SCRAM_SALT	 16
+#define INPUT_MAX	 4096 // octets looked at, before preparing
 
 _Static_assert(AUTH_PASSWORD_MAX < CRYPT_MAX_PASSPHRASE_SIZE, "crypt(3) takes it");
 
@@ -95,7 +95,8 @@ static int prepare(struct str in, char out[AUTH_PASSWORD_MAX + 1])
 }
 
 // The forms to try, in order; at least one. What cannot be prepared is tried as it came. When that
-// cannot be right (empty, too long, a NUL) *out_possible is false: it is hashed all the same, for its cost.
+// cannot be right (empty, too long, a NUL) *out_possible is false: it is hashed all the same, for
+// its cost.
 static int forms_of(struct str password, char forms[2][AUTH_PASSWORD_MAX + 1], bool *out_possible)
 {
 	char raw[AUTH_PASSWORD_MAX + 1];
@@ -185,7 +186,8 @@ static void make_setting(char out[CRYPT_GENSALT_OUTPUT_SIZE])
 	char octets[16];
 
 	mem_random(octets, sizeof octets);
-	if (!crypt_gensalt_rn(COST, COST_COUNT, octets, sizeof octets, out, CRYPT_GENSALT_OUTPUT_SIZE))
+	if (!crypt_gensalt_rn(
+		    COST, COST_COUNT, octets, sizeof octets, out, CRYPT_GENSALT_OUTPUT_SIZE))
 		fatal("this system's libcrypt has no yescrypt");
 }
 
@@ -229,7 +231,8 @@ static void make_scram(const char *password, char *out, size_t size)
 	EVP_EncodeBlock((unsigned char *)salt64, salt, sizeof salt);
 	EVP_EncodeBlock((unsigned char *)stored64, stored, sizeof stored);
 	EVP_EncodeBlock((unsigned char *)server64, server, sizeof server);
-	snprintf(out, size, "SCRAM-SHA-256$%d:%s$%s:%s", SCRAM_ITERATIONS, salt64, stored64, server64);
+	snprintf(out, size, "SCRAM-SHA-256$%d:%s$%s:%s", SCRAM_ITERATIONS, salt64, stored64,
+		server64);
 	mem_wipe(salted, sizeof salted);
 	mem_wipe(client, sizeof client);
 	mem_wipe(server, sizeof server);

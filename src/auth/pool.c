@@ -12,11 +12,11 @@
 
 struct auth_pool {
 	uv_async_t wake;
-	uv_mutex_t lock;          // over all below
+	uv_mutex_t lock; // over all below
 	uv_cond_t work;
 	struct list waiting;
 	struct list finished;
-	unsigned wanted;          // threads with a higher number end
+	unsigned wanted; // threads with a higher number end
 	uv_thread_t threads[THREADS_MAX];
 	bool started[THREADS_MAX];
 	bool ending;

@@ -8,10 +8,10 @@
 #include <uv.h>
 
 struct auth_job {
-	struct list link;                      // private
-	void (*run)(struct auth_job *job);     // on a thread
-	void (*done)(struct auth_job *job);    // on the loop; the job is its owner's again
-	bool waiting;                          // no thread has it yet
+	struct list link;		    // private
+	void (*run)(struct auth_job *job);  // on a thread
+	void (*done)(struct auth_job *job); // on the loop; the job is its owner's again
+	bool waiting;			    // no thread has it yet
 };
 
 // The threads are started at once. threads: 1 to 64.
@@ -23,6 +23,7 @@ void auth_pool_destroy(struct auth_pool *pool);
 void auth_pool_add(struct auth_pool *pool, struct auth_job *job);
 // True: no thread had it and none will, done is not called. False: it runs, done comes.
 bool auth_pool_take_back(struct auth_pool *pool, struct auth_job *job);
-void auth_pool_set_threads(struct auth_pool *pool, unsigned threads); // more at once, fewer as they end
+void auth_pool_set_threads(
+	struct auth_pool *pool, unsigned threads); // more at once, fewer as they end
 
 #endif

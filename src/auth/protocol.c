@@ -193,12 +193,12 @@ static int add_value(struct buf *out, const char *key, const char *value)
 	return err;
 }
 
-int auth_line_request_add(struct buf *out, const struct auth_line_request *r, struct str response,
-	bool trusted)
+int auth_line_request_add(
+	struct buf *out, const struct auth_line_request *r, struct str response, bool trusted)
 {
 	struct buf line = {.limit = AUTH_LINE_MAX};
-	int err = buf_add_format(&line, "AUTH\t%u\t%s\tservice=smtp\tnologin%s", r->id, r->mechanism,
-		r->secured ? "\tsecured" : "");
+	int err = buf_add_format(&line, "AUTH\t%u\t%s\tservice=smtp\tnologin%s", r->id,
+		r->mechanism, r->secured ? "\tsecured" : "");
 
 	if (!err)
 		err = add_address(&line, "l", &r->local, r->local_port);
@@ -231,9 +231,9 @@ static void read_rights(struct str value, struct auth_line_reply *r)
 
 	r->has_rights = true;
 	while (str_split(&value, ',', &right))
-		r->rights |= str_equal(right, STR("submit")) ? AUTH_LINE_SUBMIT :
-			     str_equal(right, STR("relay"))  ? AUTH_LINE_RELAY :
-							       0;
+		r->rights |= str_equal(right, STR("submit"))  ? AUTH_LINE_SUBMIT
+			     : str_equal(right, STR("relay")) ? AUTH_LINE_RELAY
+							      : 0;
 }
 
 static int read_result(struct str field, struct auth_line_reply *r)
@@ -250,9 +250,11 @@ static int read_result(struct str field, struct auth_line_reply *r)
 		r->temporary = true;
 	else if (str_equal(field, STR("authz")) || str_equal(field, STR("code=authz_fail")))
 		r->authz = true;
-	else if (str_equal(field, STR("user_disabled")) || str_equal(field, STR("code=user_disabled")))
+	else if (str_equal(field, STR("user_disabled")) ||
+		 str_equal(field, STR("code=user_disabled")))
 		r->disabled = true;
-	else if (str_equal(field, STR("pass_expired")) || str_equal(field, STR("code=pass_expired")))
+	else if (str_equal(field, STR("pass_expired")) ||
+		 str_equal(field, STR("code=pass_expired")))
 		r->expired = true;
 	return 0;
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: ISC
-// The client's end: which connection is used, and when another one is made. A foreign server that is
-// stopped or restarted may leave its old process to those who are connected to it, without what it
-// needs to do its work; so a connection that is used is replaced after a while by a new one, if there
-// still is a service behind the socket.
+// The client's end: which connection is used, and when another one is made. A foreign server that
+// is stopped or restarted may leave its old process to those who are connected to it, without what
+// it needs to do its work; so a connection that is used is replaced after a while by a new one, if
+// there still is a service behind the socket.
 #include "auth/protocol_client.h"
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/memory.h"
 
-#define RETRY_FIRST_MS 100
-#define RETRY_MAX_MS 5000
-#define RENEW_MS 10000
+#define RETRY_FIRST_MS	100
+#define RETRY_MAX_MS	5000
+#define RENEW_MS	10000
+#define RENEW_SOON_MS	1000
 #define CONNECTIONS_MAX 8 // old ones with exchanges included
 
 // ---- exchanges end
@@ -36,11 +38,14 @@ void auth_exchange_finish(struct auth_exchange *x, const struct auth_reply *r)
 
 static void fail(struct auth_exchange *x, enum auth_outcome outcome, const char *reason)
 {
-	auth_exchange_finish(x, &(struct auth_reply){.outcome = outcome, .data = STR_EMPTY,
-				       .account = STR_EMPTY, .reason = str_from(reason)});
+	auth_exchange_finish(x, &(struct auth_reply){.outcome = outcome,
+					.data = STR_EMPTY,
+					.account = STR_EMPTY,
+					.reason = str_from(reason)});
 }
 
-void auth_exchange_fail_later(struct auth_exchange *x, enum auth_outcome outcome, const char *reason)
+void auth_exchange_fail_later(
+	struct auth_exchange *x, enum auth_outcome outcome, const char *reason)
 {
 	auth_connection_remove(x);
 	x->failure = outcome;
@@ -76,11 +81,16 @@ static void on_timer(struct wheel_timer *t)
 		c->options.connect(c->options.arg);
 }
 
-// Our own role auth hands us a new socket when there is a new process.
+// Our own role auth hands us a new socket when there is a new process. A connection that was just
+// made is as good as the next one.
 void auth_client_renew(struct auth_client *c)
 {
-	if (!c->options.trusted && c->current && c->timer.due_ms == 0)
-		wheel_set(c->wheel, &c->timer, RETRY_FIRST_MS);
+	uint64_t now = clock_monotonic_ms();
+
+	if (c->options.trusted || !c->current || c->next || c->renewal_failed ||
+		now - c->current->greeted_ms < RENEW_SOON_MS)
+		return;
+	wheel_set(c->wheel, &c->timer, RETRY_FIRST_MS);
 }
 
 static void note_use(struct auth_client *c)
@@ -107,9 +117,9 @@ void auth_client_greeted(struct auth_connection *k)
 		return;
 	retire(c);
 	c->current = k;
+	k->greeted_ms = clock_monotonic_ms();
 	c->next = NULL;
 	c->renewal_failed = false;
-	c->retry_ms = RETRY_FIRST_MS;
 	wheel_clear(c->wheel, &c->timer);
 }
 
@@ -123,7 +133,8 @@ void auth_client_idle(struct auth_connection *k)
 static void not_reached(struct auth_client *c)
 {
 	if (c->current && c->renewal_failed) {
-		event_report(EVENT_WARNING, "auth", "the authentication service takes no new connections");
+		event_report(EVENT_WARNING, "auth",
+			"the authentication service takes no new connections");
 		retire(c);
 	}
 	c->renewal_failed = c->current != NULL;
@@ -135,13 +146,16 @@ void auth_client_lost(struct auth_connection *k, const char *why)
 	struct auth_client *c = k->client;
 	bool was_current = k == c->current, was_next = k == c->next;
 
+	// One that greets and closes again and again is asked less and less often.
+	if (was_current && clock_monotonic_ms() - k->greeted_ms > RETRY_MAX_MS)
+		c->retry_ms = RETRY_FIRST_MS;
 	if (was_current)
 		c->current = NULL;
 	if (was_next)
 		c->next = NULL;
 	if (was_current || was_next)
-		event_report(EVENT_WARNING, "auth", "the connection to the authentication service ended: %s",
-			why);
+		event_report(EVENT_WARNING, "auth",
+			"the connection to the authentication service ended: %s", why);
 	auth_connection_close(k, "the connection to the authentication service was lost");
 	if (was_next)
 		not_reached(c);
@@ -175,7 +189,8 @@ void auth_client_connected(struct auth_client *c, int fd)
 		struct auth_connection *oldest =
 			LIST_ENTRY(c->connections.next, struct auth_connection, link);
 		if (oldest != c->current)
-			auth_connection_close(oldest, "the connection to the authentication service was given up");
+			auth_connection_close(oldest,
+				"the connection to the authentication service was given up");
 	}
 	c->next = auth_connection_open(c, fd);
 }
@@ -189,8 +204,8 @@ const char *auth_client_mechanisms(struct auth_client *c, bool tls, bool plainte
 	return tls || plaintext_ok ? c->current->mechanisms : c->current->not_plaintext;
 }
 
-struct auth_exchange *auth_client_start(struct auth_client *c, const struct auth_request *r,
-	auth_client_done done, void *arg)
+struct auth_exchange *auth_client_start(
+	struct auth_client *c, const struct auth_request *r, auth_client_done done, void *arg)
 {
 	struct auth_exchange *x = mem_alloc(sizeof *x);
 
@@ -246,7 +261,8 @@ void auth_client_destroy(struct auth_client *c)
 		fail(LIST_ENTRY(c->exchanges.next, struct auth_exchange, link), AUTH_UNAVAILABLE,
 			"shutting down");
 	while (!list_empty(&c->connections))
-		auth_connection_close(LIST_ENTRY(c->connections.next, struct auth_connection, link), "");
+		auth_connection_close(
+			LIST_ENTRY(c->connections.next, struct auth_connection, link), "");
 	wheel_clear(c->wheel, &c->timer);
 	wheel_destroy(c->wheel);
 	mem_free(c);

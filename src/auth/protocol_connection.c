@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 #define GREETING_MS (10 * 1000)
-#define ANSWER_MS (60 * 1000)
-#define CPID_BEGIN 0x40000000u // above every process id
+#define ANSWER_MS   (60 * 1000)
+#define CPID_BEGIN  0x40000000u // above every process id
 
 static struct str id_key(const uint32_t *id)
 {
@@ -42,8 +42,10 @@ static int add_request(struct auth_connection *k, uint32_t id, const struct auth
 	struct auth_line_request line = {
 		.id = id,
 		.secured = r->secured,
-		.client = r->client, .client_port = r->client_port,
-		.local = r->local, .local_port = r->local_port,
+		.client = r->client,
+		.client_port = r->client_port,
+		.local = r->local,
+		.local_port = r->local_port,
 		.has_response = r->initial.data != NULL,
 	};
 	char session[ID_TEXT_MAX];
@@ -52,8 +54,10 @@ static int add_request(struct auth_connection *k, uint32_t id, const struct auth
 		return ERR_LIMIT;
 	(void)str_copy(r->server, line.server, sizeof line.server);
 	if (r->session)
-		(void)str_copy(str_from(id_format(r->session, session)), line.session, sizeof line.session);
-	return auth_line_request_add(stream_output(k->stream), &line, r->initial, k->client->options.trusted);
+		(void)str_copy(str_from(id_format(r->session, session)), line.session,
+			sizeof line.session);
+	return auth_line_request_add(
+		stream_output(k->stream), &line, r->initial, k->client->options.trusted);
 }
 
 static uint32_t next_id(struct auth_connection *k)
@@ -64,7 +68,8 @@ static uint32_t next_id(struct auth_connection *k)
 	return k->last_id;
 }
 
-int auth_connection_start(struct auth_connection *k, struct auth_exchange *x, const struct auth_request *r)
+int auth_connection_start(
+	struct auth_connection *k, struct auth_exchange *x, const struct auth_request *r)
 {
 	uint32_t id = next_id(k);
 	int err = add_request(k, id, r);
@@ -161,12 +166,12 @@ static const struct {
 // ---- answers
 static const char *reason_of(const struct auth_line_reply *r)
 {
-	return r->reason[0] ? r->reason :
-	       r->disabled  ? "disabled" :
-	       r->expired   ? "password expired" :
-	       r->authz     ? "authzid differs" :
-	       r->temporary ? "the authentication service cannot tell now" :
-			      "";
+	return r->reason[0]   ? r->reason
+	       : r->disabled  ? "disabled"
+	       : r->expired   ? "password expired"
+	       : r->authz     ? "authzid differs"
+	       : r->temporary ? "the authentication service cannot tell now"
+			      : "";
 }
 
 static void on_result(struct auth_exchange *x, const struct auth_line_reply *r)
@@ -177,13 +182,15 @@ static void on_result(struct auth_exchange *x, const struct auth_line_reply *r)
 	if (r->temporary)
 		auth_client_renew(x->client);
 	auth_exchange_finish(x, &(struct auth_reply){
-			  .outcome = ok ? AUTH_OK : r->temporary ? AUTH_UNAVAILABLE : AUTH_FAILED,
-			  .data = STR_EMPTY,
-			  .account = str_from(r->user),
-			  .may_submit = ok && (all || r->rights & AUTH_LINE_SUBMIT),
-			  .may_relay = ok && (all || r->rights & AUTH_LINE_RELAY),
-			  .reason = ok ? STR_EMPTY : str_from(reason_of(r)),
-		  });
+					.outcome = ok		  ? AUTH_OK
+						   : r->temporary ? AUTH_UNAVAILABLE
+								  : AUTH_FAILED,
+					.data = STR_EMPTY,
+					.account = str_from(r->user),
+					.may_submit = ok && (all || r->rights & AUTH_LINE_SUBMIT),
+					.may_relay = ok && (all || r->rights & AUTH_LINE_RELAY),
+					.reason = ok ? STR_EMPTY : str_from(reason_of(r)),
+				});
 }
 
 static void on_challenge(struct auth_exchange *x, struct str base64)
@@ -193,10 +200,13 @@ static void on_challenge(struct auth_exchange *x, struct str base64)
 	wheel_clear(x->client->wheel, &x->timer); // the client's turn; its own limits apply
 	if (base64.len && buf_add_base64_decoded(&decoded, base64)) {
 		auth_connection_cancel(x);
-		auth_exchange_fail_later(x, AUTH_UNAVAILABLE, "the authentication service sent a broken challenge");
+		auth_exchange_fail_later(
+			x, AUTH_UNAVAILABLE, "the authentication service sent a broken challenge");
 	} else {
-		x->done(x->arg, &(struct auth_reply){.outcome = AUTH_CONTINUE, .data = buf_str(&decoded),
-					.account = STR_EMPTY, .reason = STR_EMPTY});
+		x->done(x->arg, &(struct auth_reply){.outcome = AUTH_CONTINUE,
+					.data = buf_str(&decoded),
+					.account = STR_EMPTY,
+					.reason = STR_EMPTY});
 	}
 	buf_finish_wipe(&decoded);
 }
@@ -252,7 +262,8 @@ static size_t on_input(struct stream *stream, void *arg, struct str octets)
 	if (!is_open(c, k))
 		return used;
 	if (k->broken || got < 0)
-		auth_client_lost(k, "it does not speak version 1 of the Dovecot authentication protocol");
+		auth_client_lost(
+			k, "it does not speak version 1 of the Dovecot authentication protocol");
 	else if (k->by_id.count == 0)
 		auth_client_idle(k);
 	return used;
@@ -288,8 +299,8 @@ struct auth_connection *auth_connection_open(struct auth_client *c, int fd)
 	wheel_timer_init(&k->greeting, on_no_greeting);
 	list_add_last(&c->connections, &k->link);
 	k->stream = stream_open(c->options.loop, c->wheel, fd, &events, k);
-	(void)buf_add_format(stream_output(k->stream), "VERSION\t%d\t%d\nCPID\t%u\n", AUTH_VERSION_MAJOR,
-		AUTH_VERSION_MINOR, make_cpid());
+	(void)buf_add_format(stream_output(k->stream), "VERSION\t%d\t%d\nCPID\t%u\n",
+		AUTH_VERSION_MAJOR, AUTH_VERSION_MINOR, make_cpid());
 	stream_flush(k->stream);
 	wheel_set(c->wheel, &k->greeting, GREETING_MS);
 	return k;

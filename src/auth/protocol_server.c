@@ -12,21 +12,21 @@
 
 #include <unistd.h>
 
-#define EXCHANGES_PUBLIC 1000
+#define EXCHANGES_PUBLIC  1000
 #define EXCHANGES_TRUSTED 20000
-#define UNSENT_MAX (1024 * 1024) // a peer that does not read its answers is dropped
-#define HELLO_MS (60 * 1000)     // for VERSION and CPID
+#define UNSENT_MAX	  (1024 * 1024) // a peer that does not read its answers is dropped
+#define HELLO_MS	  (60 * 1000)	// for VERSION and CPID
 
 struct auth_server {
 	struct auth_server_options options;
 	struct wheel *wheel, *own_wheel;
 	struct stream *stream;
-	struct map by_id;        // 4 octets -> struct exchange
+	struct map by_id; // 4 octets -> struct exchange
 	struct list exchanges;
 	struct wheel_timer timer; // for the greeting, or until a broken connection is ended
 	bool version_seen, pid_seen;
-	bool ended;              // the owner was told
-	const char *broken;      // why the connection ends
+	bool ended;	    // the owner was told
+	const char *broken; // why the connection ends
 };
 
 struct exchange {
@@ -36,7 +36,7 @@ struct exchange {
 	struct ipaddr client;
 	char session[32];
 	struct authentication *authentication;
-	bool answered;           // the peer's turn
+	bool answered; // the peer's turn
 	struct wheel_timer timer;
 };
 
@@ -93,8 +93,10 @@ static void report(const struct exchange *x, const struct authenticator_reply *r
 		event_addr(&e, "client", &x->client);
 	event_str(&e, "session", str_from(x->session));
 	event_str(&e, "account", r->account);
-	event_text(&e, "status", r->outcome == AUTHENTICATOR_OK ? "ok" :
-		r->outcome == AUTHENTICATOR_FAILED ? "failed" : "unavailable");
+	event_text(&e, "status",
+		r->outcome == AUTHENTICATOR_OK	     ? "ok"
+		: r->outcome == AUTHENTICATOR_FAILED ? "failed"
+						     : "unavailable");
 	event_text(&e, "reason", r->reason);
 	event_emit(&e);
 }
@@ -106,8 +108,8 @@ static unsigned rights_of(uint32_t rights)
 }
 
 // What strangers learn of a failure is that it failed: programs pass reasons on to their clients.
-static void fill(const struct exchange *x, const struct authenticator_reply *from,
-	struct auth_line_reply *r)
+static void fill(
+	const struct exchange *x, const struct authenticator_reply *from, struct auth_line_reply *r)
 {
 	bool trusted = x->server->options.trusted;
 
@@ -180,8 +182,8 @@ static void on_version(struct auth_server *s, struct str fields)
 	struct str field;
 	uint32_t major;
 
-	if (s->version_seen || !auth_field_take(&fields, &field) || auth_number_read(field, &major) ||
-		major != AUTH_VERSION_MAJOR)
+	if (s->version_seen || !auth_field_take(&fields, &field) ||
+		auth_number_read(field, &major) || major != AUTH_VERSION_MAJOR)
 		break_off(s, "it speaks another version of the protocol");
 	s->version_seen = true;
 }
@@ -209,12 +211,13 @@ static void on_auth(struct auth_server *s, struct str fields)
 		fail_at_once(s, r.id, "too many exchanges at once", true);
 	} else if (!trusted && !r.secured && authenticator_mechanism_plaintext(r.mechanism)) {
 		fail_at_once(s, r.id, "plaintext passwords need a secured connection", false);
-	} else if (!(a = authentication_create(s->options.authenticator, r.mechanism, &r.client,
-			   r.secured))) {
+	} else if (!(a = authentication_create(
+			     s->options.authenticator, r.mechanism, &r.client, r.secured))) {
 		fail_at_once(s, r.id, "no such mechanism", false);
 	} else {
 		struct exchange *x = mem_alloc(sizeof *x);
-		*x = (struct exchange){.server = s, .id = r.id, .client = r.client, .authentication = a};
+		*x = (struct exchange){
+			.server = s, .id = r.id, .client = r.client, .authentication = a};
 		memcpy(x->session, r.session, sizeof x->session);
 		wheel_timer_init(&x->timer, on_silence);
 		map_set(&s->by_id, id_key(&x->id), x);
@@ -257,7 +260,7 @@ static void on_cancel(struct auth_server *s, struct str fields)
 
 static const struct {
 	const char *word;
-	bool greeting;   // allowed before VERSION and CPID
+	bool greeting; // allowed before VERSION and CPID
 	void (*run)(struct auth_server *s, struct str fields);
 } commands[] = {
 	{"VERSION", true, on_version},
@@ -292,8 +295,8 @@ static void end(struct auth_server *s)
 	s->ended = true;
 	wheel_clear(s->wheel, &s->timer);
 	if (s->broken)
-		event_report(EVENT_WARNING, "auth", "a client of the authentication service was dropped: %s",
-			s->broken);
+		event_report(EVENT_WARNING, "auth",
+			"a client of the authentication service was dropped: %s", s->broken);
 	s->options.closed(s, s->options.arg);
 }
 
@@ -338,7 +341,8 @@ static void greet(struct auth_server *s)
 	struct buf *out = stream_output(s->stream);
 	struct str name, names = str_from(authenticator_mechanisms(s->options.authenticator));
 	static uint32_t connections;
-	unsigned char cookie[16]; // of the master protocol, which we do not speak; programs expect one
+	unsigned char
+		cookie[16]; // of the master protocol, which we do not speak; programs expect one
 	char mechanism[AUTH_MECHANISM_MAX + 1];
 
 	mem_random(cookie, sizeof cookie);

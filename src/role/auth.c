@@ -18,12 +18,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define OPEN_TRIES 50           // of the store, while a predecessor dies
+#define OPEN_TRIES    50 // of the store, while a predecessor dies
 #define OPEN_PAUSE_US 100000
-#define PUBLIC_MAX 256          // connections to the public socket
+#define PUBLIC_MAX    256 // connections to the public socket
 
 _Static_assert((int)AUTHENTICATOR_SUBMIT == (int)ACCOUNT_MAY_SUBMIT &&
-	(int)AUTHENTICATOR_RELAY == (int)ACCOUNT_MAY_RELAY, "rights are the directory's");
+		       (int)AUTHENTICATOR_RELAY == (int)ACCOUNT_MAY_RELAY,
+	"rights are the directory's");
 
 // A connected program. Before start there is only its socket.
 struct peer {
@@ -42,7 +43,7 @@ struct auth {
 	struct ipc_channel *queue;
 	struct list peers;
 	unsigned public_count;
-	int public_fd;              // listens; -1: none
+	int public_fd; // listens; -1: none
 	struct listener *listener;
 	int control_fd;
 	struct control_server *control;
@@ -96,7 +97,8 @@ static const ipc_handler from_queue[IPC_TYPES] = {
 	[IPC_TYPE_account_changed] = on_account_changed,
 };
 
-static void on_queue_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
+static void on_queue_frame(
+	struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {
 	(void)ch;
 	(void)ipc_dispatch(from_queue, arg, type, body, fd);
@@ -200,7 +202,8 @@ static void listen_public(struct auth *a)
 		return;
 	a->listener = listener_start(a->context->loop, a->public_fd, on_accepted, a);
 	if (!a->listener)
-		event_report(EVENT_ERROR, "auth", "the public authentication socket cannot be served");
+		event_report(
+			EVENT_ERROR, "auth", "the public authentication socket cannot be served");
 }
 
 // ---- what master gives
@@ -275,7 +278,8 @@ static int open_secrets(struct auth *a, struct error *err)
 	char path[1200];
 	int result = ERR_DENIED;
 
-	snprintf(path, sizeof path, "%.*s/auth/secrets.db", STR_ARG(a->context->config->state_folder));
+	snprintf(path, sizeof path, "%.*s/auth/secrets.db",
+		STR_ARG(a->context->config->state_folder));
 	for (unsigned i = 0; i < OPEN_TRIES && result == ERR_DENIED; i++) {
 		if (i)
 			usleep(OPEN_PAUSE_US);

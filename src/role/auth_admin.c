@@ -14,7 +14,7 @@ struct change {
 	struct auth_admin *admin;
 	struct control_call *call;
 	char name[AUTH_NAME_MAX + 1];
-	struct str password;   // own memory
+	struct str password; // own memory
 	struct secret secret;
 	struct error err;
 	int result;
@@ -25,10 +25,12 @@ static struct str argument(const json_t *arguments, const char *name)
 {
 	const json_t *value = json_object_get(arguments, name);
 
-	return str_make(json_is_string(value) ? json_string_value(value) : "", json_string_length(value));
+	return str_make(
+		json_is_string(value) ? json_string_value(value) : "", json_string_length(value));
 }
 
-static bool take_name(struct control_call *call, const json_t *arguments, char out[AUTH_NAME_MAX + 1])
+static bool take_name(
+	struct control_call *call, const json_t *arguments, char out[AUTH_NAME_MAX + 1])
 {
 	struct str name = argument(arguments, "name");
 
@@ -84,7 +86,8 @@ static void hashed(uv_work_t *work, int status)
 
 	(void)status;
 	if (c->result)
-		control_fail(c->call, c->result == ERR_SYSTEM ? "failed" : "syntax", "%s", c->err.text);
+		control_fail(
+			c->call, c->result == ERR_SYSTEM ? "failed" : "syntax", "%s", c->err.text);
 	else
 		store(c);
 	mem_wipe((char *)c->password.data, c->password.len);

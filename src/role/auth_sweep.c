@@ -70,7 +70,8 @@ bool auth_sweep_answer(struct auth_sweep *s, const struct ipc_account_answer *m)
 	if (m->state == 0 && secrets_get(s->secrets, s->first->text, &secret) == 0 &&
 		secret.changed_ms + YOUNG_MS < clock_wall_ms() &&
 		secrets_remove(s->secrets, s->first->text) == 0)
-		event_report(EVENT_INFO, "auth", "the password of %.*s was removed: there is no such account",
+		event_report(EVENT_INFO, "auth",
+			"the password of %.*s was removed: there is no such account",
 			STR_ARG(s->first->text));
 	mem_wipe(&secret, sizeof secret);
 	s->first = s->first->next;
