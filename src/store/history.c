@@ -123,6 +123,9 @@ static void add_keys(
 		if (strings[i].len)
 			keys_add(keys, size, keys_hash(kinds[i], strings[i]));
 	}
+	struct str rest = strings[2], one; // several recipients: each can be asked for
+	while (str_find(strings[2], ',') >= 0 && str_split(&rest, ',', &one))
+		keys_add(keys, size, keys_hash(KEY_ADDRESS, one));
 }
 
 static int write_event(

@@ -89,10 +89,21 @@ static bool id_matches(const struct history_find_request *f, const struct row *r
 	       (f->session && r->id == f->session);
 }
 
+static bool is_among(struct str address, struct str list)
+{
+	struct str one;
+
+	while (str_split(&list, ',', &one))
+		if (str_equal_nocase(address, one))
+			return true;
+	return false;
+}
+
 static bool address_matches(struct str address, const struct row *r)
 {
 	return address.len == 0 || str_equal_nocase(address, r->sender) ||
-	       str_equal_nocase(address, r->recipient) || str_equal_nocase(address, r->account);
+	       str_equal_nocase(address, r->recipient) || is_among(address, r->recipient) ||
+	       str_equal_nocase(address, r->account);
 }
 
 static bool row_matches(const struct history_find_request *f, const struct row *r)
