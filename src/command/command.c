@@ -20,7 +20,7 @@ const struct command commands[] = {
 	{"account", "add|passwd|list|show|enable|disable|remove [NAME] [-c FILE] [--json]",
 		TEXT_MARK("accounts that log in and receive mail"), command_account},
 	{"queue", "list|show|retry|hold|release|delete [ID] [--sender A] [--recipient A] [--domain D] "
-		"[--state S] [--all] [--json] [-c FILE]",
+		"[--state S] [--limit N] [--all] [--json] [-c FILE]",
 		TEXT_MARK("mail that waits"), command_queue},
 	{"trace", "ID|ADDRESS [--since TIME] [--json] [-c FILE]",
 		TEXT_MARK("the story of a message, an account or a client"), command_trace},

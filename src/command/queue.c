@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct selection {
-	const char *sender, *recipient, *domain, *account, *state;
+	const char *sender, *recipient, *domain, *account, *state, *limit;
 	bool all;
 };
 
@@ -50,18 +50,23 @@ static int list(const struct config *c, json_t *arguments, bool json, struct err
 	table_init(&t, ARRAY_SIZE(titles), titles);
 	table_set_right(&t, 2);
 	table_set_right(&t, 7);
-	int result = caller_run(c, "queue list", arguments, json ? caller_print_json : add_row, &t, NULL,
+	json_t *done = NULL;
+	int result = caller_run(c, "queue list", arguments, json ? caller_print_json : add_row, &t, &done,
 		err);
 	if (!result && !json) {
 		table_print(&t);
 		if (!t.count)
 			puts(TEXT("nothing waits"));
 	}
+	if (!result && json_is_true(json_object_get(done, "more")))
+		fprintf(stderr, TEXT("pabal: these are the first %lld; --limit N shows more\n"),
+			row_number(done, "count"));
+	json_decref(done);
 	table_finish(&t);
 	return result;
 }
 
-// ---- show: every key of the row on a line, the headers of the message below
+// ---- show: every key of a recipient on a line, then those of the message and its header
 static void print_row(const json_t *row, void *unused)
 {
 	const char *key;
@@ -143,6 +148,7 @@ static json_t *arguments_of(const struct options *o, const struct selection *s)
 	row_set(arguments, "domain", s->domain);
 	row_set(arguments, "account", s->account);
 	row_set(arguments, "state", s->state);
+	row_set(arguments, "limit", s->limit);
 	return arguments;
 }
 
@@ -169,7 +175,7 @@ int command_queue(int argc, char **argv)
 	struct selection s = {0};
 	const struct option_row rows[] = {{"--sender", &s.sender, NULL}, {"--recipient", &s.recipient, NULL},
 		{"--domain", &s.domain, NULL}, {"--account", &s.account, NULL}, {"--state", &s.state, NULL},
-		{"--all", NULL, &s.all}};
+		{"--limit", &s.limit, NULL}, {"--all", NULL, &s.all}};
 	struct options o;
 	struct error err = {0};
 	if (!options_parse(argc, argv, rows, ARRAY_SIZE(rows), &o))
