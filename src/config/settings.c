@@ -161,7 +161,7 @@ static const struct config_setting settings[] = {
 
 	// ---- server "name" { }
 	{CONFIG_BLOCK_SERVER, "listen", &config_type_listen, FIELD(config_server, listens), NULL, 's',
-		MASTER | SMTPD,
+		MASTER | SMTPD | SENDER,
 		TEXT_MARK("Where the server listens: \"*:PORT\" is every IPv4 and IPv6 address, "
 		"\"ADDRESS:PORT\" one (IPv6 in brackets). tls says how TLS begins: starttls (the "
 		"default), implicit (at once), or off. May be written several times.")},
@@ -369,7 +369,7 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		"and of connections to other servers.")},
 	[CONFIG_BLOCK_SERVER] = {"server", CONFIG_BLOCK_TOP, CONFIG_BLOCK_SERVER,
 		ITEMS(config, servers, server_count, config_server), .most = 256, .reload = 's',
-		.roles = MASTER | SMTPD, .label = TEXT_MARK("a name in quotes"), .open = config_open_server,
+		.roles = MASTER | SMTPD | SENDER, .label = TEXT_MARK("a name in quotes"), .open = config_open_server,
 		.close = config_server_close,
 		.help = TEXT_MARK("A service: where it listens and what it asks of clients. Without any, "
 		"there are three: mx on port 25, submission on 587 (requires TLS and AUTH) and submissions "
