@@ -93,7 +93,8 @@ static void test_masks(void **state)
 		{"smart-host-secret", CONFIG_FOR_SENDER},
 		{"kim-user", CONFIG_FOR_MASTER | CONFIG_FOR_SENDER},
 		{"/tls/mail.pem", CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD},
-		{"smtp.x.kr", CONFIG_FOR_MASTER | CONFIG_FOR_QUEUE | CONFIG_FOR_SENDER},
+		{"smtp.x.kr",
+			CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD | CONFIG_FOR_QUEUE | CONFIG_FOR_SENDER},
 		{"192.0.2.1:53", CONFIG_FOR_MASTER | CONFIG_FOR_RESOLVER},
 		{"mail.example.kr", CONFIG_FOR_ALL},
 		{"example.kr", CONFIG_FOR_ALL},
@@ -113,8 +114,8 @@ static void test_masks(void **state)
 		assert_str(back->hostname, "mail.example.kr");
 		assert_int_equal(back->limits.hops, 50);
 		// What it may not see is empty, and asking does no harm.
-		assert_int_equal(
-			back->server_count, role & (CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD) ? 1 : 0);
+		unsigned servers = CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD | CONFIG_FOR_SENDER;
+		assert_int_equal(back->server_count, role & servers ? 1 : 0);
 		struct ipaddr a;
 		ipaddr_parse(STR("10.1.2.3"), &a);
 		config_client_rule(back, &a);
