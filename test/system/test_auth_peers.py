@@ -312,11 +312,16 @@ def logs_in(ours):
     return login_code(ours) == 235
 
 
+def stop_as_an_administrator(dovecot):
+    """Its old authentication process goes on for those who are connected."""
+    dovecot.process.terminate()
+    dovecot.process.wait(10)
+
+
 def test_smtpd_after_dovecot_was_restarted(foreign):
     dovecot, ours = foreign
     assert logs_in(ours)
-    dovecot.stop()
-    # Its old process goes on for those who are connected, until they have noticed.
+    stop_as_an_administrator(dovecot)
     wait.until(lambda: everywhere(lambda: login_code(ours) == 454), 60, "logins are put off")
     with secured(ours.client("submission")) as client:
         assert client.auth_plain(NAME, PASSWORD).code == 454
@@ -343,7 +348,7 @@ def test_a_restart_that_nobody_noticed(foreign):
     dovecot, ours = foreign
     assert everywhere(lambda: logs_in(ours))
     old = auth_processes()
-    dovecot.stop()
+    stop_as_an_administrator(dovecot)
     dovecot.start()
     assert old and old <= auth_processes()
 
