@@ -60,7 +60,8 @@ static void take_line(struct outcome *o, const json_t *line)
 static int finish(struct outcome *o, json_t **out_done)
 {
 	if (!o->ended)
-		o->code = error_set(o->err, ERR_CLOSED, TEXT("the server ended the connection in mid answer"));
+		o->code = error_set(o->err, ERR_UNAVAILABLE,
+			TEXT("the server ended the connection in mid answer"));
 	if (out_done && !o->code)
 		*out_done = o->done;
 	else
@@ -89,16 +90,31 @@ static int connect_to(const char *run_folder, const char *role, struct error *er
 	return error_system(err, TEXT("cannot reach the server on %s"), to.sun_path);
 }
 
+// A server that answers before it has read everything ("too many callers") has still said why.
+static int send_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EPIPE || errno == ECONNRESET ? 0 : ERR_SYSTEM;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 static int send_request(int fd, const char *command, json_t *arguments)
 {
-	json_t *request = json_pack("{s:i, s:s, s:O}", "version", 1, "command", command, "arguments",
-		arguments);
+	json_t *request = json_pack("{s:i, s:s, s:O}", "version", CONTROL_VERSION, "command", command,
+		"arguments", arguments);
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	int result = ERR_SYNTAX;
 	if (text) {
-		result = fd_write_all(fd, text, strlen(text));
+		result = send_all(fd, text, strlen(text));
 		if (!result)
-			result = fd_write_all(fd, "\n", 1);
+			result = send_all(fd, "\n", 1);
 		mem_wipe(text, strlen(text)); // it may hold a password
 	}
 	free(text);
@@ -106,6 +122,7 @@ static int send_request(int fd, const char *command, json_t *arguments)
 	return result;
 }
 
+// 1, 0 at the end, or an error.
 static int read_some(int fd, struct buf *in, unsigned timeout_ms, struct error *err)
 {
 	struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -118,8 +135,12 @@ static int read_some(int fd, struct buf *in, unsigned timeout_ms, struct error *
 	if (!space)
 		return error_set(err, ERR_LIMIT, TEXT("an answer of the server is too long"));
 	ssize_t n = read(fd, space, 65536);
+	if (n < 0 && errno == EINTR)
+		return 1;
+	if (n < 0 && errno == ECONNRESET)
+		return 0;
 	if (n < 0)
-		return errno == EINTR ? 1 : error_system(err, TEXT("cannot read the answer"));
+		return error_system(err, TEXT("cannot read the answer"));
 	buf_commit(in, (size_t)n);
 	return n > 0 ? 1 : 0;
 }
@@ -177,12 +198,26 @@ static void give_local(struct control_call *call, json_t *line, bool last)
 	json_decref(line);
 }
 
+static void go_on_local(struct control_call *call, void (*go_on)(void *arg), void *arg)
+{
+	(void)call;
+	go_on(arg);
+}
+
+static bool is_gone_local(const struct control_call *call)
+{
+	(void)call;
+	return false;
+}
+
+static const struct control_way local_way = {give_local, go_on_local, is_gone_local};
+
 int control_local(uv_loop_t *loop, const struct control_handler *handlers, size_t count, void *handler_arg,
 	const char *command, json_t *arguments, control_on_row on_row, void *arg, json_t **out_done,
 	struct error *err)
 {
 	struct local_call call = {
-		.call = {.give = give_local, .uid = geteuid()},
+		.call = {.way = &local_way, .uid = getuid()},
 		.outcome = {.on_row = on_row, .arg = arg, .err = err},
 	};
 	control_run(&call.call, handlers, count, handler_arg, command, arguments);

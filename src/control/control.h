@@ -36,6 +36,13 @@ void control_done(struct control_call *call, json_t *summary); // NULL: {}
 void control_fail(struct control_call *call, const char *code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 unsigned control_peer_uid(const struct control_call *call); // for the event that says who did it
+// For an answer of many rows: go_on is called when few of them wait to be read, at once or from the
+// loop, also when the caller is gone. Not twice at a time, and no other call of this call meanwhile.
+void control_when_read(struct control_call *call, void (*go_on)(void *arg), void *arg);
+// True when nobody reads what is said; the call still must be ended.
+bool control_is_gone(const struct control_call *call);
+// Overwrites every text in value: a request can hold a password. NULL is fine.
+void control_wipe(json_t *value);
 
 // What a role can answer. arguments is borrowed until the call ends.
 struct control_handler {
@@ -44,18 +51,21 @@ struct control_handler {
 };
 
 // Serves a listening Unix socket. SO_PEERCRED is read; at most 64 calls at once, requests at
-// most 64 KiB, 60 s to send one. A caller that reads slowly does not hold up the loop.
+// most 64 KiB, 60 s to send one. A caller that reads slowly does not hold up the loop: it may leave
+// 16 MiB unread, and is closed after 10 minutes in which it read nothing.
 struct control_server;
 struct control_server *control_server_create(uv_loop_t *loop, int listen_fd,
 	const struct control_handler *handlers, size_t count, void *arg);
-void control_server_destroy(struct control_server *s); // open calls are answered "shutting down"
+// Open calls are answered "shutting down". A handler that still has one ends it as ever, at any
+// time; what it says goes nowhere.
+void control_server_destroy(struct control_server *s);
 
 // ---- clients
 // The answer as it comes in. row may be NULL. Borrowed json.
 typedef void (*control_on_row)(const json_t *row, void *arg);
 // Blocking: connects to FOLDER/ROLE.sock, sends, reads. Returns 0 with *out_done (owned by the
-// caller), ERR_CLOSED when nobody serves there (server stopped), or the error with the words of the
-// server. timeout_ms for each wait.
+// caller), ERR_CLOSED when nobody serves there (server stopped), ERR_UNAVAILABLE when the server
+// ends in mid answer, or the error with the words of the server. timeout_ms for each wait.
 int control_request(const char *run_folder, const char *command, json_t *arguments,
 	control_on_row on_row, void *arg, unsigned timeout_ms, json_t **out_done, struct error *err);
 // Runs a handler in this process (server stopped): the same results as control_request once

@@ -5,14 +5,24 @@
 
 #include "control/control.h"
 
-struct control_call {
+#define CONTROL_VERSION 1 // of the protocol
+
+struct control_way {
 	// line: {"row":…}, {"done":…} or {"error":…}; stolen. last: the call ends with it.
 	void (*give)(struct control_call *call, json_t *line, bool last);
+	void (*when_read)(struct control_call *call, void (*go_on)(void *arg), void *arg);
+	bool (*is_gone)(const struct control_call *call);
+};
+
+struct control_call {
+	const struct control_way *way;
 	unsigned uid;
 };
 
 // Finds the handler and runs it; fails the call when there is none.
 void control_run(struct control_call *call, const struct control_handler *handlers, size_t count,
 	void *handler_arg, const char *command, const json_t *arguments);
+// {"error":{"code":…,"text":…}}; what is no UTF-8 in text becomes "?".
+json_t *control_line_error(const char *code, const char *text);
 
 #endif

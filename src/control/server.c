@@ -16,7 +16,9 @@
 #define CALLS_MAX 64
 #define REQUEST_MAX (64u * 1024)
 #define REQUEST_TIME_MS 60000
-#define ANSWER_MAX (64u * 1024 * 1024) // octets a slow caller may leave unread
+#define ANSWER_TIME_MS 600000          // for a caller that reads nothing, such as a pager
+#define ANSWER_MAX (16u * 1024 * 1024) // octets a slow caller may leave unread
+#define BEHIND (1024u * 1024)          // more than this, and a long answer waits
 
 struct control_server {
 	uv_loop_t *loop;
@@ -27,6 +29,7 @@ struct control_server {
 	void *arg;
 	struct list callers;
 	unsigned open;
+	bool destroyed;           // the memory goes with the last caller
 };
 
 // One connection: one request, its answers.
@@ -36,38 +39,103 @@ struct caller {
 	struct control_server *server;
 	struct stream *stream;
 	json_t *request;
+	void (*go_on)(void *arg); // of the handler, when enough was read
+	void *go_on_arg;
 	bool running;             // a handler has the call
-	bool gone;                // the peer left while it had
+	bool answered;            // all was said, some of it is still to be sent
+	bool cut;                 // the answer ended before its time
+	bool gone;                // the peer left while a handler had the call
 };
 
 static void caller_destroy(struct caller *c)
 {
+	struct control_server *s = c->server;
 	list_remove(&c->link);
-	c->server->open--;
+	control_wipe(c->request);
 	json_decref(c->request);
 	mem_free(c);
+	if (--s->open == 0 && s->destroyed)
+		mem_free(s);
+}
+
+static void send_text(struct caller *c, const char *text)
+{
+	struct buf *out = stream_output(c->stream);
+	// Both or none: half a line would spoil the next one.
+	if (buf_len(out) + strlen(text) >= ANSWER_MAX)
+		c->cut = true;
+	else if (!buf_add_text(out, text))
+		(void)buf_add_char(out, '\n');
+	stream_flush(c->stream);
+}
+
+static void send_line(struct caller *c, json_t *line)
+{
+	if (c->gone || c->cut)
+		return;
+	char *text = json_dumps(line, JSON_COMPACT);
+	if (!text)
+		fatal("out of memory");
+	send_text(c, text);
+	free(text);
+	if (!c->cut)
+		return;
+	// There is room for this one: the bound of a stream is twice ours.
+	struct buf *out = stream_output(c->stream);
+	json_t *last = control_line_error("limit", TEXT("the answer is longer than its reader takes"));
+	text = json_dumps(last, JSON_COMPACT);
+	if (text && !buf_add_text(out, text))
+		(void)buf_add_char(out, '\n');
+	free(text);
+	json_decref(last);
+	stream_flush(c->stream);
 }
 
 static void give(struct control_call *call, json_t *line, bool last)
 {
 	struct caller *c = (struct caller *)call;
-	char *text = c->gone ? NULL : json_dumps(line, JSON_COMPACT);
+	send_line(c, line);
 	json_decref(line);
-	if (text && stream_unsent(c->stream) < ANSWER_MAX) {
-		struct buf *out = stream_output(c->stream);
-		buf_add_text(out, text);
-		buf_add_char(out, '\n');
-		stream_flush(c->stream);
-	}
-	free(text);
 	if (!last)
 		return;
 	c->running = false;
+	if (!c->gone && stream_unsent(c->stream) > 0) {
+		c->answered = true; // on_sent ends it
+		return;
+	}
 	if (!c->gone)
 		stream_close_after_send(c->stream);
 	caller_destroy(c);
 }
 
+static void run_go_on(struct caller *c)
+{
+	void (*go_on)(void *arg) = c->go_on;
+	c->go_on = NULL;
+	if (go_on)
+		go_on(c->go_on_arg);
+}
+
+static void when_read(struct control_call *call, void (*go_on)(void *arg), void *arg)
+{
+	struct caller *c = (struct caller *)call;
+	if (c->gone || c->cut || stream_unsent(c->stream) < BEHIND) {
+		go_on(arg);
+		return;
+	}
+	c->go_on = go_on;
+	c->go_on_arg = arg;
+}
+
+static bool is_gone(const struct control_call *call)
+{
+	const struct caller *c = (const struct caller *)call;
+	return c->gone || c->cut;
+}
+
+static const struct control_way way = {give, when_read, is_gone};
+
+// ---- requests
 static void run(struct caller *c, struct str line)
 {
 	json_error_t where;
@@ -75,8 +143,15 @@ static void run(struct caller *c, struct str line)
 	c->request = json_loadb(line.data, line.len, 0, &where);
 	const char *command = json_string_value(json_object_get(c->request, "command"));
 	const json_t *arguments = json_object_get(c->request, "arguments");
-	if (!command)
-		control_fail(&c->call, "syntax", TEXT("the request is not a command: %s"), where.text);
+	const json_t *version = json_object_get(c->request, "version");
+	if (!c->request)
+		control_fail(&c->call, "syntax", TEXT("the request is no JSON: %s"), where.text);
+	else if (!command || !json_is_integer(version))
+		control_fail(&c->call, "syntax", "%s", TEXT("the request is not a command with a version"));
+	else if (json_integer_value(version) != CONTROL_VERSION)
+		control_fail(&c->call, "unknown",
+			TEXT("the server speaks version %d of the control protocol, the caller %lld"),
+			CONTROL_VERSION, (long long)json_integer_value(version));
 	else
 		control_run(&c->call, c->server->handlers, c->server->count, c->server->arg, command,
 			arguments);
@@ -85,20 +160,31 @@ static void run(struct caller *c, struct str line)
 static size_t on_input(struct stream *s, void *arg, struct str octets)
 {
 	struct caller *c = arg;
-	if (c->running)
-		return octets.len; // one request a connection
 	ptrdiff_t end = str_find(octets, '\n');
 	if (end < 0 && octets.len < REQUEST_MAX)
 		return 0;
-	stream_set_timeout(s, 0);
-	if (end < 0) {
-		c->running = true;
-		control_fail(&c->call, "limit", TEXT("the request is too long"));
-		return octets.len;
-	}
+	// One request a connection. A caller that has closed its half still gets the answer.
+	stream_pause(s, true);
+	stream_set_timeout(s, ANSWER_TIME_MS);
 	// The call may end, and the caller with it, inside.
-	run(c, str_slice(octets, 0, (size_t)end));
+	if (end < 0 || end >= (ptrdiff_t)REQUEST_MAX) {
+		c->running = true;
+		control_fail(&c->call, "limit", "%s", TEXT("the request is too long"));
+	} else {
+		run(c, str_slice(octets, 0, (size_t)end));
+	}
 	return octets.len;
+}
+
+static void on_sent(struct stream *s, void *arg)
+{
+	struct caller *c = arg;
+	if (c->answered) {
+		stream_close_after_send(s);
+		caller_destroy(c);
+		return;
+	}
+	run_go_on(c);
 }
 
 static void on_ended(struct stream *s, void *arg, int err, const char *why)
@@ -110,9 +196,26 @@ static void on_ended(struct stream *s, void *arg, int err, const char *why)
 	c->gone = true;
 	if (!c->running)
 		caller_destroy(c);
+	else
+		run_go_on(c);
 }
 
-static const struct stream_events events = {.input = on_input, .ended = on_ended};
+static const struct stream_events events = {.input = on_input, .sent = on_sent, .ended = on_ended};
+
+// ---- callers
+// One line and the end, for whom there is no caller.
+static void turn_away(int fd)
+{
+	json_t *line = control_line_error("busy", TEXT("too many callers at once; try again"));
+	char *text = json_dumps(line, JSON_COMPACT);
+	struct buf octets = BUF_INIT;
+	if (text && !buf_add_format(&octets, "%s\n", text))
+		(void)!send(fd, buf_str(&octets).data, buf_len(&octets), MSG_NOSIGNAL | MSG_DONTWAIT);
+	buf_finish(&octets);
+	free(text);
+	json_decref(line);
+	close(fd);
+}
 
 static void on_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t port)
 {
@@ -122,11 +225,11 @@ static void on_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t p
 	(void)peer;
 	(void)port;
 	if (s->open >= CALLS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
-		close(fd);
+		turn_away(fd);
 		return;
 	}
 	struct caller *c = mem_alloc(sizeof *c);
-	c->call.give = give;
+	c->call.way = &way;
 	c->call.uid = who.uid;
 	c->server = s;
 	list_add_last(&s->callers, &c->link);
@@ -135,6 +238,7 @@ static void on_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t p
 	stream_set_timeout(c->stream, REQUEST_TIME_MS);
 }
 
+// ---- the server
 struct control_server *control_server_create(uv_loop_t *loop, int listen_fd,
 	const struct control_handler *handlers, size_t count, void *arg)
 {
@@ -146,32 +250,36 @@ struct control_server *control_server_create(uv_loop_t *loop, int listen_fd,
 	s->arg = arg;
 	list_init(&s->callers);
 	s->listener = listener_start(loop, listen_fd, on_accepted, s);
-	if (!s->listener) {
-		wheel_destroy(s->wheel);
-		mem_free(s);
-		return NULL;
-	}
 	return s;
+}
+
+// What its handler says after this goes nowhere.
+static void send_off(struct caller *c)
+{
+	if (!c->gone && !c->answered) {
+		json_t *line = control_line_error("busy", TEXT("the server is shutting down"));
+		send_line(c, line);
+		json_decref(line);
+	}
+	if (!c->gone)
+		stream_close_after_send(c->stream);
+	c->gone = true;
+	if (!c->running)
+		caller_destroy(c);
+	else
+		run_go_on(c);
 }
 
 void control_server_destroy(struct control_server *s)
 {
 	if (!s)
 		return;
+	s->open++; // ours, so that it is there until the end
 	listener_stop(s->listener);
-	LIST_EACH(link, &s->callers) {
-		struct caller *c = LIST_ENTRY(link, struct caller, link);
-		if (c->running) {
-			// Its handler still has the call; what it says goes nowhere.
-			if (!c->gone)
-				stream_close(c->stream);
-			c->gone = true;
-			continue;
-		}
-		stream_close(c->stream);
-		caller_destroy(c);
-	}
+	LIST_EACH(link, &s->callers)
+		send_off(LIST_ENTRY(link, struct caller, link));
 	wheel_destroy(s->wheel);
-	if (s->open == 0)
+	s->destroyed = true;
+	if (--s->open == 0)
 		mem_free(s);
 }
