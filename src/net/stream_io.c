@@ -215,6 +215,14 @@ static ssize_t read_tls(struct stream *s, char *to, size_t space, bool *more)
 	return (ssize_t)total;
 }
 
+// What came under TLS may hold a password; nothing of it stays in memory that is given back.
+static void release_input(struct stream *s)
+{
+	if (s->ssl && s->in.data)
+		mem_wipe(s->in.data, s->in.end);
+	buf_release(&s->in);
+}
+
 // Keeps what the consumer has left of octets, which are either s->in's or fresh.
 static void keep_rest(struct stream *s, struct str octets, size_t used, bool fresh)
 {
@@ -226,7 +234,7 @@ static void keep_rest(struct stream *s, struct str octets, size_t used, bool fre
 	else if (used < octets.len)
 		buf_add_str(&s->in, str_skip(octets, used));
 	if (buf_len(&s->in) == 0)
-		buf_release(&s->in);
+		release_input(s);
 }
 
 static void deliver(struct stream *s, struct str octets, bool fresh)
@@ -237,7 +245,7 @@ static void deliver(struct stream *s, struct str octets, bool fresh)
 	if (s->state == STREAM_OPEN)
 		keep_rest(s, octets, used, fresh);
 	else if (s->state == STREAM_LINGER_SEND || s->state == STREAM_LINGER_WAIT)
-		buf_release(&s->in);
+		release_input(s);
 }
 
 void stream_deliver_kept(struct stream *s)
@@ -272,6 +280,8 @@ static bool read_once(struct stream *s)
 	} else {
 		deliver(s, str_make(to, (size_t)n), true);
 	}
+	if (s->ssl)
+		mem_wipe(to, (size_t)n);
 	return more && s->state == STREAM_OPEN && !s->paused && !s->handshaking;
 }
 
