@@ -102,9 +102,12 @@ __attribute__((unused)) static void call_say(struct world *w, int fd, const char
 __attribute__((unused)) static void call_read(struct world *w, int fd, struct buf *out)
 {
 	for (unsigned i = 0; i < TURNS_MAX; i++) {
-		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		struct pollfd waits[] = {{.fd = fd, .events = POLLIN},
+			{.fd = uv_backend_fd(&w->loop), .events = POLLIN}};
 		turn(w);
-		if (poll(&wait, 1, 5) == 0)
+		int timeout = uv_backend_timeout(&w->loop);
+		poll(waits, 2, timeout >= 0 && timeout < 1000 ? timeout : 1000);
+		if (!waits[0].revents)
 			continue;
 		ssize_t n = read(fd, buf_reserve(out, 65536), 65536);
 		if (n == 0 || (n < 0 && errno == ECONNRESET))
