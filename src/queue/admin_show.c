@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: ISC
-// One message: a row for each recipient, then one of the message with its headers; the story of a message or an address; numbers.
+// One message: a row for each recipient, then one of the message with its headers; the story of a
+// message or an address; numbers.
 #include "queue/admin_internal.h"
 #include "queue/queue_internal.h"
 

@@ -65,7 +65,7 @@ static void on_beat(uv_timer_t *timer)
 	struct queue *q = timer->data;
 	queue_settle_again(q);
 	if (++q->beats % CLEAN_BEATS == 0)
-		queue_schedule_clean(q);
+		queue_groups_clean(q);
 }
 
 // ---------------------------------------------------------------- begin
@@ -122,7 +122,7 @@ void queue_set_config(struct queue *q, const struct config *config)
 	q->config = config;
 	if (q->stopping)
 		return;
-	queue_schedule_reroute(q);
+	queue_groups_reroute(q);
 	queue_release_own_holds(q);
 	queue_turn(q);
 }
@@ -161,7 +161,7 @@ void queue_stop(struct queue *q, void (*done)(void *arg), void *arg)
 	q->stopped_arg = arg;
 	uv_timer_stop(&q->timer);
 	queue_jobs_give_back(q, NULL);
-	queue_schedule_return_all(q);
+	queue_groups_return_all(q);
 	queue_settle_again(q); // once more; what fails again is left to the restart step
 	uv_timer_start(&q->beat, on_stop_beat, STOP_BEAT_MS, STOP_BEAT_MS);
 	uv_ref((uv_handle_t *)&q->beat);
@@ -185,7 +185,7 @@ void queue_destroy(struct queue *q)
 		if (q->slots[slot])
 			queue_job_destroy(q, q->slots[slot]);
 	queue_settle_forget(q);
-	queue_schedule_forget(q);
+	queue_groups_forget(q);
 	queue_directory_destroy(q->directory);
 	map_finish(&q->items);
 	mem_free(q->slots);

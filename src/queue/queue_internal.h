@@ -3,7 +3,7 @@
 // recipients, claimed in the store; a group are the items for one destination, a job what a
 // deliverer was given. See doc/queue.md for the states on disk.
 //
-//   submit.c, claim.c ─▶ window.c ─▶ directory.c, route.c ─▶ schedule.c ─▶ job.c ─▶ deliverers
+//   submit.c, claim.c ─▶ way.c ─▶ group.c ─▶ schedule.c ─▶ job.c ─▶ deliverers
 //   store ◀─ settle.c ◀─ retry.c, bounce.c ◀─ job.c ◀─ deliverers
 #ifndef PABAL_QUEUE_INTERNAL_H
 #define PABAL_QUEUE_INTERNAL_H
@@ -191,18 +191,27 @@ struct deliverer {
 
 // An item that is claimed in the store goes its way: to a group, a result, or back to the store.
 void queue_item_enter(struct queue *q, struct item *i);
-void queue_schedule_run(struct queue *q);     // hands out what can be handed out
-void queue_schedule_reroute(struct queue *q); // a new configuration
-void queue_schedule_clean(struct queue *q);   // forgets groups without anything to remember
-void queue_schedule_return_all(struct queue *q); // waiting items go back to the store
-void queue_schedule_forget(struct queue *q);  // frees all groups and their items
+void queue_item_give_back(struct queue *q, struct item *i, uint64_t after_ms); // untried
+
+void queue_group_join(struct queue *q, struct item *i, const struct route *r, struct str domain);
 void queue_group_remove(struct group *g, struct item *i); // an item leaves before it was tried
+bool queue_group_is_down(const struct group *g);
+// Has it something that may be handed out, or put off, now?
+bool queue_group_is_ready(const struct group *g);
+void queue_group_offer(struct queue *q, struct group *g); // into the round, when it is ready
+void queue_group_forget_if_idle(struct queue *q, struct group *g);
 // A job of the group ended. answered: the destination itself said something.
 enum group_answer { GROUP_ANSWERED, GROUP_FAILED, GROUP_UNKNOWN };
 void queue_group_ended(struct queue *q, struct group *g, enum group_answer answer);
 void queue_group_wake(struct queue *q, struct str domain); // domain "" : all; down ones are tried again
 // When is there no more room for this destination? 0: there is; else when to come again, ms.
 uint64_t queue_group_full_for(struct queue *q, struct str domain);
+void queue_groups_reroute(struct queue *q);     // a new configuration
+void queue_groups_clean(struct queue *q);       // forgets those without anything to remember
+void queue_groups_return_all(struct queue *q);  // waiting items go back to the store
+void queue_groups_forget(struct queue *q);      // frees all groups and their items
+
+void queue_schedule_run(struct queue *q);       // hands out what can be handed out
 void queue_deliverer_relieved(struct queue *q, struct deliverer *d);
 
 // ---------------------------------------------------------------- jobs

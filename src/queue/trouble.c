@@ -46,20 +46,29 @@ void queue_note_refusal(struct queue *q, struct str rule)
 }
 
 // ---- port 25
-// "example.co.kr" and "mail.example.co.kr" have the same owner, and so have hosts behind one address.
-static struct str last_labels(struct str domain, unsigned labels)
+// What follows the nth dot from the end.
+static struct str last_labels(struct str domain, unsigned dots)
 {
 	for (size_t n = domain.len; n > 0; n--)
-		if (domain.data[n - 1] == '.' && !labels--)
+		if (domain.data[n - 1] == '.' && !--dots)
 			return str_skip(domain, n);
 	return domain;
+}
+
+// The part that has one owner: "example.kr" of "mail.example.kr", "example.co.kr" of
+// "mail.example.co.kr". A guess by lengths is good enough here.
+static struct str owner_of(struct str domain)
+{
+	struct str last = last_labels(domain, 1), two = last_labels(domain, 2);
+	bool registry = last.len == 2 && two.len <= last.len + 4 && two.len < domain.len;
+	return registry ? last_labels(domain, 3) : two;
 }
 
 static bool are_related(struct str domain, struct str remote, const char *other, const char *other_remote)
 {
 	if (remote.len && str_equal(remote, str_from(other_remote)))
 		return true;
-	return str_equal(last_labels(domain, 1), last_labels(str_from(other), 1));
+	return str_equal(owner_of(domain), owner_of(str_from(other)));
 }
 
 static void forget_old(struct trouble *t, uint64_t now)

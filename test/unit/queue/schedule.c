@@ -446,6 +446,16 @@ static void three_unrelated_timeouts_mean_port_25_is_blocked(void **state)
 	assert_false(port25_blocked());
 }
 
+static void registries_with_two_labels_are_not_one_owner(void **state)
+{
+	fail_port25("one@a.co.kr");
+	fail_port25("two@mail.a.co.kr");
+	fail_port25("three@b.co.kr");
+	assert_false(port25_blocked());
+	fail_port25("four@c.co.kr");
+	assert_true(port25_blocked());
+}
+
 static void timeouts_with_answers_in_between_mean_nothing(void **state)
 {
 	fail_port25("one@a.example");
@@ -494,6 +504,7 @@ int main(void)
 		T(a_new_configuration_holds_for_what_waits),
 		T(local_domains_and_routes),
 		T(three_unrelated_timeouts_mean_port_25_is_blocked),
+		T(registries_with_two_labels_are_not_one_owner),
 		T(timeouts_with_answers_in_between_mean_nothing),
 		T(a_smart_host_that_fails_says_nothing_of_port_25),
 	};
