@@ -55,17 +55,16 @@ static bool is_for_postmaster(const struct queue *q, const struct item *i)
 	return str_equal_nocase(queue_item_target(i), q->config->postmaster);
 }
 
-// The sender; the postmaster for what has none: a report of ours or of somebody else. A bounce that
-// the postmaster does not get either ends here, with a line in the log.
-static bool has_reader(const struct queue *q, const struct item *i, bool log)
+// The sender; the postmaster for what has none: a report of ours or of somebody else.
+static bool has_reader(const struct queue *q, const struct item *i)
 {
-	if (i->mail->envelope.sender.len)
-		return true;
-	if (q->config->postmaster.len && !is_for_postmaster(q, i))
-		return true;
-	if (log)
-		queue_log_expired(i, "a report that neither its recipient nor the postmaster takes is dropped");
-	return false;
+	return i->mail->envelope.sender.len ||
+		(q->config->postmaster.len && !is_for_postmaster(q, i));
+}
+
+bool queue_bounce_is_stuck(const struct queue *q, const struct item *i)
+{
+	return i->result == TRY_PERMANENT && is_told(i) && !has_reader(q, i);
 }
 
 bool queue_bounce_wanted(struct queue *q, struct job *j)
@@ -73,7 +72,7 @@ bool queue_bounce_wanted(struct queue *q, struct job *j)
 	bool wanted = false;
 	LIST_EACH(link, &j->items) {
 		const struct item *i = LIST_ENTRY(link, struct item, link);
-		if (is_told(i) && has_reader(q, i, true))
+		if (is_told(i) && has_reader(q, i))
 			wanted = true;
 	}
 	return wanted;
@@ -130,7 +129,7 @@ static unsigned collect(struct queue *q, struct job *j, struct report_recipient 
 	unsigned count = 0;
 	LIST_EACH(link, &j->items) {
 		const struct item *i = LIST_ENTRY(link, struct item, link);
-		if (!is_told(i) || !has_reader(q, i, false))
+		if (!is_told(i) || !has_reader(q, i))
 			continue;
 		out[count] = (struct report_recipient){
 			.address = i->address,

@@ -266,6 +266,8 @@ void queue_retry_decide(struct queue *q, struct item *i, uint64_t now_ms);
 
 // Does some result of this job have to be told to somebody?
 bool queue_bounce_wanted(struct queue *q, struct job *j);
+// It failed, and there is nobody left to tell: not a sender, and the postmaster does not get it either.
+bool queue_bounce_is_stuck(const struct queue *q, const struct item *i);
 // Makes j->reports out of the results. body: octets of the original, whole or its beginning.
 void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool whole);
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/event.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <stdio.h>
 
@@ -226,6 +227,14 @@ unsigned queue_settle_open(const struct queue *q)
 
 // ---------------------------------------------------------------- results come in
 
+static void hold_for_good(struct item *i)
+{
+	char why[SMTP_REPLY_TEXT_MAX];
+	snprintf(why, sizeof why, "%s", i->outcome ? i->outcome->text : "");
+	queue_item_set_result(i, TRY_HELD, "5.0.0",
+		TEXT("neither the recipient nor the postmaster takes it: %s"), why);
+}
+
 static void decide(struct queue *q, struct job *j)
 {
 	uint64_t now = clock_wall_ms();
@@ -233,6 +242,9 @@ static void decide(struct queue *q, struct job *j)
 		struct item *i = LIST_ENTRY(link, struct item, link);
 		if (i->result == TRY_TEMPORARY)
 			queue_retry_decide(q, i, now);
+		// Only an administrator may throw away what nobody can be told of.
+		if (queue_bounce_is_stuck(q, i))
+			hold_for_good(i);
 		if (i->result == TRY_HELD)
 			queue_log_hold(i->mail, i, str_from(i->outcome->text));
 		else if (i->result != TRY_RETURNED)

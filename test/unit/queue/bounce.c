@@ -221,12 +221,13 @@ static void a_failed_bounce_goes_to_the_postmaster(void **state)
 	assert_string_equal(p->sender, "");
 	assert_string_equal(p->addresses[0], "kim@example.kr");
 	assert_int_equal(look(e), 1);
-	// And one that the postmaster does not get is the end.
-	look_for(e, "expire", "");
+	// And one that the postmaster does not get waits for an administrator.
+	look_for(e, "hold", "");
 	answer(e, p, &permanent);
 	settle_down(e);
 	assert_int_equal(e->events, 1);
-	assert_int_equal(look(e), 0);
+	assert_int_equal(look(e), 1);
+	assert_int_equal(rows.all[0].state, RECIPIENT_HELD);
 	assert_int_equal(e->job_count, 3);
 }
 
@@ -237,14 +238,15 @@ static void a_null_sender_never_gets_a_report(void **state)
 	assert_int_equal(look(e), 0);
 }
 
-static void without_a_postmaster_it_is_logged(void **state)
+static void without_a_postmaster_it_is_held(void **state)
 {
 	struct to to = {.address = "one@there.example"};
 	e->config->postmaster = STR_EMPTY;
-	look_for(e, "expire", "");
+	look_for(e, "hold", "");
 	assert_null(report_after(&(struct mail_of){.sender = ""}, &to, &permanent));
 	assert_int_equal(e->events, 1);
-	assert_int_equal(look(e), 0);
+	assert_int_equal(look(e), 1);
+	assert_int_equal(rows.all[0].state, RECIPIENT_HELD);
 }
 
 static void a_postmaster_that_does_not_exist_can_be_mended(void **state)
@@ -309,7 +311,7 @@ int main(void)
 		T(one_try_with_every_kind_of_end),
 		T(a_failed_bounce_goes_to_the_postmaster),
 		T(a_null_sender_never_gets_a_report),
-		T(without_a_postmaster_it_is_logged),
+		T(without_a_postmaster_it_is_held),
 		T(a_postmaster_that_does_not_exist_can_be_mended),
 		T(a_route_that_refuses),
 		T(reports_wait_while_the_queue_is_on_hold),
