@@ -33,56 +33,45 @@ static void act_as_myself(void)
 		fatal("cannot become root again");
 }
 
-// Lets what was closed finish closing.
-static void close_loop(uv_loop_t *loop)
-{
-	(void)uv_run(loop, UV_RUN_DEFAULT);
-	(void)uv_loop_close(loop);
-}
+// ---- the server's own files
+typedef int (*offline_run)(uv_loop_t *loop, const struct config *config, const char *command,
+	json_t *arguments, control_on_row on_row, void *arg, json_t **out_done, struct error *err);
 
-static int queue_offline(const struct config *config, const char *command, json_t *arguments,
-	control_on_row on_row, void *arg, json_t **out_done, struct error *err)
+static int queue_offline(uv_loop_t *loop, const struct config *config, const char *command,
+	json_t *arguments, control_on_row on_row, void *arg, json_t **out_done, struct error *err)
 {
 	char folder[1100], history_path[1200];
-	uv_loop_t loop;
 	struct queue_admin admin = {.config = config};
 	snprintf(folder, sizeof folder, "%.*s/queue", STR_ARG(config->state_folder));
 	snprintf(history_path, sizeof history_path, "%s/history.db", folder);
-	if (uv_loop_init(&loop))
-		return error_set(err, ERR_SYSTEM, TEXT("cannot make an event loop"));
 	struct store_options store = {.folder = folder, .create = true};
-	int result = store_open(&loop, &store, &admin.store, err);
+	int result = store_open(loop, &store, &admin.store, err);
 	if (result)
 		return result;
 	struct history_options history = {.path = history_path, .create = true,
 		.age_ms = config->log.history_age, .size = config->log.history_size};
-	if (history_open(&loop, &history, &admin.history, NULL))
+	if (history_open(loop, &history, &admin.history, NULL))
 		admin.history = NULL;
-	result = control_local(&loop, queue_admin_handlers, queue_admin_handler_count, &admin, command,
+	result = control_local(loop, queue_admin_handlers, queue_admin_handler_count, &admin, command,
 		arguments, on_row, arg, out_done, err);
 	if (admin.history)
 		history_close(admin.history);
 	store_close(admin.store);
-	close_loop(&loop);
 	return result;
 }
 
-static int auth_offline(const struct config *config, const char *command, json_t *arguments,
-	control_on_row on_row, void *arg, json_t **out_done, struct error *err)
+static int auth_offline(uv_loop_t *loop, const struct config *config, const char *command,
+	json_t *arguments, control_on_row on_row, void *arg, json_t **out_done, struct error *err)
 {
 	char path[1200];
-	uv_loop_t loop;
 	struct auth_admin admin = {0};
 	snprintf(path, sizeof path, "%.*s/auth/secrets.db", STR_ARG(config->state_folder));
-	if (uv_loop_init(&loop))
-		return error_set(err, ERR_SYSTEM, TEXT("cannot make an event loop"));
 	int result = secrets_open(path, true, &admin.secrets, err);
 	if (result)
 		return result;
-	result = control_local(&loop, auth_admin_handlers, auth_admin_handler_count, &admin, command,
+	result = control_local(loop, auth_admin_handlers, auth_admin_handler_count, &admin, command,
 		arguments, on_row, arg, out_done, err);
 	secrets_close(admin.secrets);
-	close_loop(&loop);
 	return result;
 }
 
@@ -92,7 +81,8 @@ static int make_folder(const struct config *config, const char *name, const char
 	char path[1100];
 	struct confine_user user;
 	snprintf(path, sizeof path, "%.*s", STR_ARG(config->state_folder));
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+	// chmod: whatever the umask of this shell, the server's users have to get through.
+	if (mkdir(path, 0755) == 0 ? chmod(path, 0755) < 0 : errno != EEXIST)
 		return error_system(err, TEXT("cannot make the folder %s"), path);
 	snprintf(path, sizeof path, "%.*s/%s", STR_ARG(config->state_folder), name);
 	if (mkdir(path, 0700) < 0)
@@ -109,13 +99,19 @@ static int run_offline(const struct config *config, const struct control_command
 	json_t *arguments, control_on_row on_row, void *arg, json_t **out_done, struct error *err)
 {
 	bool queue = !strcmp(known->role, "queue");
+	offline_run run = queue ? queue_offline : auth_offline;
+	uv_loop_t loop;
 	const char *owner = queue ? "pabal-queue" : "pabal-auth";
 	int result = make_folder(config, known->role, owner, err);
 	if (!result)
 		result = act_as(owner, err);
-	if (!result)
-		result = (queue ? queue_offline : auth_offline)(config, known->name, arguments, on_row,
-			arg, out_done, err);
+	if (!result && uv_loop_init(&loop))
+		result = error_set(err, ERR_SYSTEM, TEXT("cannot make an event loop"));
+	if (!result) {
+		result = run(&loop, config, known->name, arguments, on_row, arg, out_done, err);
+		(void)uv_run(&loop, UV_RUN_DEFAULT); // what was closed finishes closing
+		(void)uv_loop_close(&loop);
+	}
 	act_as_myself();
 	return result;
 }

@@ -1,20 +1,38 @@
 // SPDX-License-Identifier: ISC
 // pabal check: is the configuration right, and what is in effect?
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "command/caller.h"
 #include "command/command.h"
 #include "command/options.h"
+#include "role/master.h"
 #include "smtp/address.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
-static void show(const struct config *c)
+// As the server would read it: also its rights have to be right.
+static int read_strictly(void *arg, const char *path, bool secret, struct buf *out, struct error *err)
+{
+	const struct config_reader *local = arg;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return error_system(err, TEXT("cannot open %s"), path);
+	int result = snapshot_check_rights(fd, path, secret, err);
+	fd_close(&fd);
+	return result ? result : local->read(local->arg, path, secret, out, err);
+}
+
+static bool show(const struct config *c)
 {
 	struct buf text = BUF_INIT;
-	if (config_show(c, &text) == 0)
+	bool good = config_show(c, &text) == 0;
+	if (good)
 		fwrite(buf_str(&text).data, 1, buf_len(&text), stdout);
 	buf_finish(&text);
+	return good;
 }
 
 static void count_row(const json_t *row, void *found)
@@ -24,8 +42,9 @@ static void count_row(const json_t *row, void *found)
 }
 
 // Mail for postmaster is always accepted, so somebody has to get it.
-static void check_postmaster(const struct config *c, const char *path, struct config_findings *findings)
+static void check_postmaster(const struct config *c, struct config_findings *findings)
 {
+	const struct config_place *at = &c->postmaster_where;
 	char name[SMTP_ADDRESS_MAX];
 	struct smtp_address address;
 	struct error err = {0};
@@ -35,7 +54,7 @@ static void check_postmaster(const struct config *c, const char *path, struct co
 		return; // elsewhere: nobody here can tell
 	smtp_address_key(&address, name);
 	if (!caller_has_store(c)) {
-		config_findings_add(findings, 'W', str_from(path), 0, 0,
+		config_findings_add(findings, 'W', at->file, at->line, at->column,
 			TEXT("no accounts yet: postmaster is %s; `pabal account add %s` makes it"), name, name);
 		return;
 	}
@@ -43,11 +62,11 @@ static void check_postmaster(const struct config *c, const char *path, struct co
 	int result = caller_run(c, "account show", arguments, count_row, &found, NULL, &err);
 	json_decref(arguments);
 	if (result == ERR_NOT_FOUND || (!result && !found))
-		config_findings_add(findings, 'E', str_from(path), 0, 0,
+		config_findings_add(findings, 'E', at->file, at->line, at->column,
 			TEXT("postmaster is %s and there is no such account; `pabal account add %s` makes it"),
 			name, name);
 	else if (result)
-		config_findings_add(findings, 'N', str_from(path), 0, 0,
+		config_findings_add(findings, 'N', at->file, at->line, at->column,
 			TEXT("whether postmaster %s exists cannot be told: %s"), name, err.text);
 }
 
@@ -56,19 +75,20 @@ int command_check(int argc, char **argv)
 	bool want_show = false;
 	const struct option_row rows[] = {{"--show", NULL, &want_show}};
 	struct options o;
-	if (!options_parse(argc, argv, rows, 1, &o) || o.word_count)
+	if (!options_parse(argc, argv, rows, 1, &o) || !options_no_words(&o, argv[0]))
 		return COMMAND_USAGE;
-	struct config_reader reader = config_reader_local();
+	struct config_reader local = config_reader_local();
+	struct config_reader reader = {read_strictly, &local};
 	struct config_findings findings = {0};
 	struct config *c = config_build(o.config_path, &reader, &findings);
 	if (c && !findings.errors)
-		check_postmaster(c, o.config_path, &findings);
+		check_postmaster(c, &findings);
 	struct buf text = BUF_INIT;
 	config_findings_print(&findings, &text);
 	fputs(buf_cstr(&text), stderr);
 	bool good = c && !findings.errors;
 	if (good && want_show)
-		show(c);
+		good = show(c);
 	else if (good)
 		printf(TEXT("%s is right\n"), o.config_path);
 	buf_finish(&text);
@@ -80,7 +100,9 @@ int command_check(int argc, char **argv)
 int command_manual(int argc, char **argv)
 {
 	struct options o;
-	if (!options_parse(argc, argv, NULL, 0, &o) || o.word_count != 1)
+	if (!options_parse(argc, argv, NULL, 0, &o))
+		return COMMAND_USAGE;
+	if (o.word_count != 1 || strcmp(o.words[0], "settings"))
 		return command_usage("manual");
 	struct buf text = BUF_INIT;
 	int err = config_manual(&text);

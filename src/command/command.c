@@ -3,36 +3,66 @@
 
 #include "base/str.h"
 #include "base/text.h"
+#include "config/config.h"
 
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
 const struct command commands[] = {
-	{"serve", "[-c FILE]", TEXT_MARK("run the server in the foreground"), command_serve},
-	{"check", "[-c FILE] [--show]", TEXT_MARK("check the configuration, show what is in effect"),
-		command_check},
-	{"status", "[-c FILE] [--json]", TEXT_MARK("how the server is doing and what to do next"),
-		command_status},
-	{"reload", "[-c FILE]", TEXT_MARK("read the configuration again without dropping a connection"),
+	{"serve", "", TEXT_MARK("run the server in the foreground"), command_serve},
+	{"check", "[--show]", TEXT_MARK("check the configuration, show what is in effect"), command_check},
+	{"status", "[--json]", TEXT_MARK("how the server is doing and what to do next"), command_status},
+	{"reload", "", TEXT_MARK("read the configuration again without dropping a connection"),
 		command_reload},
-	{"stop", "[-c FILE]", TEXT_MARK("stop the server"), command_stop},
-	{"account", "add|passwd|list|show|enable|disable|remove [NAME] [-c FILE] [--json]",
+	{"stop", "", TEXT_MARK("stop the server"), command_stop},
+	{"account",
+		"add|passwd NAME\n"
+		"list [--json]\n"
+		"show NAME [--json]\n"
+		"enable|disable|remove NAME",
 		TEXT_MARK("accounts that log in and receive mail"), command_account},
-	{"queue", "list|show|retry|hold|release|delete [ID] [--sender A] [--recipient A] [--domain D] "
-		"[--state S] [--limit N] [--all] [--json] [-c FILE]",
+	{"queue",
+		"list [SELECTION] [--limit N] [--json]\n"
+		"show ID [--json]\n"
+		"retry|hold|release ID|SELECTION|--all [--json]\n"
+		"delete ID|SELECTION [--json]\n"
+		"SELECTION: --sender A --recipient A --domain D --account A --state due|claimed|held",
 		TEXT_MARK("mail that waits"), command_queue},
-	{"trace", "ID|ADDRESS [--since TIME] [--json] [-c FILE]",
-		TEXT_MARK("the story of a message, an account or a client"), command_trace},
+	{"trace", "ID|ADDRESS|CLIENT [--since TIME] [--json]",
+		TEXT_MARK("the story of a message, an address or a client"), command_trace},
 	{"manual", "settings", TEXT_MARK("print the reference of the configuration"), command_manual},
 };
 const size_t command_count = ARRAY_SIZE(commands);
 
-int command_usage(const char *name)
+static const struct command *find(const char *name)
 {
 	for (size_t i = 0; i < command_count; i++)
 		if (!strcmp(commands[i].name, name))
-			fprintf(stderr, TEXT("usage: pabal %s %s\n"), name, commands[i].arguments);
+			return &commands[i];
+	return NULL;
+}
+
+// A line for each form; one with a colon explains the others.
+static void print_usage(FILE *out, const struct command *c)
+{
+	struct str rest = str_from(c->arguments), line;
+	const char *lead = TEXT("usage:");
+	while (str_split(&rest, '\n', &line)) {
+		if (str_find(line, ':') > 0)
+			fprintf(out, "       %.*s\n", STR_ARG(line));
+		else
+			fprintf(out, "%-6s pabal %s%s%.*s [-c FILE]\n", lead, c->name, line.len ? " " : "",
+				STR_ARG(line));
+		lead = "";
+	}
+}
+
+int command_usage(const char *name)
+{
+	const struct command *c = find(name);
+	if (c)
+		print_usage(stderr, c);
 	return COMMAND_USAGE;
 }
 
@@ -41,8 +71,46 @@ static int help(FILE *out)
 	fprintf(out, TEXT("Pabal %s, mail submission and relay\n\n"), PABAL_VERSION);
 	for (size_t i = 0; i < command_count; i++)
 		fprintf(out, "  pabal %-8s  %s\n", commands[i].name, TEXT(commands[i].help));
-	fputs(TEXT("\nThe configuration is /etc/pabal/pabal.conf, or FILE after -c.\n"), out);
+	fputs(TEXT("\nThe configuration is /etc/pabal/pabal.conf, or FILE after -c. `pabal help COMMAND` "
+		"tells more,\npabal(8) and pabal.conf(5) tell all.\n"), out);
 	return out == stdout ? COMMAND_OK : COMMAND_USAGE;
+}
+
+static int unknown(const char *name)
+{
+	const char *names[ARRAY_SIZE(commands)];
+	for (size_t i = 0; i < command_count; i++)
+		names[i] = commands[i].name;
+	const char *near = config_nearest(str_from(name), names, command_count);
+	if (near)
+		fprintf(stderr, TEXT("pabal: there is no command \"%s\"; did you mean \"%s\"?\n\n"), name,
+			near);
+	else
+		fprintf(stderr, TEXT("pabal: there is no command \"%s\"\n\n"), name);
+	return help(stderr);
+}
+
+static int help_for(const char *name)
+{
+	const struct command *c = find(name);
+	if (!c)
+		return unknown(name);
+	printf(TEXT("pabal %s: %s\n\n"), c->name, TEXT(c->help));
+	print_usage(stdout, c);
+	return COMMAND_OK;
+}
+
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
+// "pabal queue list --help"; what follows "--" is for the command.
+static bool wants_help(char **argv)
+{
+	while (*argv && strcmp(*argv, "--") && strcmp(*argv, "--help"))
+		argv++;
+	return *argv && !strcmp(*argv, "--help");
 }
 
 int command_main(int argc, char **argv)
@@ -50,15 +118,14 @@ int command_main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	if (argc < 2)
 		return help(stderr);
-	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return help(stdout);
+	if (is_help(argv[1]) || !strcmp(argv[1], "help"))
+		return argc > 2 && argv[2][0] != '-' ? help_for(argv[2]) : help(stdout);
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
 		puts("pabal " PABAL_VERSION);
 		return COMMAND_OK;
 	}
-	for (size_t i = 0; i < command_count; i++)
-		if (!strcmp(commands[i].name, argv[1]))
-			return commands[i].run(argc - 1, argv + 1);
-	fprintf(stderr, TEXT("pabal: there is no command \"%s\"\n\n"), argv[1]);
-	return help(stderr);
+	const struct command *c = find(argv[1]);
+	if (!c || wants_help(argv + 2))
+		return help_for(argv[1]);
+	return c->run(argc - 1, argv + 1);
 }

@@ -17,7 +17,7 @@ enum {
 
 struct command {
 	const char *name;
-	const char *arguments;   // for the usage line
+	const char *arguments;   // for the usage, a line each form
 	const char *help;        // TEXT_MARK, one line
 	int (*run)(int argc, char **argv); // argv[0] is the name
 };
@@ -26,7 +26,7 @@ extern const size_t command_count;
 
 int command_main(int argc, char **argv);
 
-// Prints "usage: pabal NAME ARGUMENTS" to stderr and returns COMMAND_USAGE.
+// Prints "usage: pabal NAME ARGUMENTS" for each form to stderr and returns COMMAND_USAGE.
 int command_usage(const char *name);
 
 int command_account(int argc, char **argv);

@@ -8,52 +8,86 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct option_row *find_row(const struct option_row *rows, size_t count, const char *name)
+// The row of "--name" or "--name=value".
+static const struct option_row *find_row(const struct option_row *rows, size_t count, struct str name)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!strcmp(rows[i].name, name))
+		if (str_equal(str_from(rows[i].name), name))
 			return &rows[i];
 	return NULL;
 }
 
-// Takes argv[*at]; false when it is wrong.
-static bool take_option(int argc, char **argv, int *at, const struct option_row *row, struct options *out)
+static bool take_value(const char *given, const char *next, const char **out)
 {
-	const char *name = argv[*at];
-	const char **value = row ? row->value : !strcmp(name, "-c") ? &out->config_path : NULL;
-	if (value) {
-		if (++*at >= argc) {
-			fprintf(stderr, TEXT("pabal: %s needs a value\n"), name);
-			return false;
-		}
-		*value = argv[*at];
-		return true;
-	}
-	bool *flag = row ? row->flag : !strcmp(name, "--json") ? &out->json : NULL;
-	if (!flag) {
-		fprintf(stderr, TEXT("pabal: there is no option %s\n"), name);
+	const char *equals = strchr(given, '=');
+	*out = equals ? equals + 1 : next;
+	if (!*out)
+		fprintf(stderr, TEXT("pabal: %s needs a value\n"), given);
+	return *out != NULL;
+}
+
+// Takes argv[*at]; false when it is wrong.
+static bool take_option(char **argv, int *at, const struct option_row *rows, size_t row_count,
+	struct options *out)
+{
+	const struct option_row shared[] = {{"-c", &out->config_path, NULL}, {"--json", NULL, &out->json}};
+	const char *given = argv[*at], *next = argv[*at + 1]; // argv ends in NULL
+	struct str name = str_slice(str_from(given), 0, strcspn(given, "="));
+	const struct option_row *row = find_row(rows, row_count, name);
+	if (!row)
+		row = find_row(shared, ARRAY_SIZE(shared), name);
+	if (!row || (row->flag && given[name.len] == '=')) {
+		fprintf(stderr, TEXT("pabal: there is no option %s\n"), given);
 		return false;
 	}
-	*flag = true;
+	if (row->flag) {
+		*row->flag = true;
+		return true;
+	}
+	if (!take_value(given, next, row->value))
+		return false;
+	*at += *row->value == next;
+	return true;
+}
+
+static bool take_word(const char *word, struct options *out)
+{
+	if (out->word_count == ARRAY_SIZE(out->words)) {
+		fprintf(stderr, TEXT("pabal: too many arguments\n"));
+		return false;
+	}
+	out->words[out->word_count++] = word;
 	return true;
 }
 
 bool options_parse(int argc, char **argv, const struct option_row *rows, size_t row_count,
 	struct options *out)
 {
+	bool words_only = false;
 	*out = (struct options){.config_path = OPTIONS_CONFIG};
 	for (int i = 1; i < argc; i++) {
-		bool good;
-		if (argv[i][0] == '-' && argv[i][1])
-			good = take_option(argc, argv, &i, find_row(rows, row_count, argv[i]), out);
-		else if ((good = out->word_count < sizeof out->words / sizeof *out->words))
-			out->words[out->word_count++] = argv[i];
+		bool good = true;
+		if (!words_only && !strcmp(argv[i], "--"))
+			words_only = true;
+		else if (!words_only && argv[i][0] == '-' && argv[i][1])
+			good = take_option(argv, &i, rows, row_count, out);
+		else
+			good = take_word(argv[i], out);
 		if (!good) {
 			(void)command_usage(argv[0]);
 			return false;
 		}
 	}
 	return true;
+}
+
+bool options_no_words(const struct options *o, const char *command)
+{
+	if (!o->word_count)
+		return true;
+	fprintf(stderr, TEXT("pabal: \"%s\" is one word too many\n"), o->words[0]);
+	(void)command_usage(command);
+	return false;
 }
 
 struct config *options_config(const struct options *o)

@@ -21,9 +21,12 @@ struct options {
 	unsigned word_count;
 };
 
-// Takes -c, --json and the rows. Prints the usage of argv[0] and returns false when it does not fit.
+// Takes -c, --json and the rows ("--since 2h" or "--since=2h"); after "--" all is words. Prints the
+// usage of argv[0] and returns false when it does not fit.
 bool options_parse(int argc, char **argv, const struct option_row *rows, size_t row_count,
 	struct options *out);
+// For commands that take no words: false after saying so.
+bool options_no_words(const struct options *o, const char *command);
 // Reads the configuration for its folders and domains. With errors it still leads to the server
 // that runs on the one before; NULL: there is no such file, which was said on stderr.
 struct config *options_config(const struct options *o);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: ISC
 // pabal queue: looking at mail that waits, and moving it on.
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "base/unit.h"
 #include "command/caller.h"
 #include "command/command.h"
 #include "command/rows.h"
+#include "command/safe.h"
 #include "command/table.h"
 
 #include <stdio.h>
@@ -66,25 +68,65 @@ static int list(const struct config *c, json_t *arguments, bool json, struct err
 	return result;
 }
 
-// ---- show: every key of a recipient on a line, then those of the message and its header
+// ---- show: what is known of each recipient, a key a line; then of the message, and its headers
+static const char *time_text(uint64_t ms, char out[CLOCK_DATE_MAX])
+{
+	return ms ? clock_format_rfc3339(ms, out) : "-";
+}
+
+static const char *age_text(uint64_t ms, char out[CLOCK_DATE_MAX])
+{
+	return unit_format_duration_short(ms, out);
+}
+
+static const char *size_text(uint64_t octets, char out[CLOCK_DATE_MAX])
+{
+	return unit_format_size_short(octets, out);
+}
+
+// Numbers that are more than that.
+static const struct {
+	const char *key;
+	const char *(*text)(uint64_t value, char out[CLOCK_DATE_MAX]);
+} units[] = {{"received", time_text}, {"expires", time_text}, {"next_try", time_text}, {"age", age_text},
+	{"size", size_text}};
+
+static void print_number(const char *key, uint64_t value)
+{
+	char text[CLOCK_DATE_MAX];
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (!strcmp(units[i].key, key)) {
+			puts(units[i].text(value, text));
+			return;
+		}
+	printf("%llu\n", (unsigned long long)value);
+}
+
+static void print_value(const char *key, const json_t *value)
+{
+	printf("%-14s ", key);
+	if (json_is_string(value)) {
+		safe_print(json_string_value(value));
+		putchar('\n');
+	} else if (json_is_integer(value)) {
+		print_number(key, (uint64_t)json_integer_value(value));
+	} else {
+		puts(json_is_true(value) ? TEXT("yes") : TEXT("no"));
+	}
+}
+
 static void print_row(const json_t *row, void *unused)
 {
 	const char *key;
 	json_t *value;
 	(void)unused;
-	json_object_foreach((json_t *)row, key, value) {
-		if (json_is_string(value) && !strchr(json_string_value(value), '\n'))
-			printf("%-14s %s\n", key, json_string_value(value));
-		else if (json_is_integer(value))
-			printf("%-14s %lld\n", key, (long long)json_integer_value(value));
-		else if (json_is_boolean(value))
-			printf("%-14s %s\n", key, json_is_true(value) ? TEXT("yes") : TEXT("no"));
-	}
-	const char *headers = row_word(row, "headers");
-	if (headers[0])
-		printf("\n%s\n", headers);
-	else
-		putchar('\n');
+	json_object_foreach((json_t *)row, key, value)
+		if (strcmp(key, "headers") && (!json_is_string(value) || json_string_length(value)))
+			print_value(key, value);
+	putchar('\n');
+	char *headers = safe_text(row_word(row, "headers"), true);
+	fputs(headers, stdout);
+	mem_free(headers);
 }
 
 static int show(const struct config *c, json_t *arguments, bool json, struct error *err)
@@ -101,7 +143,7 @@ static int change(const struct config *c, const char *command, json_t *arguments
 	if (!result && json)
 		caller_print_json(done, NULL);
 	else if (!result)
-		printf(TEXT("%lld recipients\n"), row_number(done, "count"));
+		printf(TEXT("recipients: %lld\n"), row_number(done, "count"));
 	json_decref(done);
 	return result;
 }
@@ -162,7 +204,8 @@ static int run(const struct config *c, const struct options *o, const struct sel
 			continue;
 		if (actions[i].needs_selection && !json_object_size(arguments) && !s->all)
 			result = error_set(err, ERR_SYNTAX,
-				TEXT("say which: an id, --sender, --recipient, --domain, --state or --all"));
+				TEXT("say which: an id, --sender, --recipient, --domain, --account, --state or "
+					"--all"));
 		else
 			result = actions[i].run(c, arguments, o->json, err);
 	}

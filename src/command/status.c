@@ -55,7 +55,7 @@ static void take_role(struct view *v, const json_t *row)
 	if (!strcmp(row_word(row, "role"), "queue"))
 		v->queue_down = strcmp(row_word(row, "state"), "ready") != 0;
 	table_add(&v->roles, name);
-	table_add(&v->roles, row_word(row, "state"));
+	table_add(&v->roles, text_lookup(row_word(row, "state")));
 	add_number(&v->roles, row_number(row, "pid"));
 	add_age(&v->roles, row_number(row, "uptime_ms"));
 	add_number(&v->roles, row_number(row, "restarts"));
@@ -69,7 +69,9 @@ static void take_role(struct view *v, const json_t *row)
 static void take_listener(struct view *v, const json_t *row)
 {
 	char where[80];
-	snprintf(where, sizeof where, "%s:%lld", row_word(row, "address"), row_number(row, "port"));
+	const char *address = row_word(row, "address");
+	snprintf(where, sizeof where, strchr(address, ':') ? "[%s]:%lld" : "%s:%lld", address,
+		row_number(row, "port"));
 	table_add(&v->listeners, row_word(row, "server"));
 	table_add(&v->listeners, where);
 	table_add(&v->listeners, row_word(row, "tls"));
@@ -146,6 +148,8 @@ static void print_queue(struct view *v, const json_t *queue)
 	if (json_is_true(json_object_get(queue, "full")))
 		advise(v, "%s", TEXT("new mail is refused for want of disk space; make room or lower "
 			"`queue { min-free-size }`"));
+	if (json_is_true(json_object_get(queue, "hold")))
+		advise(v, "%s", TEXT("mail is taken and not delivered: `queue { hold yes }` is set"));
 	if (json_is_true(json_object_get(queue, "port25_blocked")))
 		advise(v, "%s", TEXT("no host can be reached on port 25: the provider seems to block it; "
 			"send by a smart host with `route \"*\" { smtp \"host:587\" user \"…\" "
@@ -247,7 +251,7 @@ int command_status(int argc, char **argv)
 	struct options o;
 	struct error err = {0};
 	struct view v;
-	if (!options_parse(argc, argv, NULL, 0, &o) || o.word_count)
+	if (!options_parse(argc, argv, NULL, 0, &o) || !options_no_words(&o, argv[0]))
 		return COMMAND_USAGE;
 	struct config *c = options_config(&o);
 	if (!c)

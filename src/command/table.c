@@ -3,9 +3,11 @@
 
 #include "base/memory.h"
 #include "base/str.h"
+#include "command/safe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -35,7 +37,7 @@ void table_add(struct table *t, const char *text)
 		t->size = t->size ? t->size * 2 : 64;
 		t->cells = mem_resize(t->cells, t->size * sizeof *t->cells);
 	}
-	t->cells[t->count++] = str_dup(str_from(text && text[0] ? text : "-"));
+	t->cells[t->count++] = safe_text(text && text[0] ? text : "-", false);
 }
 
 // Columns on a terminal; what is no character of the locale counts one an octet.

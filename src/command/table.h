@@ -19,7 +19,7 @@ struct table {
 void table_init(struct table *t, size_t columns, const char *const *titles);
 void table_finish(struct table *t);
 void table_set_right(struct table *t, size_t column);
-// Adds the next cell; copies. NULL: "-".
+// Adds the next cell; copies, made safe for a terminal. NULL or empty: "-".
 void table_add(struct table *t, const char *text);
 void table_print(const struct table *t); // to standard output; nothing when it has no rows
 

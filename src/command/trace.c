@@ -8,6 +8,7 @@
 #include "command/caller.h"
 #include "command/command.h"
 #include "command/rows.h"
+#include "command/safe.h"
 #include "command/table.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ struct story {
 // of a log (level, process) is left out.
 static void print_event(const json_t *row, void *arg)
 {
-	static const char *const skipped[] = {"time", "level", "process", "event", "name"};
+	static const char *const skipped[] = {"time", "level", "process", "event"};
 	struct story *story = arg;
 	const json_t *event = json_object_get(row, "event");
 	const char *key;
@@ -34,16 +35,18 @@ static void print_event(const json_t *row, void *arg)
 		caller_print_json(event, NULL);
 		return;
 	}
-	const char *name = row_word(event, "event")[0] ? row_word(event, "event") : row_word(event, "name");
-	printf("%s  %s%-10s%s", row_word(event, "time"), table_colour("bold"), name, table_colour(""));
+	printf("%s  %s%-10s%s", row_word(event, "time"), table_colour("bold"), row_word(event, "event"),
+		table_colour(""));
 	json_object_foreach((json_t *)event, key, value) {
 		bool skip = false;
 		for (size_t i = 0; i < ARRAY_SIZE(skipped); i++)
 			skip |= !strcmp(skipped[i], key);
-		if (!skip && json_is_string(value))
-			printf("  %s=%s", key, json_string_value(value));
-		else if (!skip && json_is_integer(value))
+		if (!skip && json_is_string(value)) {
+			printf("  %s=", key);
+			safe_print(json_string_value(value));
+		} else if (!skip && json_is_integer(value)) {
 			printf("  %s=%lld", key, (long long)json_integer_value(value));
+		}
 	}
 	putchar('\n');
 }
@@ -57,7 +60,18 @@ static const char *kind_of(const char *what)
 		return "address";
 	if (!ipaddr_parse(str_from(what), &address))
 		return "client";
-	return !id_parse(str_from(what), &id) ? "id" : "address";
+	return !id_parse(str_from(what), &id) ? "id" : NULL;
+}
+
+// What is none of them is the name of an account without its domain.
+static json_t *arguments_of(const struct config *c, const char *what)
+{
+	char name[1024];
+	const char *kind = kind_of(what);
+	if (kind)
+		return json_pack("{s:s}", kind, what);
+	snprintf(name, sizeof name, "%s@%.*s", what, STR_ARG(c->auth.default_domain));
+	return json_pack("{s:s}", "address", name);
 }
 
 static int run(const struct config *c, const char *what, const char *since, struct story *story,
@@ -66,7 +80,9 @@ static int run(const struct config *c, const char *what, const char *since, stru
 	uint64_t back = 0;
 	if (since && unit_parse_duration(str_from(since), &back))
 		return error_set(err, ERR_SYNTAX, TEXT("--since takes a duration such as 2h or 3d"));
-	json_t *arguments = json_pack("{s:s}", kind_of(what), what);
+	json_t *arguments = arguments_of(c, what);
+	if (!arguments)
+		return error_set(err, ERR_SYNTAX, TEXT("what is looked for must be UTF-8"));
 	if (back)
 		(void)json_object_set_new(arguments, "since",
 			json_integer((json_int_t)(clock_wall_ms() - back)));

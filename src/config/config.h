@@ -138,6 +138,7 @@ struct config {
 	struct str hostname;       // A-labels
 	struct config_list domains;// normalised local domains
 	struct str postmaster;     // address key form
+	struct config_place postmaster_where;
 	struct str state_folder;   // databases and spool
 	struct str run_folder;     // sockets
 	struct str user_prefix;    // "pabal-" + role; see role/roles.c
@@ -240,6 +241,8 @@ void config_findings_add(struct config_findings *f, char severity, struct str fi
 	unsigned column, const char *format, ...) __attribute__((format(printf, 6, 7)));
 // "FILE:LINE:COLUMN: error: text\n" for each.
 void config_findings_print(const struct config_findings *f, struct buf *out);
+// The candidate nearest to word, or NULL when none is near.
+const char *config_nearest(struct str word, const char *const *candidates, size_t count);
 
 // Parses, includes, fills defaults, checks each value and all together. Returns
 // NULL when there was an error (all of them are in findings, not only the first).

@@ -232,8 +232,6 @@ int config_split_port(struct str s, struct str *out_host, uint16_t *out_port);
 // ---- words
 // What a setting takes: "a size like 50M from 1K to 4G", "one of "no", "yes"".
 void config_expected(const struct config_setting *s, struct buf *out);
-// The candidate nearest to word, or NULL when none is near.
-const char *config_nearest(struct str word, const char *const *candidates, size_t count);
 
 extern const struct config_type config_type_number, config_type_size, config_type_duration,
 	config_type_choice, config_type_offer, config_type_route_tls, config_type_text,

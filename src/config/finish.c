@@ -47,7 +47,8 @@ static void derive_hostname(struct config_parser *p)
 static void derive_rest(struct config_parser *p)
 {
 	struct config *c = p->config;
-	if (!written(p, CONFIG_BLOCK_TOP, "postmaster"))
+	c->postmaster_where = config_place_of(&p->single[CONFIG_BLOCK_TOP], "postmaster");
+	if (!c->postmaster_where.line)
 		config_report(p, 'E', whole_file(p),
 			TEXT("postmaster is not set: expected postmaster \"you@example.kr\""));
 	if (c->deliver.maildir.len == 0)

@@ -152,13 +152,25 @@ static void on_reload_time(uv_timer_t *timer)
 	answer_reload(timer->data, NULL);
 }
 
-static void refuse_reload(struct master *m, const char *why)
+// Whoever asked is shown what the checker found, warnings as well: a row for each.
+static void give_findings(struct master *m, const char *findings)
 {
-	str_copy(str_slice(str_from(why), 0, sizeof m->last_reload - 1), m->last_reload,
-		sizeof m->last_reload);
+	struct str rest = str_from(findings), line;
+	while (m->reload_call && str_split(&rest, '\n', &line)) {
+		json_t *text = line.len ? json_stringn(line.data, line.len) : NULL;
+		if (text)
+			control_row(m->reload_call, json_pack("{s:o}", "finding", text));
+	}
+}
+
+static void refuse_reload(struct master *m, const char *why, const char *answer)
+{
+	struct error line; // cut between characters
+	error_set(&line, ERR_DENIED, "%s", why);
+	str_copy(str_from(line.text), m->last_reload, sizeof m->last_reload);
 	event_report(EVENT_ERROR, "config",
 		"the new configuration is refused and the old one stays in force: %s", why);
-	answer_reload(m, m->reload_taken ? NULL : why);
+	answer_reload(m, m->reload_taken ? NULL : answer);
 }
 
 static void take_generation(struct master *m, struct snapshot *s)
@@ -224,10 +236,12 @@ static void on_rebuild(struct master *m, struct snapshot *s, const char *finding
 		answer_reload(m, TEXT("the server is stopping"));
 		return;
 	}
+	give_findings(m, findings);
 	if (!s) {
-		refuse_reload(m, findings);
+		refuse_reload(m, findings,
+			TEXT("the configuration has errors; the one before stays in force"));
 	} else if (open_new_sockets(m, s->config, &err)) {
-		refuse_reload(m, err.text);
+		refuse_reload(m, err.text, err.text);
 		snapshot_destroy(s);
 	} else {
 		take_generation(m, s);
@@ -248,7 +262,7 @@ void master_reload(struct master *m, const char *why)
 	event_report(EVENT_INFO, "config", "reading the configuration again: %s", why);
 	notify_system("RELOADING=1");
 	if (snapshot_build(m, on_rebuild, &err))
-		refuse_reload(m, err.text);
+		refuse_reload(m, err.text, err.text);
 }
 
 // ---- signals
@@ -311,7 +325,7 @@ static int init_master(struct master *m, const char *config_path, struct error *
 	for (size_t i = 0; i < MASTER_ROLES_MAX; i++)
 		m->control_fds[i] = -1;
 	m->started_ms = clock_wall_ms();
-	str_copy(STR("not known yet"), m->dns_mode, sizeof m->dns_mode);
+	str_copy(str_from(TEXT("not known yet")), m->dns_mode, sizeof m->dns_mode);
 	list_init(&m->children);
 	mem_random(&m->tickets, sizeof m->tickets);
 	if (!realpath(config_path, m->config_path))

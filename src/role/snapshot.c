@@ -86,7 +86,7 @@ static void end_build(struct builder *b)
 
 // ---- files for the builder
 // Who may write to a configuration decides about the server; who may read a key owns its name.
-static int check_rights(int fd, const char *path, bool secret, struct error *err)
+int snapshot_check_rights(int fd, const char *path, bool secret, struct error *err)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
@@ -126,7 +126,7 @@ static void on_read_file(void *arg, struct str body, int unexpected)
 	if (!result && (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0)
 		result = error_system(&err, TEXT("cannot open %s"), path);
 	if (!result)
-		result = check_rights(fd, path, ask.secret, &err);
+		result = snapshot_check_rights(fd, path, ask.secret, &err);
 	struct ipc_file answer = {.request = ask.request, .err = (uint32_t)-result,
 		.text = str_from(err.text)};
 	(void)ipc_send_file_fd(b->channel, &answer, result ? -1 : fd);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+// Names of files may hold any octets.
 static json_t *text_of(struct str s)
 {
 	json_t *text = json_stringn(s.data, s.len);
@@ -16,7 +17,8 @@ static json_t *text_of(struct str s)
 }
 
 static const char *const state_names[] = {
-	[CHILD_STARTING] = "starting", [CHILD_READY] = "ready", [CHILD_DRAINING] = "draining"};
+	[CHILD_STARTING] = TEXT_MARK("starting"), [CHILD_READY] = TEXT_MARK("ready"),
+	[CHILD_DRAINING] = TEXT_MARK("draining")};
 
 static json_t *role_row(const struct child *c)
 {
@@ -30,7 +32,7 @@ static json_t *role_row(const struct child *c)
 static void give_missing(struct control_call *call, const struct place *p)
 {
 	control_row(call, json_pack("{s:s, s:s, s:i, s:s, s:i}", "kind", "role", "role", p->role->name,
-		"index", (int)p->index, "state", "down", "restarts", (int)p->restarts));
+		"index", (int)p->index, "state", TEXT_MARK("down"), "restarts", (int)p->restarts));
 }
 
 static void give_certificate(struct control_call *call, struct str server,
@@ -40,9 +42,9 @@ static void give_certificate(struct control_call *call, struct str server,
 	char names[512];
 	if (tls_certificate_days(certificate->certificate.content, &days, names, sizeof names))
 		return;
-	control_row(call, json_pack("{s:s, s:o, s:o, s:i, s:s}", "kind", "certificate", "server",
+	control_row(call, json_pack("{s:s, s:o, s:o, s:i, s:o}", "kind", "certificate", "server",
 		text_of(server), "file", text_of(certificate->certificate.path), "days", days,
-		"names", names));
+		"names", text_of(str_from(names))));
 }
 
 static void give_certificates(struct control_call *call, const struct config *config)
@@ -83,11 +85,11 @@ static void run_status(struct control_call *call, const json_t *arguments, void 
 			give_missing(call, &m->places[i]);
 	give_listeners(call, config);
 	give_certificates(call, config);
-	control_done(call, json_pack("{s:b, s:s, s:I, s:s, s:s, s:I, s:I, s:i, s:s, s:o}",
+	control_done(call, json_pack("{s:b, s:s, s:I, s:o, s:s, s:I, s:I, s:i, s:o, s:o}",
 		"ready", family_ready(m), "version", PABAL_VERSION, "generation",
-		(json_int_t)m->snapshot->generation, "configuration", m->config_path, "dns", m->dns_mode,
+		(json_int_t)m->snapshot->generation, "configuration", text_of(str_from(m->config_path)), "dns", m->dns_mode,
 		"started_ms", (json_int_t)m->started_ms, "reloaded_ms", (json_int_t)m->last_reload_ms,
-		"pid", (int)getpid(), "reload_error", m->last_reload, "hostname",
+		"pid", (int)getpid(), "reload_error", text_of(str_from(m->last_reload)), "hostname",
 		text_of(config->hostname)));
 }
 
