@@ -145,7 +145,7 @@ def test_a_full_disk_loses_nothing(small, arrivals):
             before = sum(under.refused.values())
             wait.until(lambda: sum(under.refused.values()) > before + 5, 20,
                        f"messages are refused: {under.refused}")
-            assert disk.free() < 1 << 20
+            assert disk.free() < 3 << 20
             disk.make_room()
             under.wait_accepted(20)
     settled(under, arrivals)
@@ -325,7 +325,7 @@ def test_while_auth_dies_again_and_again_nobody_is_refused_for_good(house):
         [pid] = wait.until(lambda: [p for p in running.pids("auth") if p not in old], 10)
         old.append(pid)
         os.kill(pid, signal.SIGKILL)
-    wait.until(lambda: codes and codes[-1] == 235, 20, "auth answers again")
+    wait.until(lambda: failed or codes and codes[-1] == 235, 20, "auth answers again")
     stop.set()
     for thread in threads:
         thread.join(30)

@@ -121,9 +121,9 @@ def _want(reply, step):
 
 
 class Load:
-    """One thread a lane, until stop(). `most`: messages of one lane."""
+    """One thread a lane, until stop() or so many messages were taken."""
 
-    def __init__(self, lanes, most=5000):
+    def __init__(self, lanes, most=50000):
         self.lock = threading.Condition()
         self.accepted = {}          # number -> recipients
         self.tried = {}             # number -> recipients, with DATA begun and no 250
@@ -165,7 +165,7 @@ class Load:
             if not self.lock.wait_for(lambda: self._count(name) >= goal, seconds):
                 raise wait.Late(f"{count} more messages accepted by {name or 'the server'} within "
                                 f"{seconds} s; refused so far: {dict(self.refused)}, "
-                                f"{self.lost_connections} connections lost")
+                                f"{self.lost_connections} connections lost, {self.hung} hung")
 
     def expected(self):
         with self.lock:
