@@ -77,7 +77,7 @@ static void list_row(void *arg, const struct store_message *m, const struct stor
 	control_row(w->call, queue_admin_row(m, r));
 }
 
-static void list_page(struct work *w);
+static void list_page(void *arg);
 
 static void on_listed(void *arg, int err, unsigned count, uint64_t last_recipient)
 {
@@ -86,8 +86,8 @@ static void on_listed(void *arg, int err, unsigned count, uint64_t last_recipien
 	w->filter.after = last_recipient;
 	if (err) {
 		queue_admin_fail(w->call, err);
-	} else if (count == w->filter.limit && w->left) {
-		list_page(w);
+	} else if (count == w->filter.limit && w->left && !control_is_gone(w->call)) {
+		control_when_read(w->call, list_page, w);
 		return;
 	} else {
 		control_done(w->call, json_pack("{s:o, s:b}", "count", queue_json_number(w->count), "more",
@@ -96,8 +96,9 @@ static void on_listed(void *arg, int err, unsigned count, uint64_t last_recipien
 	work_destroy(w);
 }
 
-static void list_page(struct work *w)
+static void list_page(void *arg)
 {
+	struct work *w = arg;
 	w->filter.limit = w->left < PAGE ? (unsigned)w->left : PAGE;
 	store_list(w->admin->store, &w->filter, list_row, on_listed, w);
 }
