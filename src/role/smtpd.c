@@ -141,7 +141,8 @@ static void on_look_for_auth(uv_timer_t *timer)
 {
 	struct smtpd *s = timer->data;
 	struct error err = {0};
-	bool known = auth_client_mechanisms(s->auth, true, true)[0];
+	(void)smtpd_mechanisms(s, false); // to be remembered
+	bool known = smtpd_mechanisms(s, true)[0];
 	if (!known && uv_now(s->context->loop) - s->started_ms < AUTH_WAIT_MS)
 		return;
 	uv_timer_stop(timer);

@@ -101,6 +101,7 @@ void connection_auth_start(void *arg, const char *mechanism, struct str initial)
 void connection_auth_continue(void *arg, struct str response);
 void connection_auth_cancel(void *arg);
 const char *connection_mechanisms(void *arg, bool tls);
+const char *smtpd_mechanisms(struct smtpd *s, bool plain); // plain: those that show the password, too
 // The fact is known now, or never will be: asks for the next one or answers the session.
 void connection_ask_next_fact(struct connection *c);
 

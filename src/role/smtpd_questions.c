@@ -187,15 +187,18 @@ void connection_auth_cancel(void *arg)
 	c->exchange = NULL;
 }
 
-const char *connection_mechanisms(void *arg, bool tls)
+const char *smtpd_mechanisms(struct smtpd *s, bool plain)
 {
-	struct connection *c = arg;
-	struct smtpd *s = c->smtpd;
-	bool plain = tls || connection_server(c)->auth_without_tls;
 	// While auth is being restarted the last list stands, and AUTH is answered "try again later":
 	// a client that is offered nothing would give up for good.
-	const char *now = auth_client_mechanisms(s->auth, tls, plain);
+	const char *now = auth_client_mechanisms(s->auth, plain, plain);
 	if (now[0])
 		str_copy(str_from(now), s->mechanisms[plain], sizeof s->mechanisms[plain]);
 	return s->mechanisms[plain];
+}
+
+const char *connection_mechanisms(void *arg, bool tls)
+{
+	struct connection *c = arg;
+	return smtpd_mechanisms(c->smtpd, tls || connection_server(c)->auth_without_tls);
 }
