@@ -35,12 +35,13 @@ EVERYTHING = ("submission", "mx", "@sink.test", "mailbox")
 
 
 @pytest.fixture
-def house(start, certificate):
+def house(start, certificate, request):
     """(server, arrivals): mail for sink.test goes by MX to a sink that counts."""
     arrivals = load.Arrivals()
     start(load.CountingSink, arrivals, address="192.0.2.25", port=25)
     knot = start(peers.Knot, {"sink.test": "@ MX 10 mx\nmx A 192.0.2.25"})
-    running = start(server.Pabal, certificate=certificate, dns=knot.server, more=MORE)
+    running = start(server.Pabal, certificate=certificate, dns=knot.server, more=MORE,
+                    as_root=getattr(request, "param", False))
     running.account("kim@example.kr", "secret")
     return running, arrivals
 
@@ -99,11 +100,22 @@ def goes_on(running, under, arrivals, signs, killed):
 
 @pytest.mark.limit(600)
 def test_nothing_is_lost_whoever_is_killed(house, capsys):
-    running, arrivals = house
+    kill_all(*house, ROUNDS, capsys)
+
+
+@pytest.mark.root
+@pytest.mark.limit(300)
+@pytest.mark.parametrize("house", [True], indirect=True, ids=["as_root"])
+def test_nothing_is_lost_with_users_of_their_own(house, capsys):
+    """The same with the walls between the roles, shorter."""
+    kill_all(*house, max(1, ROUNDS // 5), capsys)
+
+
+def kill_all(running, arrivals, rounds, capsys):
     kills = 0
     with load.Load(lanes(running)) as under:
         under.wait_accepted(20)
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for victim in random.sample(list(VICTIMS), len(VICTIMS)):
                 load.pace(0.1)
                 kill(running, victim)
