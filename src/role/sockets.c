@@ -136,9 +136,10 @@ static int make_folder(struct master *m, const char *path, unsigned mode, const 
 	return 0;
 }
 
-// One server a state folder. The lock is on the folder itself, so that it needs no room on a full
-// disk and ends with us. A file system that cannot lock leaves it to the databases.
-static int lock_state(struct master *m, const char *path, struct error *err)
+// One server a state folder. The lock is on a folder in it, so that it needs no room on a full disk
+// and ends with us; on one that others cannot open, as they could lock it too. A file system that
+// cannot lock leaves it to the databases.
+static int lock_state(struct master *m, const struct config *config, const char *path, struct error *err)
 {
 	if (m->state_lock >= 0)
 		return 0;
@@ -149,8 +150,9 @@ static int lock_state(struct master *m, const char *path, struct error *err)
 		return 0;
 	fd_close(&m->state_lock);
 	return error_set(err, ERR_EXISTS,
-		TEXT("another server runs on the folder %s; stop it first, or set another state-folder"),
-		path);
+		TEXT("another server runs on the folder %.*s; stop it first, or set another "
+			"state-folder"),
+		STR_ARG(config->state_folder));
 }
 
 int sockets_make_folders(struct master *m, const struct config *config, struct error *err)
@@ -159,18 +161,19 @@ int sockets_make_folders(struct master *m, const struct config *config, struct e
 		const char *below; // in the state folder
 		unsigned mode;
 		const char *owner;
+		bool locked;
 	} folders[] = {
-		{"", 0755, NULL}, {"/empty", 0755, NULL}, {"/tls", 0755, NULL},
-		{"/queue", 0700, "pabal-queue"}, {"/auth", 0700, "pabal-auth"},
-		{"/mail", 0700, "pabal-mail"},
+		{"", 0755, NULL, false}, {"/queue", 0700, "pabal-queue", true}, {"/empty", 0755, NULL, false},
+		{"/tls", 0755, NULL, false}, {"/auth", 0700, "pabal-auth", false},
+		{"/mail", 0700, "pabal-mail", false},
 	};
 	char path[1100];
 	int result = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(folders) && !result; i++) {
 		snprintf(path, sizeof path, "%.*s%s", STR_ARG(config->state_folder), folders[i].below);
 		result = make_folder(m, path, folders[i].mode, folders[i].owner, err);
-		if (!result && i == 0)
-			result = lock_state(m, path, err);
+		if (!result && folders[i].locked)
+			result = lock_state(m, config, path, err);
 	}
 	if (!result) {
 		snprintf(path, sizeof path, "%.*s", STR_ARG(config->run_folder));
