@@ -415,3 +415,17 @@ def test_a_queue_that_stands_still_holds_mail_up_and_loses_none(house):
             under.wait_accepted(10)
     settled(under, arrivals)
     assert not under.refused, under.refused
+
+
+def test_connections_are_counted_by_a_new_queue_as_well(start, certificate):
+    running = start(server.Pabal, certificate=certificate,
+                    more="limits { connections-address 3 }\n")
+    kept = [running.client(source="192.0.2.9") for _ in range(3)]
+    assert running.client(source="192.0.2.9").banner.code == 421
+    [old] = running.signal_role("queue")
+    wait.until(lambda: [p for p in running.pids("queue") if p != old], 10)
+    wait.until(lambda: running.client(source="192.0.2.9").banner.code == 421, 10,
+               "the connections that stayed are counted again")
+    kept.pop().quit()
+    wait.until(lambda: running.client(source="192.0.2.9").banner.code == 220, 10)
+    assert running.client(source="192.0.2.10").banner.code == 220

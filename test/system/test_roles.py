@@ -117,11 +117,14 @@ def test_everybody_ends_when_the_master_is_killed(pabal):
 
 
 def test_stop_by_command_ends_all(pabal):
-    family = pabal.family()
-    with pabal.client() as idle:
+    with pabal.client() as old, pabal.client() as idle:
+        old.ehlo()
+        pabal.reload()
         idle.ehlo()
+        family = pabal.family()
         pabal.run("stop")
         assert idle.reply().code == 421, "who waits is told"
+        assert old.reply().code == 421, "on an old generation, too"
     assert ended(pabal) == 0
     assert not any(server._runs(pid) for pid in family)
 
