@@ -7,6 +7,8 @@
 
 #include <unistd.h>
 
+#define UNSENT_MAX 65536
+
 // ---- the session runs, then what it caused is done: send, close, go on reading
 static void connection_destroy(struct connection *c);
 
@@ -57,14 +59,21 @@ static void on_delay(struct wheel_timer *t)
 	ANSWER(c, session_delayed(c->session));
 }
 
-static void host_output(void *arg)
+static void hand_over_output(struct connection *c)
 {
-	struct connection *c = arg;
 	struct buf *from = session_output(c->session);
-	// A reply that does not fit means a client that never reads: the silence limit ends it.
 	if (!buf_add_str(stream_output(c->stream), buf_str(from)))
 		buf_clear(from);
 	stream_flush(c->stream);
+}
+
+// What the client does not read stays with the session, which then reads no more commands; the
+// silence limit ends a client that never does.
+static void host_output(void *arg)
+{
+	struct connection *c = arg;
+	if (stream_unsent(c->stream) < UNSENT_MAX)
+		hand_over_output(c);
 }
 
 static void host_close(void *arg)
@@ -195,6 +204,8 @@ void smtpd_exit_when_drained(struct smtpd *s)
 static void connection_destroy(struct connection *c)
 {
 	struct smtpd *s = c->smtpd;
+	if (buf_len(session_output(c->session)))
+		hand_over_output(c); // its last words
 	// First: it may still give up its body and its exchange through us.
 	session_destroy(c->session);
 	connection_forget_request(c);
@@ -215,6 +226,14 @@ static void connection_destroy(struct connection *c)
 	s->connection_count--;
 	mem_free(c);
 	smtpd_exit_when_drained(s);
+}
+
+void connection_refuse(struct connection *c, const char *why)
+{
+	connection_enter(c);
+	session_peer_gone(c->session, why);
+	c->closing = true;
+	connection_leave(c);
 }
 
 static void refuse_at_the_door(int fd)
@@ -269,6 +288,7 @@ void connection_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t 
 	if (implicit) {
 		wheel_set(s->wheel, &c->silence, server->command_timeout);
 		stream_start_tls(c->stream, tls_server_session(s->tls[c->server]), true);
+		(void)connection_count(c, peer); // counts while it shakes hands, too
 		return;
 	}
 	c->begun = true;

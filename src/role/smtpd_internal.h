@@ -74,6 +74,8 @@ static inline const struct config_server *connection_server(const struct connect
 
 // ---- smtpd_connection.c: a connection's life, and what its session asks of the stream
 void connection_accepted(void *door, int fd, const struct ipaddr *peer, uint16_t port);
+// Ends one that has not begun yet, without a word.
+void connection_refuse(struct connection *c, const char *why);
 // Around every call into the session: leave does what the call caused (send, close, go on reading)
 // and may destroy the connection.
 void connection_enter(struct connection *c);
@@ -97,6 +99,8 @@ void connection_leave(struct connection *c);
 
 // ---- smtpd_questions.c: facts and logins
 void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f);
+// Tells queue of the connection; the answer is smtpd_client_counts. False: there is no queue.
+bool connection_count(struct connection *c, const struct ipaddr *peer);
 void connection_auth_start(void *arg, const char *mechanism, struct str initial);
 void connection_auth_continue(void *arg, struct str response);
 void connection_auth_cancel(void *arg);

@@ -13,18 +13,24 @@ static void fact_known(struct connection *c, unsigned fact)
 	connection_ask_next_fact(c);
 }
 
-static void ask_connections(struct connection *c)
+bool connection_count(struct connection *c, const struct ipaddr *peer)
 {
 	struct smtpd *s = c->smtpd;
 	char text[IPADDR_TEXT_MAX];
-	if (s->queue) {
-		struct ipc_client_open m = {.session = c->id,
-			.address = str_from(ipaddr_format(&c->facts->client, text))};
-		map_set(&s->sessions, smtpd_key(&c->id), c);
-		c->counted = true;
-		(void)ipc_send_client_open(s->queue, &m);
+	struct ipc_client_open m = {.session = c->id, .address = str_from(ipaddr_format(peer, text))};
+	if (!s->queue)
+		return false;
+	map_set(&s->sessions, smtpd_key(&c->id), c);
+	c->counted = true;
+	(void)ipc_send_client_open(s->queue, &m);
+	return true;
+}
+
+static void ask_connections(struct connection *c)
+{
+	struct smtpd *s = c->smtpd;
+	if (connection_count(c, &c->facts->client))
 		return;
-	}
 	// Without the one who counts for all, our own number has to do.
 	c->facts->connections_address = c->facts->connections_network = 1;
 	c->facts->connections_all = (uint32_t)s->connection_count;
@@ -92,6 +98,14 @@ void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f
 	connection_ask_next_fact(c);
 }
 
+// Before TLS at once a refusal cannot be read, so who is a little over the limit is told after the
+// handshake. Who has twice as many is not worth one: else one address could fill all places.
+static bool is_flood(const struct config *config, const struct ipc_client_counts *m)
+{
+	return m->from_address / 2 > config->limits.connections_address ||
+		m->from_network / 2 > config->limits.connections_network;
+}
+
 void smtpd_client_counts(void *arg, struct str body, int fd)
 {
 	struct smtpd *s = arg;
@@ -100,6 +114,10 @@ void smtpd_client_counts(void *arg, struct str body, int fd)
 	if (ipc_decode_client_counts(body, &m))
 		return;
 	struct connection *c = map_get(&s->sessions, smtpd_key(&m.session));
+	if (c && !c->begun && is_flood(s->context->config, &m)) {
+		connection_refuse(c, "max-connections");
+		return;
+	}
 	if (!c || !c->facts || !(c->facts_need & POLICY_FACT_CONNECTIONS))
 		return;
 	c->facts->connections_address = m.from_address;
