@@ -30,6 +30,7 @@ static struct {
 	int fd;
 	int own_fd; // a second, non-blocking way into the pipe fd, or -1
 	bool is_socket;
+	bool never_waits; // no poll() is needed before a write
 	enum event_sink sink;
 	enum event_format format;
 	enum event_level least;
@@ -367,7 +368,7 @@ static bool write_line(const struct line *l)
 
 	if (out.is_socket)
 		return send(fd, l->data, l->len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)l->len;
-	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+	if (!out.never_waits && (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)))
 		return false;
 	n = write(fd, l->data, l->len);
 	if (n > 0 && (size_t)n < l->len)
@@ -416,7 +417,10 @@ void event_setup(const char *process, int fd, enum event_sink sink, enum event_f
 	atomic_store(&line_is_open, false);
 	out.fd = fd;
 	out.own_fd = open_again(fd);
-	out.is_socket = fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	bool known = fd >= 0 && fstat(fd, &st) == 0;
+	out.is_socket = known && S_ISSOCK(st.st_mode);
+	// A file takes every write at once, as far as poll() could tell.
+	out.never_waits = out.own_fd >= 0 || (known && S_ISREG(st.st_mode));
 	out.sink = sink;
 	out.format = format;
 	out.least = least;
