@@ -68,8 +68,8 @@ static int ask_hidden(const char *prompt, char out[PASSWORD_MAX + 1], struct err
 	sigprocmask(SIG_BLOCK, &ending, &old);
 	hidden = before;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden); // before the prompt: who sees it may type
 	fputs(prompt, stderr);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 	int result = wait_for_line(&ending) ? read_line(out, err) :
 		error_set(err, ERR_SYNTAX, TEXT("a password is needed"));
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);

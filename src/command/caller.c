@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: ISC
 #include "command/caller.h"
 
+#include "base/memory.h"
 #include "base/text.h"
 #include "command/command.h"
+#include "command/safe.h"
 #include "queue/admin.h"
 #include "role/auth_admin.h"
 #include "role/confine.h"
@@ -142,7 +144,9 @@ bool caller_has_store(const struct config *config)
 
 int caller_failed(const struct error *err)
 {
-	fprintf(stderr, "pabal: %s\n", err->text);
+	char *words = safe_text(err->text, false);
+	fprintf(stderr, "pabal: %s\n", words);
+	mem_free(words);
 	return err->code == ERR_CLOSED || err->code == ERR_TIMEOUT || err->code == ERR_UNAVAILABLE ?
 		COMMAND_UNAVAILABLE : COMMAND_FAILED;
 }

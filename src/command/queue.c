@@ -168,7 +168,7 @@ static int delete_selected(const struct config *c, json_t *arguments, bool json,
 	return change(c, "queue delete", arguments, json, err);
 }
 
-static const struct {
+static const struct action {
 	const char *name;
 	bool needs_selection; // a change of everything has to be said
 	int (*run)(const struct config *c, json_t *arguments, bool json, struct error *err);
@@ -181,34 +181,48 @@ static const struct {
 	{"delete", true, delete_selected},
 };
 
-static json_t *arguments_of(const struct options *o, const struct selection *s)
+static const struct action *find_action(const char *name)
 {
-	json_t *arguments = json_object();
-	row_set(arguments, "id", o->word_count > 1 ? o->words[1] : NULL);
-	row_set(arguments, "sender", s->sender);
-	row_set(arguments, "recipient", s->recipient);
-	row_set(arguments, "domain", s->domain);
-	row_set(arguments, "account", s->account);
-	row_set(arguments, "state", s->state);
-	row_set(arguments, "limit", s->limit);
-	return arguments;
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		if (!strcmp(actions[i].name, name))
+			return &actions[i];
+	return NULL;
 }
 
-static int run(const struct config *c, const struct options *o, const struct selection *s,
+// What is given has to count: a selection that lost a word would mean more mail than was meant.
+static int take_word(json_t *arguments, const char *key, const char *value, struct error *err)
+{
+	if (!value || (value[0] && json_object_set_new(arguments, key, json_string(value)) == 0))
+		return 0;
+	return error_set(err, ERR_SYNTAX, TEXT("the %s in a selection is a text and not empty"), key);
+}
+
+static int take_selection(json_t *arguments, const struct options *o, const struct selection *s,
 	struct error *err)
 {
-	json_t *arguments = arguments_of(o, s);
-	int result = ERR_UNSUPPORTED;
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
-		if (strcmp(actions[i].name, o->words[0]))
-			continue;
-		if (actions[i].needs_selection && !json_object_size(arguments) && !s->all)
-			result = error_set(err, ERR_SYNTAX,
-				TEXT("say which: an id, --sender, --recipient, --domain, --account, --state or "
-					"--all"));
-		else
-			result = actions[i].run(c, arguments, o->json, err);
-	}
+	const struct {
+		const char *key, *value;
+	} words[] = {{"id", o->word_count > 1 ? o->words[1] : NULL}, {"sender", s->sender},
+		{"recipient", s->recipient}, {"domain", s->domain}, {"account", s->account},
+		{"state", s->state}};
+	int result = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(words) && !result; i++)
+		result = take_word(arguments, words[i].key, words[i].value, err);
+	return result;
+}
+
+static int run(const struct config *c, const struct action *action, const struct options *o,
+	const struct selection *s, struct error *err)
+{
+	json_t *arguments = json_object();
+	int result = take_selection(arguments, o, s, err);
+	if (!result && action->needs_selection && !json_object_size(arguments) && !s->all)
+		result = error_set(err, ERR_SYNTAX, TEXT("say which: an id, --sender, --recipient, --domain, "
+			"--account, --state or --all"));
+	if (!result)
+		result = take_word(arguments, "limit", s->limit, err);
+	if (!result)
+		result = action->run(c, arguments, o->json, err);
 	json_decref(arguments);
 	return result;
 }
@@ -223,14 +237,13 @@ int command_queue(int argc, char **argv)
 	struct error err = {0};
 	if (!options_parse(argc, argv, rows, ARRAY_SIZE(rows), &o))
 		return COMMAND_USAGE;
-	if (!o.word_count || o.word_count > 2)
+	const struct action *action = o.word_count ? find_action(o.words[0]) : NULL;
+	if (!action || o.word_count > 2)
 		return command_usage("queue");
 	struct config *c = options_config(&o);
 	if (!c)
 		return COMMAND_CONFIGURATION;
-	int result = run(c, &o, &s, &err);
+	int result = run(c, action, &o, &s, &err);
 	config_destroy(c);
-	if (result == ERR_UNSUPPORTED && !err.code)
-		return command_usage("queue");
 	return result ? caller_failed(&err) : COMMAND_OK;
 }

@@ -11,9 +11,3 @@ long long row_number(const json_t *row, const char *key)
 {
 	return json_integer_value(json_object_get(row, key));
 }
-
-void row_set(json_t *arguments, const char *key, const char *value)
-{
-	if (value && value[0])
-		(void)json_object_set_new(arguments, key, json_string(value));
-}

@@ -9,7 +9,5 @@
 const char *row_word(const json_t *row, const char *key);
 // The number of a key, 0 when it is missing or no number.
 long long row_number(const json_t *row, const char *key);
-// Adds a text argument when it is given.
-void row_set(json_t *arguments, const char *key, const char *value);
 
 #endif

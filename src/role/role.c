@@ -342,7 +342,7 @@ int role_main(int argc, char **argv)
 {
 	const struct role *role = argc > 1 ? role_find(argv[1]) : NULL;
 	if (!role) {
-		fputs("pabal: this is started by `pabal serve`, not by hand\n", stderr);
+		fputs(TEXT("pabal: this is started by `pabal serve`, not by hand\n"), stderr);
 		return 64;
 	}
 	text_set_language("en"); // the log, and replies in ASCII, whatever LANG says
