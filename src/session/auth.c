@@ -148,6 +148,7 @@ void session_auth(struct session *s, enum session_auth_result result, struct str
 	session_enter(s);
 	s->wait = SESSION_WAIT_NONE;
 	s->state = SESSION_READY;
+	s->tried = result == SESSION_AUTH_CONTINUE ? STR_EMPTY : data_or_account;
 	switch (result) {
 	case SESSION_AUTH_CONTINUE:
 		s->state = SESSION_SASL;
@@ -166,5 +167,6 @@ void session_auth(struct session *s, enum session_auth_result result, struct str
 			session_answer(s, REPLY_AUTH_TOO_MANY);
 		break;
 	}
+	s->tried = STR_EMPTY;
 	session_leave(s);
 }

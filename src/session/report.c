@@ -77,6 +77,8 @@ void session_report_auth(struct session *s, const struct smtp_reply *r, const ch
 	struct event e;
 
 	begin(s, &e, "auth", s->id);
+	if (!s->account) // so that the story of an account has the logins that failed
+		event_str(&e, "account", str_slice(s->tried, 0, SMTP_ADDRESS_MAX));
 	event_u64(&e, "code", r->code);
 	event_text(&e, "status", r->enhanced);
 	event_text(&e, "rule", rule);

@@ -111,8 +111,10 @@ void session_peer_gone(struct session *s, const char *why); // event, abort; the
 
 // ---- answers
 void session_facts(struct session *s, unsigned known, const struct policy_facts *filled);
+// data_or_account: of CONTINUE the challenge, else who logs in, or tried to ("": not known).
+// reason: for the log only.
 void session_auth(struct session *s, enum session_auth_result result, struct str data_or_account,
-	const char *reason); // reason: for the log only
+	const char *reason);
 void session_spool(struct session *s, int err, uint64_t spool);
 void session_spool_synced(struct session *s, int err);
 void session_submitted(struct session *s, int err, uint64_t message_id); // ERR_*: 0, ERR_FULL, ERR_UNAVAILABLE …

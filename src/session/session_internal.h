@@ -71,6 +71,7 @@ struct session {
 	struct smtp_line line;
 	struct session_chunk chunk;
 	struct str detail;                // what a reply is about; borrowed for one command
+	struct str tried;                 // the name of a login that is being refused; borrowed
 	uint64_t id;
 	uint16_t client_port, local_port;
 	uint8_t state;                    // enum session_state

@@ -78,7 +78,7 @@ static void test_login(void **state)
 	expect_story(SERVER_OFFERING, STR("STARTTLS\r\n\x01" "EHLO c\r\nAUTH PLAIN AGEAYQ==\r\n"
 		"AUTH PLAIN " AUTH_PLAIN "\r\nMAIL FROM:<x@example.org>\r\nRCPT TO:<a@elsewhere.example>\r\n"),
 		"connect\n"
-		"auth code=535 status=5.7.8 rule=auth-failed tls=TLSv1.3 TLS_AES_256_GCM_SHA384 "
+		"auth account=kim@example.org code=535 status=5.7.8 rule=auth-failed tls=TLSv1.3 TLS_AES_256_GCM_SHA384 "
 		"reason=password mismatch\n"
 		"auth account=kim@example.org code=235 status=2.7.0 tls=TLSv1.3 TLS_AES_256_GCM_SHA384\n"
 		"refuse account=kim@example.org from=x@example.org to=a@elsewhere.example verb=RCPT code=550 "

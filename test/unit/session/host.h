@@ -90,8 +90,8 @@ static void host_answer_facts(struct host *h)
 static void host_finish_auth(struct host *h, bool good, const char *name)
 {
 	h->exchange = false;
-	session_auth(h->session, good ? SESSION_AUTH_OK : SESSION_AUTH_FAILED,
-		good ? str_from(name) : STR_EMPTY, good ? NULL : "password mismatch");
+	session_auth(h->session, good ? SESSION_AUTH_OK : SESSION_AUTH_FAILED, str_from(name),
+		good ? NULL : "password mismatch");
 }
 
 // PLAIN of kim with the password "secret"; LOGIN asks for both.
