@@ -32,7 +32,7 @@ def until_served(running, name="mx", **words):
     def try_it():
         try:
             client, code = served(running, name, **words)
-        except OSError:
+        except (OSError, smtp.Closed):
             return False  # refused before its handshake
         client.close()
         return code == 220
