@@ -2,6 +2,8 @@
 """The commands as people and scripts use them: what they print, what they
 exit with, with the server running and stopped; and where the log goes."""
 
+import fcntl
+import grp
 import json
 import os
 import pty
@@ -9,9 +11,8 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import time
+import termios
 import unicodedata
 from pathlib import Path
 
@@ -305,7 +306,7 @@ class Terminal:
         self.process = subprocess.Popen(
             made.command(*words, "-c", made.config), stdin=slave, stdout=slave, stderr=slave,
             start_new_session=True, env=made.environ(),
-            preexec_fn=lambda: __import__("fcntl").ioctl(0, 0x540E, 0))  # TIOCSCTTY
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         self.slave, self.text = slave, b""
 
     def until(self, words):
@@ -316,7 +317,6 @@ class Terminal:
         os.write(self.master, words)
 
     def echoes(self):
-        import termios
         return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
 
     def end(self):
@@ -345,7 +345,7 @@ def test_a_password_at_the_terminal(shared, again, status):
     assert terminal.end() == status
     assert b"secre" not in terminal.text
     assert logs_in(shared, "kim@example.kr", "topsecret" if status == 0 else "secret") == 235
-    run(shared, "account", "passwd", "kim", input="secret\n", )
+    run(shared, "account", "passwd", "kim", input="secret\n")
 
 
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C", "ko_KR.UTF-8"])
@@ -358,6 +358,40 @@ def test_tables_are_straight_in_hangul(start, certificate, locale):
     if locale == "C.UTF-8":
         columns = {width(line[:re.search("STATE|enabled", line).start()]) for line in lines}
         assert len(columns) == 1, lines
+
+
+@pytest.mark.root
+def test_what_root_makes_belongs_to_the_roles(start, certificate):
+    made = configured(start, certificate, as_root=True)
+    (made.folder / "state").rmdir()
+    before = os.umask(0o077)  # as in root's shell
+    try:
+        made.account("kim@example.kr", "secret")
+        assert run(made, "queue", "list").returncode == 0
+        assert run(made, "check").returncode == 0
+    finally:
+        os.umask(before)
+    for role in ("queue", "auth"):
+        files = [made.folder / "state" / role, *(made.folder / "state" / role).rglob("*")]
+        assert {path.owner() for path in files} == {f"pabal-{role}"}, role
+    made.start()
+    assert logs_in(made, "kim@example.kr", "secret") == 235
+
+
+@pytest.mark.root
+def test_who_may_ask(start, certificate):
+    made = start(server.Pabal, certificate=certificate, as_root=True)
+
+    def status(group):
+        return subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", f"--groups={group}", server.BINARY,
+             "status", "-c", made.config], capture_output=True, text=True, env=made.environ())
+
+    done = status(65534)
+    assert done.returncode == 1 and "cannot reach the server" in done.stderr
+    assert "Permission denied" in done.stderr
+    done = status(grp.getgrnam("pabal-admin").gr_gid)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- queue
