@@ -131,6 +131,18 @@ static int link_named(struct store *s, uint64_t spool, const char *name)
 	return 0;
 }
 
+// The sweep takes a file of an earlier process that has no row for one nobody wants. Until it has
+// ended no such name may appear: its row would come too late.
+static bool is_swept(struct store *s, uint64_t spool)
+{
+	bool ended;
+
+	pthread_mutex_lock(&s->file_lock);
+	ended = s->swept_all;
+	pthread_mutex_unlock(&s->file_lock);
+	return !ended && spool < s->sweep.before;
+}
+
 int store_spool_link(struct store *s, uint64_t spool, int fd, struct error *err)
 {
 	char name[SPOOL_NAME_MAX];
@@ -138,6 +150,9 @@ int store_spool_link(struct store *s, uint64_t spool, int fd, struct error *err)
 	int code;
 
 	spool_name(spool, false, name);
+	if (is_swept(s, spool))
+		return error_set(err, ERR_UNAVAILABLE,
+			TEXT("the spool file %s is of the process before this one"), name);
 	if (fstat(fd, &st) < 0)
 		return error_system(err, TEXT("cannot look at a spool file"));
 	code = st.st_nlink == 0 ? link_unnamed(s, name, fd) : link_named(s, spool, name);

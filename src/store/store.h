@@ -181,6 +181,7 @@ int store_spool_create(struct store *s, uint64_t *out_spool, int *out_fd, struct
 // Gives it its name and remembers its folder for the sync that precedes the group's commit.
 // The writer has synced the octets. The queue checks size before.
 // Followed by store_apply of the batch with its row; if that fails the store removes the file.
+// ERR_UNAVAILABLE: of an earlier process, while its leavings are being removed.
 int store_spool_link(struct store *s, uint64_t spool, int fd, struct error *err);
 // A body that will not be linked after all: needed where the file had to have a name; close fd too.
 void store_spool_discard(struct store *s, uint64_t spool);

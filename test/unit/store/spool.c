@@ -209,6 +209,25 @@ static void the_sweep_takes_only_what_is_left_over(void **state)
 	assert_int_equal(read_body(s, 10).err, 0);
 }
 
+// smtpd may bring a body that it began before the queue was restarted.
+static void an_old_file_is_not_linked_into_the_sweep(void **state)
+{
+	uint64_t spool = 0;
+	int fd = -1;
+
+	assert_int_equal(store_spool_create(s, &spool, &fd, NULL), 0);
+	store_close(s);
+	s = open_store(folder);
+	file_sweep_wait(s);
+	s->swept_all = false; // as if it still went on
+	assert_int_equal(store_spool_link(s, spool, fd, NULL), ERR_UNAVAILABLE);
+	assert_false(file_exists(path_of(spool)));
+	s->swept_all = true;
+	assert_int_equal(store_spool_link(s, spool, fd, NULL), 0);
+	assert_true(file_exists(path_of(spool)));
+	close(fd);
+}
+
 // ---- damage
 
 enum damage { CHANGE, CUT, LENGTHEN, REMOVE, LINK };
@@ -268,6 +287,7 @@ int main(void)
 		TEST(a_name_is_never_taken_twice),
 		TEST(the_file_of_a_failed_batch_goes),
 		TEST(the_sweep_takes_only_what_is_left_over),
+		TEST(an_old_file_is_not_linked_into_the_sweep),
 		TEST(a_damaged_file_is_not_given_out),
 		TEST(folders_change_with_time),
 	};
