@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/event.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "message/digest.h"
 #include "message/report.h"
 #include "smtp/parameters.h"
@@ -49,10 +50,12 @@ static bool is_told(const struct item *i)
 }
 
 // ---- to whom
-// What was for the postmaster already cannot go there again.
+// What was for the postmaster already cannot go there again. The target alone does not tell: it is
+// another address of the same account when the directory says so.
 static bool is_for_postmaster(const struct queue *q, const struct item *i)
 {
-	return str_equal_nocase(queue_item_target(i), q->config->postmaster);
+	return i->mapped || str_equal_nocase(i->address, q->config->postmaster) ||
+		str_equal_nocase(queue_item_target(i), q->config->postmaster);
 }
 
 // The sender; the postmaster for what has none: a report of ours or of somebody else.
@@ -123,14 +126,15 @@ static struct str host_of(const struct outcome *o)
 }
 
 static unsigned collect(struct queue *q, struct job *j, struct report_recipient *out,
-	struct buf *words)
+	struct item **items, struct buf *words)
 {
 	uint64_t now = clock_wall_ms();
 	unsigned count = 0;
 	LIST_EACH(link, &j->items) {
-		const struct item *i = LIST_ENTRY(link, struct item, link);
+		struct item *i = LIST_ENTRY(link, struct item, link);
 		if (!is_told(i) || !has_reader(q, i))
 			continue;
+		items[count] = i;
 		out[count] = (struct report_recipient){
 			.address = i->address,
 			.orcpt = i->orcpt,
@@ -194,8 +198,21 @@ static struct item *make_item(struct queue *q, const struct mail *original, cons
 	return i;
 }
 
+// Only an administrator may throw away what nobody can be told of.
+static void hold_untold(struct item *i)
+{
+	char why[SMTP_REPLY_TEXT_MAX];
+	if (i->result != TRY_PERMANENT)
+		return;
+	snprintf(why, sizeof why, "%s", i->outcome->text);
+	queue_item_set_result(i, TRY_HELD, "5.0.0",
+		TEXT("it failed, and no report can be written about it: %s"), why);
+	queue_log_hold(i->mail, i, str_from(i->outcome->text));
+}
+
 // One report about the first of the recipients that fit. Returns how many.
-static unsigned add_report(struct queue *q, struct job *j, const struct report *about, unsigned from)
+static unsigned add_report(struct queue *q, struct job *j, const struct report *about,
+	struct item *const *items, unsigned from)
 {
 	struct report r = *about;
 	struct buf octets = BUF_INIT;
@@ -208,7 +225,9 @@ static unsigned add_report(struct queue *q, struct job *j, const struct report *
 	struct item *i = err ? NULL : make_item(q, j->mail, &r, buf_str(&octets));
 	if (i)
 		j->reports[j->report_count++] = i;
-	else
+	for (unsigned n = from; !i && n < from + r.recipient_count; n++)
+		hold_untold(items[n]);
+	if (!i)
 		event_report(EVENT_ERROR, "queue", "no report can be written to <%.*s>", STR_ARG(r.to));
 	buf_finish(&octets);
 	return r.recipient_count;
@@ -225,6 +244,7 @@ void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool who
 {
 	const struct envelope *e = &j->mail->envelope;
 	struct report_recipient *recipients = mem_array(j->count, sizeof *recipients);
+	struct item **items = mem_array(j->count, sizeof(struct item *));
 	struct buf *words = mem_array(j->count, sizeof *words);
 	struct report r = {
 		.original = e,
@@ -235,14 +255,15 @@ void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool who
 		.to = reader_of(q, e),
 		.wall_ms = clock_wall_ms(),
 	};
-	r.recipient_count = collect(q, j, recipients, words);
+	r.recipient_count = collect(q, j, recipients, items, words);
 	j->reports = mem_array(j->count, sizeof(struct item *));
 	for (unsigned from = 0; from < r.recipient_count;)
-		from += add_report(q, j, &r, from);
+		from += add_report(q, j, &r, items, from);
 	// What is on hold is not ours to try; and memory is for what can go.
 	j->reports_claimed = !queue_is_on_hold(q) && !q->stopping && queue_window_has_room(q, 0, 0);
 	for (unsigned n = 0; n < j->count; n++)
 		buf_finish(&words[n]);
 	mem_free(words);
+	mem_free(items);
 	mem_free(recipients);
 }

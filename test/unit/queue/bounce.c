@@ -249,6 +249,15 @@ static void without_a_postmaster_it_is_held(void **state)
 	assert_int_equal(rows.all[0].state, RECIPIENT_HELD);
 }
 
+static void what_cannot_be_reported_is_held(void **state)
+{
+	struct to to = {.address = "one@there.example"};
+	e->config->postmaster = STR_EMPTY;
+	assert_null(report_after(&(struct mail_of){.sender = "no address"}, &to, &permanent));
+	assert_int_equal(look(e), 1);
+	assert_int_equal(rows.all[0].state, RECIPIENT_HELD);
+}
+
 static void a_postmaster_that_does_not_exist_can_be_mended(void **state)
 {
 	command(e, "account remove", json_pack("{s:s}", "name", "kim@example.kr"));
@@ -312,6 +321,7 @@ int main(void)
 		T(a_failed_bounce_goes_to_the_postmaster),
 		T(a_null_sender_never_gets_a_report),
 		T(without_a_postmaster_it_is_held),
+		T(what_cannot_be_reported_is_held),
 		T(a_postmaster_that_does_not_exist_can_be_mended),
 		T(a_route_that_refuses),
 		T(reports_wait_while_the_queue_is_on_hold),
