@@ -28,6 +28,8 @@ static struct str keep(struct transaction *t, const char *text)
 	return text[0] ? arena_str(&t->arena, str_from(text)) : STR_EMPTY;
 }
 
+// Only the host of a mailbox knows whether Kim and kim are one (RFC 5321 2.4); domains are in small
+// letters here.
 #define COMPARED_MAX 1000 // recipients: beyond that it would cost more than a second copy
 
 static bool is_there(const struct transaction *t)
@@ -36,7 +38,7 @@ static bool is_there(const struct transaction *t)
 		return false;
 	for (unsigned i = 0; i < t->count; i++) {
 		const struct envelope_recipient *r = &t->recipients[i];
-		if (str_equal_nocase(r->address, str_from(t->recipient.text)) &&
+		if (str_equal(r->address, str_from(t->recipient.text)) &&
 			r->notify == t->rcpt.notify && str_equal(r->orcpt, str_from(t->rcpt.orcpt)))
 			return true;
 	}

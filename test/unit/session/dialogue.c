@@ -261,6 +261,19 @@ static void test_recipient_twice(void **state)
 	host_finish(&h);
 }
 
+// Two mailboxes of another host may differ in nothing else.
+static void test_recipients_by_case(void **state)
+{
+	struct host h = {0};
+
+	begin_run(&h, SERVER_MX, 0);
+	host_send(&h, STR("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<kima@example.org>\r\n"
+		"RCPT TO:<kimA@example.org>\r\nDATA\r\n.\r\n"));
+	expect_replies(&h, "220 250 250/2.1.0 250/2.1.5 250/2.1.5 354 250/2.0.0");
+	assert_string_equal(buf_cstr(&h.messages[0].recipients), "kima@example.org,kimA@example.org");
+	host_finish(&h);
+}
+
 // A client that only says NOOP or EHLO is sent away in the end.
 static void test_idle_verbs(void **state)
 {
@@ -384,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_dialogues),
 		cmocka_unit_test(test_what_is_kept),
 		cmocka_unit_test(test_recipient_twice),
+		cmocka_unit_test(test_recipients_by_case),
 		cmocka_unit_test(test_idle_verbs),
 		cmocka_unit_test(test_ehlo_lists),
 		cmocka_unit_test(test_help_of_sendmail),
