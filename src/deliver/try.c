@@ -100,7 +100,8 @@ static void send_message(struct pooled *s)
 		const struct deliver_recipient *r = &t->job->recipients[i];
 		if (is_open(r))
 			t->recipients[n++] = (struct smtp_client_recipient){
-				.address = r->address, .notify = r->notify, .orcpt = r->orcpt};
+				.address = r->address, .notify = r->notify, .orcpt = r->orcpt,
+				.result.outcome = SMTP_TEMPORARY}; // what nobody answers is not delivered
 	}
 	t->message = (struct smtp_client_message){.recipients = t->recipients, .recipient_count = n};
 	snprintf(t->job->remote, sizeof t->job->remote, "%s", connection_remote(s->c));
