@@ -110,10 +110,14 @@ static _Noreturn void worker_main(const struct local *l, int socket)
 	struct error err = {0};
 	struct worker *w = mem_alloc(sizeof *w);
 	event_set_tap(NULL, NULL); // its channel is the parent's
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	signal(SIGTERM, SIG_DFL);
 	if (l->context->confined && confine_become(&l->mail_user, &err))
 		fatal("%s", err.text);
+	// Becoming another user switches this off.
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	// The parent keeps root and so could not do this for us.
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		fatal("cannot forbid new privileges: %s", strerror(errno));
 	str_copy(l->context->config->hostname, w->hostname, sizeof w->hostname);
 	if (uv_loop_init(&w->loop))
 		fatal("cannot make an event loop");
