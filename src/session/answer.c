@@ -6,6 +6,9 @@
 #include "base/text.h"
 
 #define DETAIL_MAX 120 // octets of the client's own words in a reply
+// Replies of 4yz in a session, as to recipients that are too many for one message. They are no
+// errors of the client, but each is an event in the log: beyond this they count.
+#define DEFERRED_MAX 1000
 
 struct spoken {
 	const char *rule, *rule_text;
@@ -24,11 +27,11 @@ static void say(struct session *s, const struct smtp_reply *r, const struct spok
 		session_report_auth(s, r, how->rule, how->reason);
 	else if (r->code >= 400)
 		session_report_refusal(s, r, how->rule, how->rule_text);
-	if (r->code >= 500)
+	if (r->code >= 500 || (r->code >= 400 && ++s->deferred > DEFERRED_MAX))
 		s->errors++;
 	if (how->close)
 		session_close(s, how->rule ? how->rule : "quit");
-	else if (max_errors && s->errors >= max_errors && r->code >= 500)
+	else if (max_errors && s->errors >= max_errors && r->code >= 400)
 		session_answer(s, REPLY_TOO_MANY_ERRORS);
 }
 

@@ -83,7 +83,7 @@ struct session {
 	bool esmtp, implicit_tls, no_tls, early;
 	bool draining;                    // 421 at the next command boundary
 	bool close_told, reported;
-	unsigned errors, idle_verbs, auth_failures;
+	unsigned errors, deferred, idle_verbs, auth_failures;
 	unsigned accepted;                // messages
 };
 

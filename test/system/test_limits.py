@@ -387,12 +387,12 @@ def test_header_bombs(wide, what, name):
 
 def test_a_thousand_recipients(wide):
     already = len(wide.outside.messages)
-    people = [f"person{n}@elsewhere.test" for n in range(1000)]
+    people = [f"person{n}@elsewhere.test" for n in range(2000)]
     with wide.client("mx") as client:
         client.ehlo()
         assert "RCPTMAX=1000" in client.extensions["LIMITS"]
         client.mail("kim@example.kr")
-        client.send(b"".join(b"RCPT TO:<%s>\r\n" % p.encode() for p in people * 2))
+        client.send(b"".join(b"RCPT TO:<%s>\r\n" % p.encode() for p in people))
         codes = [client.reply().code for _ in range(2000)]
         assert codes == [250] * 1000 + [452] * 1000
         assert client.data(smtp.text_message()).code == 250
@@ -400,7 +400,7 @@ def test_a_thousand_recipients(wide):
     def came():
         return sum(len(m.recipients) for m in wide.outside.messages[already:]) >= 1000
     wait.until(came, 30, "all have it")
-    assert sorted(r for m in wide.outside.messages[already:] for r in m.recipients) == sorted(people)
+    assert sorted(r for m in wide.outside.messages[already:] for r in m.recipients) == sorted(people[:1000])
 
 
 def test_drips_end_with_the_session(start, certificate):

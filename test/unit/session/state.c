@@ -304,6 +304,25 @@ static void test_timed_out_in_commit(void **state)
 	host_finish(&h);
 }
 
+// Recipients over the limit of a message are refused for now, and that is no error, but not for
+// ever: each is a line in the log.
+static void test_deferred_without_end(void **state)
+{
+	struct host h = {0};
+	unsigned said = 0;
+	char line[64];
+
+	begin_run(&h, SERVER_MX, 0);
+	host_send(&h, STR("EHLO c\r\nMAIL FROM:<>\r\n"));
+	for (; !h.closed && said < 3000; said++) {
+		snprintf(line, sizeof(line), "RCPT TO:<kim%u@example.org>\r\n", said);
+		host_send(&h, str_from(line));
+	}
+	assert_int_equal(said, 10 + 1000 + 20); // taken, not counted, counted
+	said_has(&h, "421 4.7.0 too many errors");
+	host_finish(&h);
+}
+
 static void test_ends(void **state)
 {
 	struct host h = {0};
@@ -371,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_interrupted_anywhere),
 		cmocka_unit_test(test_timed_out_in_commit),
 		cmocka_unit_test(test_timed_out_in_handshake),
+		cmocka_unit_test(test_deferred_without_end),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_early_talker),
 	};
