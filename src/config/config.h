@@ -141,7 +141,6 @@ struct config {
 	struct config_place postmaster_where;
 	struct str state_folder;   // databases and spool
 	struct str run_folder;     // sockets
-	struct str user_prefix;    // "pabal-" + role; see role/roles.c
 
 	struct config_tls tls;
 	struct config_server server_defaults; // limits written outside a server block

@@ -95,8 +95,6 @@ static const struct config_setting settings[] = {
 		"\"/var/lib/pabal\"", 'r', ALL, TEXT_MARK("Databases, spool and mailboxes.")},
 	{CONFIG_BLOCK_TOP, "run-folder", &config_type_path, FIELD(config, run_folder),
 		"\"/run/pabal\"", 'r', ALL, TEXT_MARK("Sockets.")},
-	{CONFIG_BLOCK_TOP, "user-prefix", &config_type_name, FIELD(config, user_prefix), "\"pabal-\"",
-		'r', ALL, TEXT_MARK("The Unix users of the roles are named by this and the role.")},
 	{CONFIG_BLOCK_TOP, "banner", &config_type_text, FIELD(config, server_defaults.banner), NULL,
 		's', MASTER | SMTPD, TEXT_MARK("The banner of servers that name none.")},
 	{CONFIG_BLOCK_TOP, "compat", &config_type_compat, FIELD(config, server_defaults.help), NULL,

@@ -94,7 +94,6 @@ static void test_defaults(void **state)
 			fail_msg("number %zu is %llu", i, (unsigned long long)numbers[i].is);
 	assert_str(c->state_folder, "/var/lib/pabal");
 	assert_str(c->run_folder, "/run/pabal");
-	assert_str(c->user_prefix, "pabal-");
 	assert_str(c->deliver.maildir, "/var/lib/pabal/mail/%d/%u/Maildir");
 	assert_str(c->auth.public_socket, "/run/pabal/auth-client");
 	assert_str(c->auth.default_domain, "example.kr");
