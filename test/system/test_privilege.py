@@ -233,7 +233,7 @@ def test_who_each_role_is(running, name):
             for kind in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
                 assert int(status[kind], 16) == 0, kind
         # `local` may have to start programs of users, with their set-id bits
-        assert status["NoNewPrivs"].strip() == ("0" if name.startswith("local") else "1")
+        assert status["NoNewPrivs"].strip() == ("0" if name == "local" else "1")
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits)
 
