@@ -106,7 +106,9 @@ int confine(const struct confine_plan *plan, struct error *err)
 		result = confine_become(&plan->user, err);
 	if (!result && !role->keeps_root && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		result = error_system(err, TEXT("cannot forbid new privileges"));
-	if (!result && role->root == ROLE_ROOT_STATE && plan->state_folder >= 0)
+	if (!result && role->root == ROLE_ROOT_STATE && plan->state_folder < 0)
+		result = error_set(err, ERR_DENIED, TEXT("master gave no state folder to be confined to"));
+	if (!result && role->root == ROLE_ROOT_STATE)
 		result = restrict_to_folder(plan->state_folder, err);
 	// Last: becoming another user sets the flag back.
 	if (!result)

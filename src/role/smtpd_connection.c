@@ -9,6 +9,8 @@
 
 #define UNSENT_MAX 65536
 
+#define LAST_WORDS_MS 200
+
 // ---- the session runs, then what it caused is done: send, close, go on reading
 static void connection_destroy(struct connection *c);
 
@@ -197,8 +199,11 @@ static void on_life(struct wheel_timer *t)
 // ---- connections begin and end
 void smtpd_exit_when_drained(struct smtpd *s)
 {
-	if (s->draining && s->connection_count == 0)
-		role_exit(s->context);
+	if (!s->draining || s->connection_count)
+		return;
+	// The last words may still be on their way: the timer ends us.
+	s->said_goodbye = true;
+	wheel_set(s->wheel, &s->drain_timer, LAST_WORDS_MS);
 }
 
 static void connection_destroy(struct connection *c)

@@ -45,12 +45,12 @@ static bool disk_is_full(int code, int system_errno)
 	       (code == SQLITE_IOERR && (system_errno == ENOSPC || system_errno == EDQUOT));
 }
 
-static int map_code(int code, int system_errno)
+static int map_code(int extended, int system_errno)
 {
+	int code = extended & 0xff;
 	static const struct {
 		int code, err;
 	} table[] = {
-		{SQLITE_CONSTRAINT, ERR_EXISTS},
 		{SQLITE_CORRUPT, ERR_CORRUPT},
 		{SQLITE_NOTADB, ERR_CORRUPT},
 		{SQLITE_BUSY, ERR_DENIED},
@@ -60,6 +60,10 @@ static int map_code(int code, int system_errno)
 
 	if (disk_is_full(code, system_errno))
 		return ERR_FULL;
+	// Any other broken constraint is a fault of ours, and no sign that the row is there already.
+	if (extended == SQLITE_CONSTRAINT_PRIMARYKEY || extended == SQLITE_CONSTRAINT_UNIQUE ||
+		extended == SQLITE_CONSTRAINT_ROWID)
+		return ERR_EXISTS;
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		if (table[i].code == code)
 			return table[i].err;
@@ -70,7 +74,7 @@ static int map_code(int code, int system_errno)
 // Remembers the words and returns the number.
 static int fail(struct sql *db)
 {
-	int code = sqlite3_errcode(db->handle) & 0xff;
+	int code = sqlite3_extended_errcode(db->handle);
 	int system_errno = sqlite3_system_errno(db->handle);
 
 	snprintf(db->words, sizeof(db->words), "%s (%d)%s%s", sqlite3_errmsg(db->handle),

@@ -8,6 +8,7 @@ and a log that a test can wait on.
     server.await_event("accept", account="kim@example.kr")
 """
 
+import contextlib
 import json
 import os
 import re
@@ -267,7 +268,8 @@ class Pabal:
         if self.process:
             family = self.family()
             for pid in family:
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # an old generation just ended
+                    os.kill(pid, signal.SIGCONT)
             self.process.terminate()
             try:
                 self.process.wait(seconds)
