@@ -84,6 +84,13 @@ class Peer:
     def pause(self):
         """Stops to answer without closing anything."""
         self._signal(signal.SIGSTOP)
+        # a thread that runs on another processor may answer once more before it hears of it
+        wait.until(self._is_stopped, 5, "every thread has stopped")
+
+    def _is_stopped(self):
+        states = [path.read_text().rpartition(")")[2].split()[0]
+                  for path in Path(f"/proc/{self.process.pid}/task").glob("*/stat")]
+        return all(state in "TZ" for state in states)
 
     def resume(self):
         self._signal(signal.SIGCONT)
