@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Waiting with an end, and addresses to wait at."""
 
+import itertools
 import socket
 import time
 
@@ -22,11 +23,22 @@ def until(question, seconds=10, what=None, every=0.02):
         time.sleep(every)
 
 
-def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
+# Below the range that the kernel takes for outgoing connections (32768 and up), and never one
+# twice: a port that was free a moment ago is not handed out again, nor taken by a client.
+_ports = itertools.cycle(range(10000, 30000))
+
+
+def free_port(address="127.0.0.1", kinds=(socket.SOCK_STREAM,)):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, kind) as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+    for port in itertools.islice(_ports, 20000):
+        try:
+            for kind in kinds:
+                with socket.socket(family, kind) as s:
+                    s.bind((address, port))
+            return port
+        except OSError:
+            continue
+    raise Late(f"no free port on {address}")
 
 
 def answers(address, port, banner=b"", timeout=10):
@@ -44,11 +56,4 @@ def until_port(address, port, banner=b"", seconds=20):
 
 def free_port_pair(address="127.0.0.1"):
     """A port free for TCP and UDP, as a name server needs it."""
-    while True:
-        port = free_port(address)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            try:
-                s.bind((address, port))
-                return port
-            except OSError:
-                continue
+    return free_port(address, (socket.SOCK_STREAM, socket.SOCK_DGRAM))
