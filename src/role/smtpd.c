@@ -166,8 +166,6 @@ int role_smtpd_start(struct role_context *c, struct error *err)
 	return 0;
 }
 
-// Only a generation that is about to drain sees another configuration: rights that were taken away
-// hold from the next MAIL on. Sessions of a server block that is gone end.
 static long find_server(const struct config *config, struct str name)
 {
 	for (size_t i = 0; i < config->server_count; i++)
@@ -176,6 +174,21 @@ static long find_server(const struct config *config, struct str name)
 	return -1;
 }
 
+// Its block is gone: a body or a chunk under way ends under the limits it began with, everything else
+// gets 421 at once. No other block takes its place, whose limits or certificate would be a
+// stranger's.
+static void retire(struct connection *c, const struct config *now, const struct config_server *block)
+{
+	c->retired = block;
+	session_reconfigure(c->session, now, block);
+	if (c->tls_wanted)
+		connection_refuse(c, "its server is no longer configured"); // no words before TLS
+	else
+		ANSWER(c, session_shut_down(c->session));
+}
+
+// Only a generation that is about to drain sees another configuration: rights that were taken away
+// hold from the next MAIL on. Sessions of a server block that is gone end.
 void role_smtpd_configured(struct role_context *c, const struct config *old)
 {
 	struct smtpd *s = c->state;
@@ -194,11 +207,14 @@ void role_smtpd_configured(struct role_context *c, const struct config *old)
 	}
 	LIST_EACH(link, &s->connections) {
 		struct connection *one = LIST_ENTRY(link, struct connection, link);
-		long now = find_server(c->config, old->servers[one->server].name);
-		one->server = now >= 0 ? (uint16_t)now : 0;
-		session_reconfigure(one->session, c->config, connection_server(one));
-		if (now < 0)
-			ANSWER(one, session_shut_down(one->session));
+		const struct config_server *was = one->retired ? one->retired : &old->servers[one->server];
+		long now = one->retired ? -1 : find_server(c->config, was->name);
+		if (now < 0) {
+			retire(one, c->config, was);
+		} else {
+			one->server = (uint16_t)now;
+			session_reconfigure(one->session, c->config, connection_server(one));
+		}
 	}
 	mem_free(s->tls);
 	s->tls = tls;

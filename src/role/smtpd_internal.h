@@ -35,7 +35,9 @@ struct connection {
 	struct spool_writer *spool;
 	uint64_t spool_id;
 	struct wheel_timer silence, life, delay;
-	uint16_t server;
+	uint16_t server;              // in the configuration, when retired is NULL
+	// The block it came to, when the configuration has it no more. Owned by the old configuration.
+	const struct config_server *retired;
 	bool tls_wanted;              // as soon as the 220 has left
 	bool closing;                 // session is destroyed when the call stack is back in our hands
 	bool in_session;              // a call into the session is on the stack
@@ -69,7 +71,7 @@ struct smtpd {
 
 static inline const struct config_server *connection_server(const struct connection *c)
 {
-	return &c->smtpd->context->config->servers[c->server];
+	return c->retired ? c->retired : &c->smtpd->context->config->servers[c->server];
 }
 
 // ---- smtpd_connection.c: a connection's life, and what its session asks of the stream

@@ -436,6 +436,51 @@ def test_drips_end_with_the_session(start, certificate):
     close_all(drips)
 
 
+# ---- limits of a server that is no longer configured
+
+def without_mx(running):
+    """The configuration without that server; those that are left take little."""
+    mx = [line for line in server.USUAL.splitlines(True) if line.startswith('server "mx"')]
+    running.write_config(server.USUAL.replace(mx[0], "max-message-size 2K\n"))
+    done = running.reload()
+    assert done.returncode == 0, done.stderr
+
+
+def is_told_to_go(client):
+    reply = client.reply()
+    assert (reply.code, reply.enhanced) == (421, "4.3.2"), reply
+    assert len(reply.text) > 10
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("how", ["DATA", "BDAT"])
+def test_a_body_ends_under_the_limits_it_began_with(start, certificate, how):
+    """The first server that is left is not the one it came to: neither its size nor its
+    demand for a login counts for the message under way."""
+    with start(server.Pabal, certificate=certificate) as running:
+        running.account("kim@example.kr", "secret")
+        body = smtp.text_message(text="much\r\n" * 5000)
+        client = running.client()
+        begin_body(client)
+        if how == "DATA":
+            assert client.command("DATA").code == 354
+        else:
+            client.send(b"BDAT %d LAST\r\n" % len(body))
+        client.send(body[:1000])
+        idle, begun = running.client(), running.client()
+        idle.ehlo()
+        begin_body(begun)
+        without_mx(running)
+        is_told_to_go(idle)
+        is_told_to_go(begun)  # its transaction, too: nothing of it was promised
+        client.send(body[1000:] + (b"\r\n.\r\n" if how == "DATA" else b""))
+        assert client.reply().code == 250
+        is_told_to_go(client)
+        running.wait_messages("kim@example.kr")
+        assert running.await_event("accept")["server"] == "mx"
+        assert running.session("kim@example.kr", "secret").extensions["SIZE"] == "2048"
+
+
 # ---- chaos
 
 PIECES = [
