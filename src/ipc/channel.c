@@ -24,6 +24,7 @@
 #define INPUT_FDS_MAX 16 // received and not yet matched to a frame
 #define CMSG_FDS_MAX  4	 // in one recvmsg; a well-behaved peer sends one
 #define REFS_RETRY_MS 5	 // ETOOMANYREFS: too many descriptors of this user are in flight
+#define EVENT_WAIT_MS 20 // an event goes with the next frame that somebody waits for, or then
 
 struct output_fd {
 	uint64_t at; // octet of the stream where its frame begins
@@ -40,6 +41,7 @@ struct ipc_channel {
 	uv_poll_t poll;
 	uv_idle_t turn; // active while there is something to flush or to deliver
 	uv_timer_t retry;
+	uv_timer_t later; // active while only events wait to be sent
 	int fd;
 	int polled; // what the poll handle waits for now
 	unsigned open_handles;
@@ -103,6 +105,7 @@ static void end(struct ipc_channel *ch)
 	uv_close((uv_handle_t *)&ch->poll, handle_closed);
 	uv_close((uv_handle_t *)&ch->turn, handle_closed);
 	uv_close((uv_handle_t *)&ch->retry, handle_closed);
+	uv_close((uv_handle_t *)&ch->later, handle_closed);
 	fd_close(&ch->fd);
 	for (size_t i = 0; i < ch->out_fd_count; i++)
 		fd_close(&ch->out_fds[i].fd);
@@ -187,7 +190,7 @@ static void drop_output(struct ipc_channel *ch)
 	buf_release(&ch->out);
 }
 
-static void retry_flush(uv_timer_t *timer)
+static void flush_soon(uv_timer_t *timer)
 {
 	struct ipc_channel *ch = timer->data;
 
@@ -225,13 +228,14 @@ static ssize_t flush_part(struct ipc_channel *ch)
 
 static void flush(struct ipc_channel *ch)
 {
+	uv_timer_stop(&ch->later);
 	while (buf_len(&ch->out) > 0 && !ch->blocked && !uv_is_active((uv_handle_t *)&ch->retry)) {
 		if (flush_part(ch) >= 0)
 			continue;
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			ch->blocked = true;
 		else if (errno == ETOOMANYREFS)
-			uv_timer_start(&ch->retry, retry_flush, REFS_RETRY_MS, 0);
+			uv_timer_start(&ch->retry, flush_soon, REFS_RETRY_MS, 0);
 		else
 			drop_output(
 				ch); // what the peer sent before is still read, then it is the end
@@ -275,6 +279,15 @@ static int frame_begin(struct ipc_channel *ch, size_t *out_before)
 	return buf_add(&ch->out, zeros, sizeof(zeros));
 }
 
+// Nobody waits for an event: a system call of its own, and one of the reader, would be all it costs.
+static void flush_in_time(struct ipc_channel *ch, unsigned type)
+{
+	if (type != IPC_TYPE_event)
+		uv_idle_start(&ch->turn, run_turn);
+	else if (!uv_is_active((uv_handle_t *)&ch->later))
+		uv_timer_start(&ch->later, flush_soon, EVENT_WAIT_MS, 0);
+}
+
 // err is that of the body's encoder; the frame is taken back when there is one.
 static int frame_end(struct ipc_channel *ch, size_t before, unsigned type, int fd, int err)
 {
@@ -292,7 +305,7 @@ static int frame_end(struct ipc_channel *ch, size_t before, unsigned type, int f
 	if (buf_len(&ch->out) > FLUSH_SIZE)
 		flush(ch);
 	else if (!ch->blocked && !uv_is_active((uv_handle_t *)&ch->turn))
-		uv_idle_start(&ch->turn, run_turn);
+		flush_in_time(ch, type);
 	return 0;
 }
 
@@ -321,6 +334,12 @@ int ipc_channel_send(struct ipc_channel *ch, unsigned type, struct str body, int
 		return ipc_send_##name##_fd(ch, m, -1);                                            \
 	}
 IPC_MESSAGES(SEND)
+
+void ipc_channel_flush(struct ipc_channel *ch)
+{
+	if (!ch->ended)
+		flush(ch);
+}
 
 size_t ipc_channel_unsent(const struct ipc_channel *ch)
 {
@@ -523,14 +542,15 @@ struct ipc_channel *ipc_channel_open(
 		.on_frame = on_frame,
 		.on_close = on_close,
 		.arg = arg,
-		.open_handles = 3};
+		.open_handles = 4};
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	fd_set_cloexec(fd, true);
 	if (uv_poll_init(loop, &ch->poll, fd) != 0)
 		fatal("cannot watch the channel descriptor %d", fd);
 	uv_idle_init(loop, &ch->turn);
 	uv_timer_init(loop, &ch->retry);
-	ch->poll.data = ch->turn.data = ch->retry.data = ch;
+	uv_timer_init(loop, &ch->later);
+	ch->poll.data = ch->turn.data = ch->retry.data = ch->later.data = ch;
 	update_poll(ch);
 	return ch;
 }

@@ -29,10 +29,12 @@ struct ipc_channel *ipc_channel_open(uv_loop_t *loop, int fd, ipc_on_frame on_fr
 	ipc_on_close on_close, void *arg);
 void ipc_channel_close(struct ipc_channel *ch); // NULL is fine; unsent frames are dropped
 void *ipc_channel_arg(const struct ipc_channel *ch);
-// Queues a frame; all frames of one loop turn go out together. fd: -1, or a descriptor that is
+// Queues a frame; all frames of one loop turn go out together, and an event with the next other
+// frame or 20 ms later. fd: -1, or a descriptor that is
 // duplicated (the caller keeps its own). ERR_LIMIT: body too large; ERR_CLOSED; ERR_SYSTEM: no
 // descriptor left; ERR_FULL: the peer does not read and IPC_UNSENT_MAX octets wait.
 int ipc_channel_send(struct ipc_channel *ch, unsigned type, struct str body, int fd);
+void ipc_channel_flush(struct ipc_channel *ch); // now, as far as the socket takes it
 size_t ipc_channel_unsent(const struct ipc_channel *ch); // octets waiting: for back-pressure
 // Stops and starts reading (a slow consumer pushes back on its peer).
 void ipc_channel_pause(struct ipc_channel *ch, bool paused);

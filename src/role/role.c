@@ -51,8 +51,10 @@ static _Noreturn void role_fail(struct frame *f, const struct error *err)
 
 void role_exit(struct role_context *c)
 {
-	// Nothing is left to lose: what must be on disk was synced before it was promised.
-	(void)c;
+	// Nothing is left to lose but the last events: what must be on disk was synced before it was
+	// promised.
+	if (frame_of(c)->history)
+		ipc_channel_flush(frame_of(c)->history);
 	exit(0);
 }
 
