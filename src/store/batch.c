@@ -484,9 +484,14 @@ static int remove_ended(struct store *s, const struct store_batch *b)
 
 // ---------------------------------------------------------------- the request
 
+// The parent may have been deleted after its expansion was decided, and the message with it.
 static int apply_add_recipient(struct store *s, const struct operation *o)
 {
-	return insert_recipients(s, o);
+	struct place parent;
+	uint64_t id = o->recipients[0].given.parent;
+	int code = id ? find_place(s, id, &parent) : 1;
+
+	return code == 1 ? insert_recipients(s, o) : code;
 }
 
 static int (*const operations[])(struct store *s, const struct operation *o) = {

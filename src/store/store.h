@@ -67,7 +67,7 @@ void store_batch_add_message(struct store_batch *b, const struct envelope *envel
 	uint64_t expires_ms, const struct store_body *body, const struct store_new_recipient *recipients,
 	unsigned recipient_count);
 // One more recipient of a stored message (a child of an expansion), in the batch that finishes
-// its parent.
+// its parent, before that line: a child whose parent is gone (deleted meanwhile) is not added.
 void store_batch_add_recipient(struct store_batch *b, uint64_t message,
 	const struct store_new_recipient *recipient);
 // The recipient ended (delivered, bounced, deleted): its row goes, and with the last one the

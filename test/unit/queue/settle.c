@@ -186,6 +186,46 @@ static void an_expansion_is_whole_or_not_at_all(void **state)
 	assert_string_equal(first_job(e)->addresses[0], "kim@example.kr");
 }
 
+static uint64_t deleted_id;
+
+static void on_deleted(void *arg, int err)
+{
+	(void)arg;
+	assert_int_equal(err, 0);
+	queue_item_was_deleted(e->q, deleted_id);
+}
+
+// The command's commit is on its way when the expansion's is sent after it.
+static void who_was_deleted_has_no_children(void **state)
+{
+	const struct queue_child children[] = {
+		{.address = STR("a@far.example"), .domain = STR("far.example")},
+		{.address = STR("b@far.example"), .domain = STR("far.example")}};
+	for (unsigned others = 0; others < 2; others++) {
+		struct to to[] = {{.address = "kim@example.kr"}, {.address = "o@there.example"}};
+		uint64_t message = submit_mail(e, &(struct mail_of){.sender = "x@there.example"}, to,
+			1 + others);
+		struct played *p = NULL;
+		WAIT(e, e->job_count == 1 + others);
+		LIST_EACH(link, &e->jobs)
+			if (LIST_ENTRY(link, struct played, link)->kind == QUEUE_LOCAL)
+				p = LIST_ENTRY(link, struct played, link);
+		struct store_batch *b = store_batch_create();
+		deleted_id = p->ids[0];
+		store_batch_finish_recipient(b, message, deleted_id);
+		store_apply(e->store, b, on_deleted, NULL);
+		expand(p, children, 2);
+		queue_settle_flush(e->q);
+		settle_down(e);
+		assert_int_equal(look(e), others);
+		assert_int_equal(e->q->item_count, others);
+		e->job_count = 0;
+	}
+	answer(e, first_job(e), &delivered);
+	settle_down(e);
+	assert_int_equal(totals(e).messages, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +238,7 @@ int main(void)
 		T(the_one_who_asked_hears_of_the_expansion),
 		T(expansions_come_to_an_end),
 		T(an_expansion_is_whole_or_not_at_all),
+		T(who_was_deleted_has_no_children),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
