@@ -15,6 +15,8 @@
 #include <jansson.h>
 #include <uv.h>
 
+#define CONTROL_GROUP "pabal-admin" // whose members may give commands
+
 enum control_right { CONTROL_READ, CONTROL_OPERATE, CONTROL_ADMIN };
 
 struct control_command {

@@ -8,15 +8,18 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "ipc/channel.h"
+#include "role/grant.h"
 #include "role/spawn.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define BUILD_TIME_MS 60000
+#define ASKS_MAX      20000 // a thousand included files and as many certificates are far fewer
 
 struct builder {
 	struct master *master;
@@ -26,6 +29,9 @@ struct builder {
 	snapshot_done done;
 	struct snapshot *snapshot;
 	struct sources sources;
+	struct grant *grant;
+	unsigned asks;
+	bool denied;        // it asked for a file that nobody named; said once
 	struct buf findings;
 	bool finished;      // findings came
 	unsigned errors;
@@ -56,6 +62,7 @@ static void free_builder(uv_handle_t *timer)
 	struct builder *b = timer->data;
 	buf_finish(&b->findings);
 	watch_sources_finish(&b->sources);
+	grant_destroy(b->grant);
 	mem_free(b);
 }
 
@@ -85,6 +92,16 @@ static void end_build(struct builder *b)
 }
 
 // ---- files for the builder
+// Whom a group of writers is no wider than: root, the administrators, and without root the user
+// itself, who on most systems has a group of its own.
+static bool may_write(gid_t group)
+{
+	if (group == 0 || (geteuid() != 0 && group == getegid()))
+		return true;
+	const struct group *admins = getgrnam(CONTROL_GROUP);
+	return admins && group == admins->gr_gid;
+}
+
 // Who may write to a configuration decides about the server; who may read a key owns its name.
 int snapshot_check_rights(int fd, const char *path, bool secret, struct error *err)
 {
@@ -104,7 +121,45 @@ int snapshot_check_rights(int fd, const char *path, bool secret, struct error *e
 		return error_set(err, ERR_DENIED,
 			TEXT("%s holds a secret and can be read or changed by others: chmod 0600 %s"),
 			path, path);
+	if ((st.st_mode & S_IWGRP) && !may_write(st.st_gid))
+		return error_set(err, ERR_DENIED,
+			TEXT("%s can be written by group %u; only root and " CONTROL_GROUP
+			     " may: chmod g-w %s"), path, (unsigned)st.st_gid, path);
 	return 0;
+}
+
+static int check_ask(struct builder *b, const char *path, struct error *err)
+{
+	if (b->asks++ >= ASKS_MAX)
+		return error_set(err, ERR_LIMIT, TEXT("more than %d files"), ASKS_MAX);
+	int result = grant_check(b->grant, path, err);
+	if (result && !b->denied)
+		event_report(EVENT_ERROR, "config",
+			"the configuration builder asked for %s, which no configuration file names", path);
+	b->denied |= result != 0;
+	return result;
+}
+
+// The descriptor, or an error with words.
+static int open_for(struct builder *b, const char *path, bool secret, struct error *err)
+{
+	int result = check_ask(b, path, err);
+	if (result)
+		return result;
+	// Also what is missing is watched: it may appear.
+	watch_source_add(&b->sources, path);
+	// O_NONBLOCK: a FIFO in place of a file must not stop the master.
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return error_system(err, TEXT("cannot open %s"), path);
+	result = snapshot_check_rights(fd, path, secret, err);
+	if (result) {
+		fd_close(&fd);
+		return result;
+	}
+	if (!secret)
+		grant_remember(b->grant, path, fd);
+	return fd;
 }
 
 static void on_read_file(void *arg, struct str body, int unexpected)
@@ -116,20 +171,14 @@ static void on_read_file(void *arg, struct str body, int unexpected)
 		return;
 	char path[4096];
 	struct error err = {0};
-	int fd = -1, result = 0;
+	int fd;
 	if (!str_copy(ask.path, path, sizeof path) || path[0] == '\0')
-		result = error_set(&err, ERR_LIMIT, TEXT("a file name is too long"));
-	// Also what is missing is watched: it may appear.
+		fd = error_set(&err, ERR_LIMIT, TEXT("a file name is too long"));
 	else
-		watch_source_add(&b->sources, path);
-	// O_NONBLOCK: a FIFO in place of a file must not stop the master.
-	if (!result && (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0)
-		result = error_system(&err, TEXT("cannot open %s"), path);
-	if (!result)
-		result = snapshot_check_rights(fd, path, ask.secret, &err);
-	struct ipc_file answer = {.request = ask.request, .err = (uint32_t)-result,
+		fd = open_for(b, path, ask.secret, &err);
+	struct ipc_file answer = {.request = ask.request, .err = fd < 0 ? (uint32_t)-fd : 0,
 		.text = str_from(err.text)};
-	(void)ipc_send_file_fd(b->channel, &answer, result ? -1 : fd);
+	(void)ipc_send_file_fd(b->channel, &answer, fd < 0 ? -1 : fd);
 	fd_close(&fd);
 }
 
@@ -228,6 +277,7 @@ int snapshot_build(struct master *m, snapshot_done done, struct error *err)
 	b->pid = pid;
 	b->done = done;
 	b->snapshot = snapshot_create();
+	b->grant = grant_create(m->config_path);
 	b->channel = ipc_channel_open(&m->loop, socket, on_frame, on_close, b);
 	uv_timer_init(&m->loop, &b->timer);
 	b->timer.data = b;

@@ -19,8 +19,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ADMIN_GROUP "pabal-admin"
-
 // ---- listening sockets
 static struct socket_entry *find_socket(struct master *m, const struct ipaddr *a, uint16_t port)
 {
@@ -241,7 +239,7 @@ static int open_control(struct master *m, const char *name, int *out_fd, struct 
 	snprintf(path, sizeof path, "%.*s/%s.sock", STR_ARG(m->snapshot->config->run_folder), name);
 	int result = listener_open_unix(path, 0660, out_fd, err);
 	if (!result && m->as_root)
-		give_to_group(path, ADMIN_GROUP);
+		give_to_group(path, CONTROL_GROUP);
 	return result;
 }
 

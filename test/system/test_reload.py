@@ -323,6 +323,22 @@ def test_a_symbolic_link_that_is_switched_is_noticed(pabal, ca, certificate):
     wait.until(lambda: shown(pabal) == der(renewed), 60, "the new folder is served")
 
 
+def test_files_elsewhere_are_read_when_the_configuration_names_them(pabal, ca, folder):
+    """Also from an included file, whose own names start at its folder."""
+    site = folder / "site"
+    (site / "tls").mkdir(parents=True)
+    renewed = ca.issue("mail.example.kr", days=28, stem="site")
+    pabal.put_certificate(renewed, site / "tls" / "site.pem")
+    (site / "tls.conf").write_text('tls { certificate "../site/tls/site.pem" }\n')
+    for path in (site, site / "tls", site / "tls.conf"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    pabal.write_config(server.USUAL.replace('tls { certificate "$certificate" }',
+                                            f'include "{site}/tls.conf"'))
+    reload(pabal)
+    assert shown(pabal) == der(renewed)
+    assert not pabal.log.events("config", reason=re.compile("no configuration file names"))
+
+
 @pytest.mark.parametrize("damage", ["empty", "no key", "another's key", "readable by all"])
 def test_a_bad_certificate_is_reported_and_the_old_one_kept(pabal, ca, certificate, damage):
     bad = ca.issue("mail.example.kr", stem="bad")
