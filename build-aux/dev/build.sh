@@ -31,7 +31,7 @@ build_release_options='--buildtype=release -Dlayering=false --prefix=/usr'
 
 build_release() {
 	# shellcheck disable=SC2086 # a list of words
-	build "$run/build" pabal $build_release_options
+	build "$run/build" server $build_release_options
 }
 
 build_sanitized() {

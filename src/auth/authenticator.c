@@ -303,19 +303,17 @@ void authentication_check(
 
 // ---- dialogues
 struct authentication *authentication_create(
-	struct authenticator *a, const char *mechanism, const struct ipaddr *client, bool secured)
+	struct authenticator *a, const char *mechanism, const struct authentication_facts *facts)
 {
 	const struct auth_mechanism *m = auth_mechanism_find(mechanism);
 
-	(void)secured; // for mechanisms to come; who may use which is decided by the protocol's
-		       // ends
 	if (!m)
 		return NULL;
 	struct authentication *x = mem_alloc(sizeof *x);
 	x->authenticator = a;
 	x->mechanism = m;
-	x->state = m->create ? m->create() : NULL;
-	x->client = *client;
+	x->client = facts->client;
+	x->state = m->create ? m->create(x) : NULL;
 	list_init(&x->delayed_link);
 	list_init(&x->asker.link);
 	x->asker.done = on_checked;
@@ -358,7 +356,7 @@ static void list_mechanisms(struct authenticator *a)
 	for (size_t i = 0; i < auth_mechanism_count; i++) {
 		if (i)
 			strcat(a->mechanisms, " ");
-		strcat(a->mechanisms, auth_mechanisms[i].name);
+		strcat(a->mechanisms, auth_mechanisms[i]->name);
 	}
 }
 

@@ -4,8 +4,7 @@
 #ifndef PABAL_AUTH_AUTHENTICATOR_H
 #define PABAL_AUTH_AUTHENTICATOR_H
 
-#include "base/ipaddr.h"
-#include "base/str.h"
+#include "auth/mechanism.h"
 #include "config/config.h"
 #include "store/secrets.h"
 
@@ -44,11 +43,10 @@ struct authenticator_reply {
 };
 typedef void (*authenticator_done)(void *arg, const struct authenticator_reply *r);
 
-// One SASL dialogue. The mechanisms: a row each in one table (name, plaintext, create, step, dispose);
-// PLAIN (RFC 4616, authzid checked) and LOGIN for now.
+// One SASL dialogue.
 struct authentication;
 struct authentication *authentication_create(struct authenticator *a, const char *mechanism,
-	const struct ipaddr *client, bool secured); // NULL: no such mechanism
+	const struct authentication_facts *facts); // NULL: no such mechanism; facts are copied
 // initial.data NULL: the client sent none. Exactly one done a step; it may come before the call returns,
 // and may destroy x. What r points to lives as long as the call.
 void authentication_step(struct authentication *x, struct str response, authenticator_done done, void *arg);

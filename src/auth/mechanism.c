@@ -30,8 +30,9 @@ struct login {
 	size_t len;
 };
 
-static void *login_create(void)
+static void *login_create(struct authentication *x)
 {
+	(void)x;
 	return mem_alloc(sizeof(struct login));
 }
 
@@ -59,16 +60,25 @@ static void login_step(struct authentication *x, void *state, struct str respons
 	}
 }
 
-const struct auth_mechanism auth_mechanisms[] = {
-	{"PLAIN", true, NULL, plain_step, NULL},
-	{"LOGIN", true, login_create, login_step, login_dispose},
+static const struct auth_mechanism plain = {
+	.name = "PLAIN", .plaintext = true, .needs = AUTH_GIVES_VERIFY, .step = plain_step};
+static const struct auth_mechanism login = {.name = "LOGIN",
+	.plaintext = true,
+	.needs = AUTH_GIVES_VERIFY,
+	.create = login_create,
+	.step = login_step,
+	.dispose = login_dispose};
+
+const struct auth_mechanism *const auth_mechanisms[] = {
+	&plain,
+	&login,
 };
 const size_t auth_mechanism_count = ARRAY_SIZE(auth_mechanisms);
 
 const struct auth_mechanism *auth_mechanism_find(const char *name)
 {
 	for (size_t i = 0; i < auth_mechanism_count; i++)
-		if (str_equal_nocase(str_from(auth_mechanisms[i].name), str_from(name)))
-			return &auth_mechanisms[i];
+		if (str_equal_nocase(str_from(auth_mechanisms[i]->name), str_from(name)))
+			return auth_mechanisms[i];
 	return NULL;
 }

@@ -199,10 +199,20 @@ static void on_pid(struct auth_server *s, struct str fields)
 	s->pid_seen = true;
 }
 
+static struct authentication_facts facts_of(
+	const struct auth_server *s, const struct auth_line_request *r)
+{
+	return (struct authentication_facts){.server = str_from(r->server),
+		.client = r->client,
+		.secured = r->secured,
+		.trusted = s->options.trusted};
+}
+
 static void on_auth(struct auth_server *s, struct str fields)
 {
 	bool trusted = s->options.trusted;
 	struct auth_line_request r;
+	struct authentication_facts facts;
 	struct authentication *a;
 
 	if (auth_line_request_read(fields, &r) || map_get(&s->by_id, id_key(&r.id))) {
@@ -211,8 +221,8 @@ static void on_auth(struct auth_server *s, struct str fields)
 		fail_at_once(s, r.id, "too many exchanges at once", true);
 	} else if (!trusted && !r.secured && authenticator_mechanism_plaintext(r.mechanism)) {
 		fail_at_once(s, r.id, "plaintext passwords need a secured connection", false);
-	} else if (!(a = authentication_create(
-			     s->options.authenticator, r.mechanism, &r.client, r.secured))) {
+	} else if (facts = facts_of(s, &r),
+		!(a = authentication_create(s->options.authenticator, r.mechanism, &facts))) {
 		fail_at_once(s, r.id, "no such mechanism", false);
 	} else {
 		struct exchange *x = mem_alloc(sizeof *x);

@@ -122,6 +122,48 @@ struct config_destination { // destination "pattern" { }: the pace toward a host
 	struct config_place where;
 };
 
+// source "KIND" of auth { }, in the order asked. What a kind does not use is empty.
+struct config_source {
+	struct str kind;
+	struct str name;            // for `sources` of a server and the log; KIND when not written
+	bool continue_on_no;        // on-failure continue: a no goes on to the next
+	uint64_t timeout;           // ms for one check
+	uint64_t cache;             // ms a yes is remembered; 0: off
+	uint64_t connections;       // at once: pooled connections, or children
+	struct str user;            // Unix user that a child runs as; "" : root or the server's own
+	struct str service;         // pam, saslauthd
+	struct str realm;           // saslauthd
+	struct str path;            // saslauthd, dovecot: socket; poppasswd: file; vpopmail: folder of
+	                            // the domains; sql: file of SQLite
+	struct config_list command; // checkpassword: program, subprogram, arguments
+	bool cram;                  // checkpassword: takes CRAM-MD5 digests (cmd5checkpw)
+	uint64_t memory;            // checkpassword: octets a child may take
+	struct str engine;          // sql, vpopmail: "sqlite", "postgresql", "mysql"; "" : files
+	struct str host;            // sql: host, address or folder of the socket
+	uint16_t port;
+	struct str database;
+	struct str login;           // sql: user; ldap: DN that searches; "" : none
+	struct config_file password_file; // of login; first line
+	struct str query;           // sql: with :user :name :domain :client :server
+	bool table_per_domain;      // vpopmail in MySQL
+	bool tls;                   // sql: required; ldap: StartTLS
+	struct config_file ca_file; // "" : the system's
+	struct config_list uris;    // ldap
+	struct str base;            // ldap: search below
+	struct str scope;           // "one", "sub" (default)
+	struct str filter;          // with %u %n %d, escaped when filled in
+	struct str bind_dn;         // bind as user at once: DN with %u %n %d
+	struct str account_attribute; // whose value is the account's name
+	struct str group_base, group_filter; // of the rights
+	struct str submit_group, relay_group; // names of groups; "" : everybody
+	struct str issuer, audience; // oauth
+	struct str introspection;   // oauth: address (RFC 7662)
+	struct str jwks;            // oauth: address of a key set
+	struct config_file jwks_file;
+	struct str account_claim;   // default "email"
+	struct config_place where;
+};
+
 // One length of prefix among the client rules; private to lookup.c.
 struct config_client_group {
 	uint8_t family, prefix;
@@ -268,7 +310,8 @@ char config_diff(const struct config *a, const struct config *b, struct buf *out
 // table can say who may see a setting.
 enum {
 	CONFIG_FOR_MASTER = 1, CONFIG_FOR_SMTPD = 2, CONFIG_FOR_AUTH = 4, CONFIG_FOR_QUEUE = 8,
-	CONFIG_FOR_SENDER = 16, CONFIG_FOR_RESOLVER = 32, CONFIG_FOR_LOCAL = 64, CONFIG_FOR_ALL = 127
+	CONFIG_FOR_SENDER = 16, CONFIG_FOR_RESOLVER = 32, CONFIG_FOR_LOCAL = 64,
+	CONFIG_FOR_SOURCE = 128, CONFIG_FOR_CHECKER = 256, CONFIG_FOR_ALL = 511
 };
 int config_encode(const struct config *c, unsigned for_role, struct buf *out);
 // Strings point into octets, which must outlive the result. ERR_CORRUPT.

@@ -110,6 +110,14 @@
 	F(u8, blame) /* 0: the mail, 1: the connection (destination is slowed), 2: our own network \
 		(port 25 blocked, DNS dead): nobody is blamed */
 
+// auth <-> source, auth <-> checker: auth/source.h tells what is asked and answered
+#define IPC_FIELDS_check(F) /* source: index in the configuration */ \
+	F(u64, request) F(u32, source) F(u8, ask) F(str, name) F(str, secret) F(str, challenge) \
+	F(str, client) F(str, server)
+#define IPC_FIELDS_checked(F) \
+	F(u64, request) F(u8, verdict) F(str, account) F(str, reason) F(u8, has_rights) F(u32, rights) \
+	F(str, clear) F(str, scram) /* one a line */
+
 // sender -> resolver
 #define IPC_FIELDS_resolve(F) F(u64, request) F(str, name) F(u32, rrtype)
 #define IPC_FIELDS_resolved(F) /* status: enum dns_status of net/dns.h */ \
@@ -122,7 +130,7 @@
 	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
 	M(account_query) M(account_answer) M(account_changed) M(store_state) M(spool_open) M(spool_file) M(submit) \
-	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode)
+	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(check) M(checked)
 
 // ---- generated from here on
 typedef uint8_t ipc_u8;

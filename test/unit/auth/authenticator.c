@@ -48,7 +48,7 @@ static void authzid_is_the_account_or_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct buf b = BUF_INIT;
 		struct seen seen = {0};
-		seen.destroy = authentication_create(w->authenticator, "plain", &w->client, true);
+		seen.destroy = authentication_create(w->authenticator, "plain", &(struct authentication_facts){.client = w->client, .secured = true});
 		authentication_step(seen.destroy, plain(&b, rows[i].authzid, KIM, KIM_PASSWORD), world_done,
 			&seen);
 		WAIT(w, seen.count);
@@ -211,7 +211,7 @@ static void cancelled_anywhere(void **state)
 	struct seen seen, other;
 
 	// Before any response, while it is hashed, and with another asker for the same hash.
-	authentication_destroy(authentication_create(w->authenticator, "LOGIN", &w->client, true));
+	authentication_destroy(authentication_create(w->authenticator, "LOGIN", &(struct authentication_facts){.client = w->client, .secured = true}));
 	authentication_destroy(world_try(w, KIM, KIM_PASSWORD, &seen));
 	x = world_try(w, KIM, KIM_PASSWORD, &seen);
 	world_try(w, KIM, KIM_PASSWORD, &other);
@@ -248,7 +248,7 @@ static void a_lost_directory_is_no_answer(void **state)
 static void a_dialogue_outlives_the_authenticator(void **state)
 {
 	struct world *w = *state;
-	struct authentication *x = authentication_create(w->authenticator, "LOGIN", &w->client, true);
+	struct authentication *x = authentication_create(w->authenticator, "LOGIN", &(struct authentication_facts){.client = w->client, .secured = true});
 	struct seen seen = {0}, open;
 
 	w->hold = true;

@@ -12,8 +12,8 @@ static void listed(void **state)
 	assert_true(authenticator_mechanism_plaintext("PLAIN"));
 	assert_true(authenticator_mechanism_plaintext("login"));
 	assert_false(authenticator_mechanism_plaintext("EXTERNAL"));
-	assert_null(authentication_create(w->authenticator, "EXTERNAL", &w->client, true));
-	assert_null(authentication_create(w->authenticator, "", &w->client, true));
+	assert_null(authentication_create(w->authenticator, "EXTERNAL", &(struct authentication_facts){.client = w->client, .secured = true}));
+	assert_null(authentication_create(w->authenticator, "", &(struct authentication_facts){.client = w->client, .secured = true}));
 }
 
 // Each response in turn; "" as challenge: an empty one.
@@ -56,7 +56,7 @@ static void dialogues(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct authentication *x = authentication_create(w->authenticator, rows[i].mechanism,
-			&w->client, true);
+			&(struct authentication_facts){.client = w->client, .secured = true});
 		struct seen seen;
 		assert_non_null(x);
 		for (size_t step = 0; step == 0 || rows[i].challenges[step - 1]; step++) {
@@ -83,7 +83,7 @@ static void a_long_name_is_refused(void **state)
 
 	memset(name, 'a', sizeof name);
 	for (size_t len = 64; len <= sizeof name; len = len * 2 > sizeof name && len < sizeof name ? sizeof name : len * 2) {
-		struct authentication *x = authentication_create(w->authenticator, "LOGIN", &w->client, true);
+		struct authentication *x = authentication_create(w->authenticator, "LOGIN", &(struct authentication_facts){.client = w->client, .secured = true});
 		seen = (struct seen){0};
 		authentication_step(x, str_make(name, len), world_done, &seen);
 		assert_int_equal(seen.count, 1);

@@ -146,7 +146,7 @@ __attribute__((unused)) static struct authentication *world_try(struct world *w,
 	const char *password, struct seen *seen)
 {
 	struct buf b = BUF_INIT;
-	struct authentication *x = authentication_create(w->authenticator, "PLAIN", &w->client, true);
+	struct authentication *x = authentication_create(w->authenticator, "PLAIN", &(struct authentication_facts){.client = w->client, .secured = true});
 
 	*seen = (struct seen){.destroy = x};
 	authentication_step(x, plain(&b, "", name, password), world_done, seen);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: ISC
+#include "auth/source.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const struct auth_source_kind *const auth_source_kinds[] = {
+	NULL,
+};
+const size_t auth_source_kind_count = sizeof auth_source_kinds / sizeof *auth_source_kinds - 1;
+
+const struct auth_source_kind *auth_source_kind_find(struct str name)
+{
+	for (size_t i = 0; i < auth_source_kind_count; i++)
+		if (str_equal(name, str_from(auth_source_kinds[i]->name)))
+			return auth_source_kinds[i];
+	return NULL;
+}
+
+void auth_answer_set(struct auth_answer *a, enum auth_verdict verdict, const char *format, ...)
+{
+	va_list arguments;
+
+	a->verdict = verdict;
+	va_start(arguments, format);
+	vsnprintf(a->reason, sizeof a->reason, format, arguments);
+	va_end(arguments);
+}
