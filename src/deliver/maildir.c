@@ -82,6 +82,7 @@ static int open_fixed_part(const char *pattern, const char **out_rest)
 	return open(fixed, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+// ---- folders that outlive a power cut
 static int sync_file_system(int folder)
 {
 	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -90,41 +91,102 @@ static int sync_file_system(int folder)
 	return result;
 }
 
-// The Maildir with tmp, new and cur; made when missing.
-static int open_maildir(const char *pattern, struct deliver_recipient *r)
+// One that may be passed through but not read is synced with all others.
+static int sync_opened(int fd, int folder)
+{
+	int result = fd < 0 ? sync_file_system(folder) : fd_sync(fd);
+	int why = errno;
+	fd_close(&fd);
+	errno = why;
+	return result;
+}
+
+// The base may have been made now, too: its name stands in its parent.
+static int sync_base(int base, int folder)
+{
+	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	return sync_opened(openat(base, "..", flags), folder) ||
+		sync_opened(openat(base, ".", flags), folder) ? -1 : 0;
+}
+
+// Every folder on the way: who made it may not have synced it yet, or may have died before.
+static int sync_way(int base, const char *path, int folder)
+{
+	char part[1024];
+	int result = sync_base(base, folder);
+	for (size_t n = 1; !result && n <= strlen(path); n++) {
+		if (path[n] != '/' && path[n] != '\0')
+			continue;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		result = sync_opened(file_open_beneath(base, part, O_RDONLY | O_DIRECTORY, 0), folder);
+	}
+	return result;
+}
+
+// ---- the Maildir
+struct box {
+	int folder, tmp, new;
+};
+
+static void close_box(struct box *b)
+{
+	int why = errno;
+	fd_close(&b->folder);
+	fd_close(&b->tmp);
+	fd_close(&b->new);
+	errno = why;
+}
+
+// tmp and new are opened without following a symbolic link in their place.
+static int open_inside(struct box *b)
+{
+	for (const char *const *name = (const char *const[]){"tmp", "new", "cur", NULL}; *name; name++)
+		if (mkdirat(b->folder, *name, 0700) < 0 && errno != EEXIST)
+			return -1;
+	b->tmp = file_open_beneath(b->folder, "tmp", O_PATH | O_DIRECTORY, 0);
+	if (b->tmp >= 0)
+		b->new = file_open_beneath(b->folder, "new", O_RDONLY | O_DIRECTORY, 0);
+	return b->tmp < 0 || b->new < 0 ? -1 : 0;
+}
+
+static int open_box(struct maildir_known *known, int base, const char *path, struct box *b)
+{
+	b->folder = file_open_beneath(base, path, O_PATH | O_DIRECTORY, 0);
+	if (b->folder < 0 && file_make_folders(base, path, 0700) == 0)
+		b->folder = file_open_beneath(base, path, O_PATH | O_DIRECTORY, 0);
+	if (b->folder < 0 || open_inside(b))
+		return -1;
+	if (maildir_known_has(known, b->new))
+		return 0;
+	if (sync_way(base, path, b->folder))
+		return -1;
+	maildir_known_add(known, b->new);
+	return 0;
+}
+
+// With tmp, new and cur; made when missing. False: r has its result.
+static bool open_maildir(struct maildir_known *known, const char *pattern,
+	struct deliver_recipient *r, struct box *b)
 {
 	const char *rest;
 	struct buf path = {.limit = 1024};
-	int base = open_fixed_part(pattern, &rest), folder = -1;
-	bool made = false;
+	int base = open_fixed_part(pattern, &rest);
+	bool opened = false;
+	*b = (struct box){-1, -1, -1};
 	if (base < 0) {
 		set_errno(r, TEXT("cannot open the folder of the mailboxes"));
-		return -1;
-	}
-	int err = expand(rest, r->address, &path);
-	if (err) {
+	} else if (expand(rest, r->address, &path)) {
 		set_result(r, SMTP_PERMANENT, 553, "5.1.3", TEXT("the address makes no mailbox name"));
+	} else if (open_box(known, base, buf_cstr(&path), b)) {
+		set_errno(r, TEXT("cannot make or open the Maildir"));
+		close_box(b);
 	} else {
-		folder = file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
-		if (folder < 0) {
-			err = file_make_folders(base, buf_cstr(&path), 0700);
-			if (!err)
-				folder = file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
-			made = true;
-		}
-		for (const char *const *name = (const char *const[]){"tmp", "new", "cur", NULL};
-			folder >= 0 && *name; name++)
-			if (mkdirat(folder, *name, 0700) < 0 && errno != EEXIST)
-				fd_close(&folder);
-		// A mailbox that a power cut takes away would take the message with it.
-		if (folder >= 0 && made && sync_file_system(folder))
-			fd_close(&folder);
-		if (folder < 0)
-			set_errno(r, TEXT("cannot make or open the Maildir"));
+		opened = true;
 	}
 	buf_finish(&path);
 	fd_close(&base);
-	return folder;
+	return opened;
 }
 
 // ---- writing: a message in a mailbox has the line ends of the system
@@ -262,34 +324,19 @@ static void link_new(int tmp, int new, const char *name, uint64_t size, struct d
 	}
 }
 
-// Both are opened first: a symbolic link in their place is not followed.
-static void deliver_into(int folder, const char *hostname, struct deliver_job *job,
-	struct deliver_recipient *r)
+void maildir_deliver(struct maildir_known *known, const char *pattern, const char *hostname,
+	struct deliver_job *job, struct deliver_recipient *r)
 {
+	struct box box;
 	char name[300];
 	uint64_t size = 0;
-	int tmp = file_open_beneath(folder, "tmp", O_PATH | O_DIRECTORY, 0);
-	int new = file_open_beneath(folder, "new", O_RDONLY | O_DIRECTORY, 0);
-	make_name(hostname, job, r, name, sizeof name);
-	if (tmp < 0 || new < 0) {
-		set_errno(r, TEXT("cannot make or open the Maildir"));
-	} else {
-		if (write_tmp(tmp, name, job, r->address, &size))
-			set_errno(r, TEXT("cannot write the message"));
-		else
-			link_new(tmp, new, name, size, r);
-		(void)unlinkat(tmp, name, 0);
-	}
-	fd_close(&tmp);
-	fd_close(&new);
-}
-
-void maildir_deliver(const char *pattern, const char *hostname, struct deliver_job *job,
-	struct deliver_recipient *r)
-{
-	int folder = open_maildir(pattern, r);
-	if (folder < 0)
+	if (!open_maildir(known, pattern, r, &box))
 		return;
-	deliver_into(folder, hostname, job, r);
-	fd_close(&folder);
+	make_name(hostname, job, r, name, sizeof name);
+	if (write_tmp(box.tmp, name, job, r->address, &size))
+		set_errno(r, TEXT("cannot write the message"));
+	else
+		link_new(box.tmp, box.new, name, size, r);
+	(void)unlinkat(box.tmp, name, 0);
+	close_box(&box);
 }

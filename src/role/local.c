@@ -34,6 +34,7 @@ struct local {
 struct worker {
 	uv_loop_t loop;
 	struct ipc_channel *parent;
+	struct maildir_known *known;
 	char pattern[1100];
 	char hostname[256];
 };
@@ -48,7 +49,8 @@ static void on_thread(uv_work_t *work)
 {
 	struct task *t = work->data;
 	for (unsigned i = 0; i < t->job->recipient_count; i++)
-		maildir_deliver(t->worker->pattern, t->worker->hostname, t->job, &t->job->recipients[i]);
+		maildir_deliver(t->worker->known, t->worker->pattern, t->worker->hostname, t->job,
+			&t->job->recipients[i]);
 }
 
 static void on_thread_done(uv_work_t *work, int status)
@@ -109,6 +111,7 @@ static _Noreturn void worker_main(const struct local *l, int socket)
 {
 	struct error err = {0};
 	struct worker *w = mem_alloc(sizeof *w);
+	w->known = maildir_known_create();
 	event_set_tap(NULL, NULL); // its channel is the parent's
 	signal(SIGTERM, SIG_DFL);
 	if (l->context->confined && confine_become(&l->mail_user, &err))

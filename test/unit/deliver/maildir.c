@@ -23,6 +23,8 @@ static struct {
 	int sync_fails;   // the kind, 0: none
 	int number;       // errno
 	bool file_synced, synced_before_link, linked, folder_synced_after_link;
+	unsigned folders;      // synced before anything was linked
+	ino_t synced[16];
 } faults;
 
 int fsync(int fd)
@@ -32,6 +34,8 @@ int fsync(int fd)
 	int kind = S_ISDIR(st.st_mode) ? SYNC_FOLDER : SYNC_FILE;
 	faults.file_synced |= kind == SYNC_FILE;
 	faults.folder_synced_after_link |= kind == SYNC_FOLDER && faults.linked;
+	if (kind == SYNC_FOLDER && !faults.linked && faults.folders < ARRAY_SIZE(faults.synced))
+		faults.synced[faults.folders++] = st.st_ino;
 	if (faults.sync_fails == kind) {
 		errno = faults.number;
 		return -1;
@@ -60,6 +64,8 @@ int linkat(int from_at, const char *from, int to_at, const char *to, int flags)
 struct place {
 	char folder[64];
 	char pattern[128];
+	struct maildir_known *known;
+	unsigned jobs;
 };
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
@@ -77,6 +83,7 @@ static int make_place(void **state)
 	if (!mkdtemp(p->folder))
 		return -1;
 	snprintf(p->pattern, sizeof p->pattern, "%s/mail/%%d/%%u/Maildir", p->folder);
+	p->known = maildir_known_create();
 	memset(&faults, 0, sizeof faults);
 	*state = p;
 	return 0;
@@ -86,14 +93,16 @@ static int drop_place(void **state)
 {
 	struct place *p = *state;
 	nftw(p->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	maildir_known_destroy(p->known);
 	mem_free(p);
 	return 0;
 }
 
-static struct smtp_result deliver(const struct place *p, const struct job_words *words)
+static struct smtp_result deliver(struct place *p, const struct job_words *words)
 {
 	struct deliver_job *job = job_make(words);
-	maildir_deliver(p->pattern, "mail.pabal.example", job, &job->recipients[0]);
+	job->job += p->jobs++; // names are told apart by it
+	maildir_deliver(p->known, p->pattern, "mail.pabal.example", job, &job->recipients[0]);
 	struct smtp_result r = job->recipients[0].result;
 	deliver_job_destroy(job);
 	return r;
@@ -173,7 +182,7 @@ static void test_names_do_not_clash(void **state)
 	words.recipients[1] = "kim@example.org"; // the same mailbox twice in one job
 	job = job_make(&words);
 	for (unsigned i = 0; i < 40; i++)
-		maildir_deliver(p->pattern, "a/b:c", job, &job->recipients[i % 2]);
+		maildir_deliver(p->known, p->pattern, "a/b:c", job, &job->recipients[i % 2]);
 	unsigned n = count_files(p, BOX "/new", NULL);
 	assert_true(n >= 2); // the same job and recipient in the same millisecond is the same mail
 	assert_int_equal(job->recipients[1].result.outcome, SMTP_DELIVERED);
@@ -351,7 +360,6 @@ static void test_sync_failures(void **state)
 		unsigned code;
 		const char *enhanced;
 	} cases[] = {
-		{SYNC_ALL, EIO, 451, "4.2.0"},
 		{SYNC_FILE, EIO, 451, "4.2.0"},
 		{SYNC_FILE, ENOSPC, 452, "4.3.1"},
 		{SYNC_FILE, EDQUOT, 452, "4.2.2"},
@@ -372,6 +380,95 @@ static void test_sync_failures(void **state)
 	struct job_words words = SIMPLE;
 	struct smtp_result r = deliver(p, &words);
 	assert_result(&r, SMTP_DELIVERED, 250, "2.1.5", "");
+	// What fails after the message was linked takes it out again.
+	faults.sync_fails = SYNC_FOLDER;
+	faults.number = EIO;
+	r = deliver(p, &words);
+	assert_result(&r, SMTP_TEMPORARY, 451, "4.2.0", "cannot sync the folder");
+	assert_int_equal(count_files(p, BOX "/new", NULL), 1);
+}
+
+static bool was_synced(const struct place *p, const char *folder)
+{
+	char path[200];
+	struct stat st;
+	snprintf(path, sizeof path, "%s%s", p->folder, folder);
+	assert_int_equal(stat(path, &st), 0);
+	for (unsigned n = 0; n < faults.folders; n++)
+		if (faults.synced[n] == st.st_ino)
+			return true;
+	return false;
+}
+
+// Making folders syncs some of them, too.
+static void deliver_and_count(struct place *p, unsigned folders)
+{
+	struct job_words words = SIMPLE;
+	memset(&faults, 0, sizeof faults);
+	struct smtp_result r = deliver(p, &words);
+	assert_result(&r, SMTP_DELIVERED, 250, "2.1.5", "");
+	assert_true(folders ? faults.folders >= folders : faults.folders == 0);
+}
+
+// Somebody else made the mailbox a moment ago: whether it is on the disk is not known.
+static void test_folders_of_others_are_synced(void **state)
+{
+	struct place *p = *state;
+	static const char *const way[] = {"", "/mail", "/mail/example.org", "/mail/example.org/kim",
+		"/mail/" BOX};
+	char path[200];
+	for (size_t n = 1; n < ARRAY_SIZE(way); n++) {
+		snprintf(path, sizeof path, "%s%s", p->folder, way[n]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	for (unsigned n = 0; n < 3; n++) {
+		snprintf(path, sizeof path, "%s/mail/" BOX "/%s", p->folder,
+			(const char *[]){"tmp", "new", "cur"}[n]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	deliver_and_count(p, 5);
+	for (size_t n = 0; n < ARRAY_SIZE(way); n++)
+		assert_true(was_synced(p, way[n]));
+	int new = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	maildir_known_add(p->known, new);
+	bool remembers = maildir_known_has(p->known, new); // needs a file system that says more
+	close(new);
+	if (remembers)
+		deliver_and_count(p, 0);
+	// One that was taken away and made again is another one.
+	snprintf(path, sizeof path, "%s/mail/example.org", p->folder);
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	deliver_and_count(p, 5);
+}
+
+// A failure leaves nothing known.
+static void test_what_is_not_synced_is_not_known(void **state)
+{
+	struct place *p = *state;
+	struct job_words words = SIMPLE;
+	faults.sync_fails = SYNC_FOLDER;
+	faults.number = EIO;
+	struct smtp_result r = deliver(p, &words);
+	assert_result(&r, SMTP_TEMPORARY, 451, "4.2.0", "cannot make or open the Maildir");
+	deliver_and_count(p, 5);
+}
+
+// Root reads everything.
+static void test_a_folder_that_cannot_be_read(void **state)
+{
+	struct place *p = *state;
+	struct job_words words = SIMPLE;
+	if (geteuid() == 0)
+		skip();
+	assert_int_equal(chmod(p->folder, 0300), 0);
+	faults.sync_fails = SYNC_ALL;
+	faults.number = EIO;
+	struct smtp_result r = deliver(p, &words);
+	assert_result(&r, SMTP_TEMPORARY, 451, "4.2.0", strerror(EIO));
+	faults.sync_fails = 0;
+	r = deliver(p, &words);
+	assert_result(&r, SMTP_DELIVERED, 250, "2.1.5", "");
+	assert_int_equal(chmod(p->folder, 0700), 0);
 }
 
 // Needs the right to mount; the mount is seen by this process alone.
@@ -416,6 +513,9 @@ int main(void)
 		WITH_PLACE(test_links_are_not_followed),
 		WITH_PLACE(test_base_folder),
 		WITH_PLACE(test_sync_failures),
+		WITH_PLACE(test_folders_of_others_are_synced),
+		WITH_PLACE(test_what_is_not_synced_is_not_known),
+		WITH_PLACE(test_a_folder_that_cannot_be_read),
 		WITH_PLACE(test_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
