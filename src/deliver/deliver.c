@@ -83,6 +83,13 @@ int deliver_job_create(struct str frame_body, int fd, struct deliver_job **out)
 	return 0;
 }
 
+void deliver_job_refuse(struct str frame_body, struct ipc_tried *out)
+{
+	struct ipc_try t;
+	(void)ipc_decode_try(frame_body, &t); // its number comes first
+	*out = (struct ipc_tried){.job = t.job};
+}
+
 void deliver_job_destroy(struct deliver_job *j)
 {
 	if (!j)

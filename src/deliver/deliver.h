@@ -41,6 +41,9 @@ struct deliver_job {
 
 // From an IPC try frame (copies). Takes fd. ERR_CORRUPT.
 int deliver_job_create(struct str frame_body, int fd, struct deliver_job **out);
+// The answer to a frame that deliver_job_create refused: no result for anybody, which the queue
+// takes for a temporary failure.
+void deliver_job_refuse(struct str frame_body, struct ipc_tried *out);
 void deliver_job_destroy(struct deliver_job *j);
 // Sets the result of every recipient without one.
 void deliver_job_fail(struct deliver_job *j, enum smtp_outcome outcome, unsigned code,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <sys/prctl.h>
@@ -78,7 +79,8 @@ static int restrict_to_folder(int folder, struct error *err)
 		.parent_fd = folder,
 	};
 	int result = 0;
-	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ||
+	if ((folder >= 0 &&
+		syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0) ||
 		syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		result = error_system(err, TEXT("cannot apply Landlock rules"));
 	close(ruleset);
@@ -114,4 +116,17 @@ int confine(const struct confine_plan *plan, struct error *err)
 	if (!result)
 		result = forbid_dumps(err);
 	return result;
+}
+
+int confine_renounce(struct error *err)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+	// Without this a root that starts a program would get everything back.
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_system(err, TEXT("cannot forbid new privileges"));
+	if (syscall(SYS_capset, &header, none) < 0)
+		return error_system(err, TEXT("cannot give up capabilities"));
+	// Many files are root's own, capabilities or not.
+	return restrict_to_folder(-1, err);
 }

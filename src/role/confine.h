@@ -30,4 +30,8 @@ int confine(const struct confine_plan *plan, struct error *err);
 // Drops to user for good (a worker of `local`, an offline command): groups, gid, uid, checked.
 int confine_become(const struct confine_user *user, struct error *err);
 
+// For `local`, when the worker it became root for runs: what is left is root in name only, without
+// capabilities, files (Landlock) or new privileges.
+int confine_renounce(struct error *err);
+
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 // Role local: local delivery. The role itself touches no mailbox: it forks a worker that becomes
-// the owner of the mailboxes before it opens any path, and hands it the jobs.
+// the owner of the mailboxes before it opens any path, gives its own rights up and hands it the jobs.
 #include "role/roles.h"
 
 #include "base/clock.h"
@@ -73,6 +73,10 @@ static void worker_try(void *arg, struct str body, int fd)
 	t->work.data = t;
 	t->worker = w;
 	if (deliver_job_create(body, fd, &t->job)) {
+		struct ipc_tried m;
+		event_report(EVENT_ERROR, "local", "the queue sent a broken job");
+		deliver_job_refuse(body, &m);
+		(void)ipc_send_tried(w->parent, &m);
 		mem_free(t);
 		return;
 	}
@@ -118,7 +122,7 @@ static _Noreturn void worker_main(const struct local *l, int socket)
 		fatal("%s", err.text);
 	// Becoming another user switches this off.
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	// The parent keeps root and so could not do this for us.
+	// The parent has not done it yet: it would still be root for us to become another.
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fatal("cannot forbid new privileges: %s", strerror(errno));
 	str_copy(l->context->config->hostname, w->hostname, sizeof w->hostname);
@@ -248,8 +252,9 @@ static void on_child(uv_signal_t *signal, int number)
 int role_local_start(struct role_context *c, struct error *err)
 {
 	struct local *l = c->state;
-	(void)err;
 	start_worker(l);
+	if (c->confined && confine_renounce(err))
+		return err->code;
 	uv_signal_init(c->loop, &l->child_signal);
 	l->child_signal.data = l;
 	uv_signal_start(&l->child_signal, on_child, SIGCHLD);

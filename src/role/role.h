@@ -35,7 +35,7 @@ struct role {
 	enum role_root root;
 	enum role_count count;
 	unsigned config_for;       // CONFIG_FOR_*: its part of the configuration
-	bool keeps_root;           // `local`: forks workers that become the recipient
+	bool keeps_root;           // `local`: gives it up when it has made its worker
 	bool generations;          // `smtpd`: a reload starts a new set, the old one drains
 	const char *folder;        // name of a folder or socket descriptor handed over, or NULL
 	bool control;              // has a control socket

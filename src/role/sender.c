@@ -2,6 +2,7 @@
 // Role sender: takes jobs from queue and carries them to other hosts; see deliver/remote.h.
 #include "role/roles.h"
 
+#include "base/event.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "deliver/remote.h"
@@ -43,8 +44,13 @@ static void on_try(void *arg, struct str body, int fd)
 {
 	struct sender *s = arg;
 	struct deliver_job *job;
-	if (deliver_job_create(body, fd, &job))
+	if (deliver_job_create(body, fd, &job)) {
+		struct ipc_tried m;
+		event_report(EVENT_ERROR, "sender", "the queue sent a broken job");
+		deliver_job_refuse(body, &m);
+		(void)ipc_send_tried(s->queue, &m);
 		return;
+	}
 	job->owner = s->queue;
 	s->open++;
 	remote_deliver(s->remote, job);

@@ -229,11 +229,9 @@ def test_who_each_role_is(running, name):
             assert os.readlink(f"/proc/{pid}/cwd") == folder
         else:
             assert folder == "/"
-        if user != "root":
-            for kind in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
-                assert int(status[kind], 16) == 0, kind
-        # `local` may have to start programs of users, with their set-id bits
-        assert status["NoNewPrivs"].strip() == ("0" if name == "local" else "1")
+        for kind in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
+            assert int(status[kind], 16) == 0, kind
+        assert status["NoNewPrivs"].strip() == "1"
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits)
 
@@ -351,6 +349,21 @@ def test_landlock_leaves_its_own_folder(running, name):
         for path in ("/tmp/new", "/dev/shm/new", "/var/tmp/new"):
             assert one.open(path, os.O_CREAT | os.O_WRONLY) in FORBIDDEN, path
         assert one.open("/dev/null", os.O_WRONLY) in FORBIDDEN
+
+
+def test_local_is_root_in_name_only(running):
+    """What it was root for is done when its worker runs."""
+    with puppet(running, "local") as one:
+        for path in ("/etc/passwd", "/proc/self/status", "/usr/bin/env", *precious(running).values()):
+            assert one.open(path, os.O_RDWR) in NOT_THERE, path
+            assert one.open(path) in NOT_THERE, path
+        nobody = pwd.getpwnam("pabal-mail")
+        assert -one.call("setuid", nobody.pw_uid) == errno.EPERM
+        assert -one.call("setgroups", 1, struct.pack("I", 0)) == errno.EPERM
+        assert one.call("mount", "none", "/", "tmpfs", 0, 0) in (-errno.EPERM, -errno.EACCES)
+        for pid in (p for name, pids in all_pids(running).items() if "local" not in name
+                    and name != "master" for p in pids):
+            assert -one.call("kill", pid, 0) == errno.EPERM
 
 
 @pytest.mark.parametrize("name", CONFINED)

@@ -67,6 +67,11 @@ static void refuse(struct str frame, bool with_fd)
 	assert_null(job);
 	if (with_fd)
 		assert_false(is_open(fd)); // it was taken all the same
+	// The queue hears which one it was, as far as that can be said.
+	struct ipc_tried answer;
+	deliver_job_refuse(frame, &answer);
+	assert_int_equal(answer.job, frame.len < 8 ? 0 : 7);
+	assert_int_equal(answer.outcomes.len, 0);
 }
 
 static void test_refuses_broken_frames(void **state)
