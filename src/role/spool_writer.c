@@ -12,7 +12,8 @@ struct spool_writer {
 	uv_loop_t *loop;
 	uv_work_t work;
 	int fd;
-	int err;
+	int err;             // the first thing that went wrong; the loop's
+	int round;           // the same, the thread's while busy
 	struct buf waiting;  // gathered on the loop
 	struct buf writing;  // the thread's while busy
 	bool busy, syncing, sync_wanted, gone, was_behind;
@@ -46,10 +47,10 @@ static void on_thread(uv_work_t *work)
 {
 	struct spool_writer *w = work->data;
 	struct str octets = buf_str(&w->writing);
-	if (!w->err)
-		w->err = fd_write_all(w->fd, octets.data, octets.len);
-	if (!w->err && w->syncing)
-		w->err = fd_sync(w->fd);
+	if (!w->round)
+		w->round = fd_write_all(w->fd, octets.data, octets.len);
+	if (!w->round && w->syncing)
+		w->round = fd_sync(w->fd);
 }
 
 static void go_on(struct spool_writer *w);
@@ -61,6 +62,8 @@ static void on_done(uv_work_t *work, int status)
 	(void)status;
 	w->busy = false;
 	w->syncing = false;
+	if (!w->err)
+		w->err = w->round;
 	buf_clear(&w->writing);
 	if (w->gone) {
 		release(w);
@@ -89,6 +92,7 @@ static void go_on(struct spool_writer *w)
 	w->busy = true;
 	// Everything added before the sync is in this round: the session adds nothing after it.
 	w->syncing = w->sync_wanted;
+	w->round = w->err;
 	if (uv_queue_work(w->loop, &w->work, on_thread, on_done))
 		fatal("no thread to write the spool");
 }
