@@ -365,6 +365,12 @@ static bool selects(struct str key, struct str value)
 	return key.len == 0 || str_equal_nocase(key, value);
 }
 
+// "<>" is no address, so it can name those without one.
+static bool selects_sender(struct str key, struct str value)
+{
+	return str_equal(key, STR("<>")) ? value.len == 0 : selects(key, value);
+}
+
 static bool recipient_matches(const struct store_filter *f, const struct store_recipient *r)
 {
 	return (f->any_state || f->state == r->state) && selects(f->recipient, r->address) &&
@@ -386,7 +392,7 @@ static int message_matches(struct store *s, const struct store_filter *f, uint64
 	if (code != 1)
 		return code;
 	rows_read_message(q, NULL, &m);
-	code = selects(f->sender, m.envelope.sender) && selects(f->account, m.envelope.account);
+	code = selects_sender(f->sender, m.envelope.sender) && selects(f->account, m.envelope.account);
 	sql_end(q);
 	return code;
 }

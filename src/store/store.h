@@ -131,7 +131,7 @@ void store_read_body(struct store *s, uint64_t message, store_body_done done, vo
 // Selection of recipients for listings and administration; zero fields do not select.
 struct store_filter {
 	uint64_t message;        // or recipient id
-	struct str sender, recipient, domain, account; // exact keys; domain: of the recipient
+	struct str sender, recipient, domain, account; // exact keys; domain: of the recipient; sender "<>": none
 	bool any_state;
 	enum recipient_state state;
 	uint64_t after;          // recipient id: paging, ascending

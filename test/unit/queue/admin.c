@@ -87,6 +87,21 @@ static void listings_select(void **state)
 	}
 }
 
+// Reports of ours and of others have none.
+static void those_without_a_sender_can_be_chosen(void **state)
+{
+	submit(e, "", "one@there.example");
+	submit(e, "lee@example.kr", "two@there.example");
+	struct called c = call(e, "queue list", json_pack("{s:s}", "sender", "<>"));
+	assert_int_equal(c.result, 0);
+	assert_int_equal(json_array_size(c.rows), 1);
+	assert_string_equal(text_of(json_array_get(c.rows, 0), "recipient"), "one@there.example");
+	called_finish(&c);
+	assert_int_equal(command(e, "queue delete", json_pack("{s:s}", "sender", "<>")), 1);
+	assert_int_equal(look(e), 1);
+	assert_string_equal(rows.all[0].address, "two@there.example");
+}
+
 static void wrong_arguments_are_said(void **state)
 {
 	static const struct {
@@ -393,6 +408,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(a_listing_tells_what_is_known),
 		T(listings_select),
+		T(those_without_a_sender_can_be_chosen),
 		T(wrong_arguments_are_said),
 		T(long_listings_come_in_pages),
 		T(show_gives_recipients_and_headers),
