@@ -55,7 +55,9 @@
 	F(u8, unused)
 #define IPC_FIELDS_drain(F) /* take no new work, finish what runs, exit */ \
 	F(u64, within_ms)
+#define IPC_FIELDS_ping(F) /* answer from your loop, soon */ F(u8, unused)
 // role -> master
+#define IPC_FIELDS_pong(F) F(u8, unused)
 #define IPC_FIELDS_ready(F) F(u64, generation)
 #define IPC_FIELDS_failed(F) /* cannot serve with this configuration; words why */ \
 	F(u64, generation) F(str, text)
@@ -130,7 +132,7 @@
 	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
 	M(account_query) M(account_answer) M(account_changed) M(store_state) M(spool_open) M(spool_file) M(submit) \
-	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(check) M(checked)
+	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked)
 
 // ---- generated from here on
 typedef uint8_t ipc_u8;

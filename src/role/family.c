@@ -112,6 +112,7 @@ static void send_drain(struct child *c, uint64_t within_ms)
 {
 	struct ipc_drain m = {.within_ms = within_ms};
 	c->state = CHILD_DRAINING;
+	pulse_expect_end(c, within_ms);
 	if (c->channel)
 		(void)ipc_send_drain(c->channel, &m);
 }
@@ -240,7 +241,15 @@ static void on_dns_mode(void *arg, struct str body, int fd)
 		str_copy(mode.mode, c->master->dns_mode, sizeof c->master->dns_mode);
 }
 
+static void on_pong(void *arg, struct str body, int fd)
+{
+	(void)body;
+	fd_close(&fd);
+	pulse_answered(arg);
+}
+
 static const ipc_handler from_child[IPC_TYPES] = {
+	[IPC_TYPE_pong] = on_pong,
 	[IPC_TYPE_ready] = on_ready,
 	[IPC_TYPE_failed] = on_failed,
 	[IPC_TYPE_connect] = on_connect,
@@ -399,7 +408,7 @@ static void child_ended(struct child *c, int status)
 {
 	struct master *m = c->master;
 	struct place *p = c->place;
-	bool expected = m->stopping || c->state == CHILD_DRAINING;
+	bool expected = m->stopping || c->state == CHILD_DRAINING || c->killed;
 	list_remove(&c->link);
 	ipc_channel_close(c->channel);
 	for (size_t i = 0; i < m->place_count; i++)

@@ -121,7 +121,7 @@ static _Noreturn void worker_main(const struct local *l, int socket)
 	if (l->context->confined && confine_become(&l->mail_user, &err))
 		fatal("%s", err.text);
 	// Becoming another user switches this off.
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); // also when it is stopped
 	// The parent has not done it yet: it would still be root for us to become another.
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fatal("cannot forbid new privileges: %s", strerror(errno));

@@ -120,6 +120,7 @@ static void on_first_build(struct master *m, struct snapshot *s, const char *fin
 		return;
 	}
 	watch_start(m);
+	pulse_start(m);
 	family_make_places(m);
 	family_start(m);
 }

@@ -59,6 +59,9 @@ struct child {
 	struct ipc_channel *channel;
 	enum child_state state;
 	bool hurried;                   // drains, and was told to end soon
+	unsigned unanswered;            // beats since it was heard last, in pulse.c
+	unsigned drain_beats;           // until it must have ended; 0: no limit
+	bool killed;                    // by us, and that was said
 	uint64_t started_ms;            // monotonic
 };
 
@@ -108,6 +111,9 @@ struct master {
 	struct control_server *control;
 	int control_fd;
 
+	uv_timer_t beat_timer;
+	uint64_t beat_ms;               // monotonic: the last beat
+
 	uv_timer_t watch_timer;
 	struct sources watched;         // of the last build, also of one that was refused
 	bool change_seen;               // wait for one quiet look before rebuilding
@@ -152,6 +158,12 @@ void watch_start(struct master *m);
 void watch_source_add(struct sources *s, const char *path); // looks at it: before it is opened
 void watch_sources(struct master *m, struct sources *s); // takes them, in place of those before
 void watch_sources_finish(struct sources *s);
+
+// ---- pulse.c: roles that hang are killed
+void pulse_start(struct master *m);
+void pulse_beat(struct master *m, uint64_t now_ms);    // one look at all; called by a timer
+void pulse_answered(struct child *c);
+void pulse_expect_end(struct child *c, uint64_t within_ms); // it was told to drain
 
 // ---- reload, in master.c
 void master_reload(struct master *m, const char *why);

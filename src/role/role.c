@@ -261,6 +261,17 @@ static void take_drain(void *arg, struct str body, int fd)
 		role_exit(&f->context);
 }
 
+// From the loop: that it still turns is what master wants to know.
+static void take_ping(void *arg, struct str body, int fd)
+{
+	struct frame *f = arg;
+	struct ipc_pong pong = {0};
+	(void)body;
+	fd_close(&fd);
+	if (f->going && f->context.master)
+		(void)ipc_send_pong(f->context.master, &pong);
+}
+
 static void take_go(void *arg, struct str body, int fd)
 {
 	struct frame *f = arg;
@@ -281,6 +292,7 @@ static const ipc_handler from_master[IPC_TYPES] = {
 	[IPC_TYPE_connected] = take_connected,
 	[IPC_TYPE_drain] = take_drain,
 	[IPC_TYPE_go] = take_go,
+	[IPC_TYPE_ping] = take_ping,
 };
 
 static void on_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)

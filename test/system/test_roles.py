@@ -59,6 +59,42 @@ def test_a_session_of_a_stopped_smtpd_goes_on_with_it(pabal):
         client.close()
 
 
+def test_roles_that_hang_are_replaced_and_nothing_is_lost(start, certificate, mail_sink):
+    pabal = start(server.Pabal, certificate=certificate,
+                  more=f'route "sink.test" {{ smtp "127.0.0.1:{mail_sink.port}" tls never }}\n')
+    pabal.account("kim@example.kr", "secret")
+    stopped = {role: pabal.signal_role(role, signal.SIGSTOP) for role in ("local", "sender")}
+    to = ["kim@example.kr", "lee@sink.test"]
+    with pabal.session() as client:
+        assert client.deliver("kim@example.kr", to, smtp.text_message()).code == 250
+        # one smtpd goes on
+        stopped["smtpd"] = pabal.signal_role("smtpd", signal.SIGSTOP, which=1)
+        for role in ("queue", "auth", "resolver"):
+            stopped[role] = pabal.signal_role(role, signal.SIGSTOP)
+        wait.until(lambda: not any(set(pids) & set(pabal.pids(role)) for role, pids in stopped.items()),
+                   60, "all of them are gone", every=0.1)
+    control.wait_ready(pabal, 60)
+    said = pabal.log.events("role", level="error")
+    for role, pids in stopped.items():
+        for pid in pids:
+            if role == "local":  # with its worker, which ends with it
+                continue
+            assert len([e for e in said if f"(process {pid}) has not answered for 20 s and is killed; "
+                        "it is started again" in e["reason"]]) == 1, (role, said)
+    assert len(said) == 7, said  # and nothing else, for two senders and one each of the others
+    with wait.until(lambda: _session(pabal), 20) as client:
+        assert client.deliver("kim@example.kr", to, smtp.text_message()).code == 250
+    pabal.wait_messages("kim@example.kr", 2)
+    mail_sink.wait(messages=2)
+
+
+def _session(running):
+    try:
+        return running.session()
+    except (OSError, AssertionError, smtp.Closed):
+        return None
+
+
 # ---- starting again
 
 def test_a_role_that_dies_is_started_again_after_a_growing_pause(pabal):
