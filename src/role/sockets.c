@@ -19,6 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define SYSLOG_RENEW_MS 1000
+
 // ---- listening sockets
 static struct socket_entry *find_socket(struct master *m, const struct ipaddr *a, uint16_t port)
 {
@@ -181,13 +183,52 @@ int sockets_make_folders(struct master *m, const struct config *config, struct e
 }
 
 // ---- log
-static int open_syslog(void)
+static int connect_syslog(int fd)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+	return connect(fd, (struct sockaddr *)&to, sizeof to);
+}
+
+static int open_syslog(void)
+{
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+	if (fd >= 0 && connect_syslog(fd) < 0)
 		fd_close(&fd);
 	return fd;
+}
+
+// Who reads /dev/log makes it anew when it is started again. Every role writes through this one
+// socket, so it is enough that we, who can see the name, connect it once more; what is lost
+// meanwhile is counted by who lost it.
+struct renewal {
+	uv_timer_t timer;
+	struct master *master;
+	int fd;
+};
+
+static void on_renewal_closed(uv_handle_t *handle)
+{
+	mem_free(handle->data);
+}
+
+static void on_renewal(uv_timer_t *timer)
+{
+	struct renewal *r = timer->data;
+	if (r->master->log_fd == r->fd && r->master->log_sink == EVENT_SINK_SYSLOG)
+		(void)!connect_syslog(r->fd); // else it stays as it is
+	else
+		uv_close((uv_handle_t *)timer, on_renewal_closed); // another log since then
+}
+
+static void keep_connected(struct master *m)
+{
+	struct renewal *r = mem_alloc(sizeof *r);
+	r->master = m;
+	r->fd = m->log_fd;
+	r->timer.data = r;
+	uv_timer_init(&m->loop, &r->timer);
+	uv_timer_start(&r->timer, on_renewal, SYSLOG_RENEW_MS, SYSLOG_RENEW_MS);
+	uv_unref((uv_handle_t *)&r->timer);
 }
 
 // Opened anew at each generation, so that a rotated file is let go by `pabal reload`.
@@ -211,6 +252,8 @@ int sockets_open_log(struct master *m, const struct config *config, struct error
 		fd_close(&m->log_fd);
 	m->log_fd = fd;
 	m->log_sink = sink;
+	if (sink == EVENT_SINK_SYSLOG)
+		keep_connected(m);
 	event_setup("master", fd, sink, config->log.json ? EVENT_JSON : EVENT_KEY_VALUE,
 		(enum event_level)config->log.level);
 	return 0;

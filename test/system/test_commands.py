@@ -763,6 +763,25 @@ def test_syslog(start, certificate, own_dev):
             assert re.match(r"<(1[6-9]|2[0-3])>pabal\[\d+\]: ", text), text
             assert "\n" not in text
         assert text.startswith("<22>") and "client=192.0.2.56" in text
+    os.unlink("/dev/log")  # as its daemon does when it is started again
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind("/dev/log")
+        os.chmod("/dev/log", 0o666)
+        syslog.setblocking(False)
+
+        def is_heard_again():
+            with made.client(source="192.0.2.57") as client:
+                client.ehlo()
+                client.mail("guest@away.test")
+                client.rcpt("victim@far.test")
+            try:
+                while "client=192.0.2.57" not in syslog.recv(65536).decode():
+                    pass
+            except BlockingIOError:
+                return False
+            return True
+
+        wait.until(is_heard_again, 20, "smtpd, which sees no /dev/log, writes to the new one")
         made.stop()
 
 
