@@ -214,11 +214,11 @@ static const struct config_setting settings[] = {
 		MASTER | SMTPD,
 		TEXT_MARK("The authentication socket of a Dovecot that is asked instead.")},
 	{CONFIG_BLOCK_AUTH, "public-socket", &config_type_path, FIELD(config, auth.public_socket), NULL,
-		'r', MASTER | AUTH,
+		'l', MASTER | AUTH,
 		TEXT_MARK("Where other programs (Postfix, Exim) may check passwords of our accounts; "
 		"\"\" for nowhere."), .derived = TEXT_MARK("RUN-FOLDER/auth-client")},
 	{CONFIG_BLOCK_AUTH, "public-group", &config_type_name, FIELD(config, auth.public_group), NULL,
-		'r', MASTER | AUTH, TEXT_MARK("The Unix group that may use public-socket.")},
+		'l', MASTER | AUTH, TEXT_MARK("The Unix group that may use public-socket.")},
 	{CONFIG_BLOCK_AUTH, "default-domain", &config_type_hostname, FIELD(config, auth.default_domain),
 		NULL, 'l', MASTER | SMTPD | AUTH | QUEUE,
 		TEXT_MARK("A user who logs in as NAME is NAME@DEFAULT-DOMAIN."),

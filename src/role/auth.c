@@ -196,6 +196,19 @@ static void on_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t p
 	close(fd);
 }
 
+// Whoever is connected has no right to be any more.
+static void end_public(struct auth *a)
+{
+	listener_stop(a->listener);
+	a->listener = NULL;
+	fd_close(&a->public_fd);
+	LIST_EACH(link, &a->peers) {
+		struct peer *p = LIST_ENTRY(link, struct peer, link);
+		if (p->public)
+			peer_destroy(p);
+	}
+}
+
 static void listen_public(struct auth *a)
 {
 	if (a->public_fd < 0 || !a->authenticator)
@@ -313,6 +326,8 @@ void role_auth_configured(struct role_context *c, const struct config *old)
 
 	(void)old;
 	authenticator_set_config(a->authenticator, c->config);
+	if (c->config->auth.public_socket.len == 0)
+		end_public(a);
 }
 
 // What is asked now is lost with the connections; smtpd answers its clients "try again later".

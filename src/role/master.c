@@ -80,7 +80,10 @@ static int open_everything(struct master *m, struct error *err)
 		result = sockets_open_all(m, config, err);
 	if (!result)
 		result = sockets_open_control(m, err);
+	if (!result)
+		result = public_socket_prepare(m, config, err);
 	if (!result) {
+		public_socket_take(m);
 		m->control = control_server_create(&m->loop, m->control_fd, master_handlers,
 			master_handler_count, m);
 		if (!m->control)
@@ -189,6 +192,7 @@ static void take_generation(struct master *m, struct snapshot *s)
 			"some of these settings take effect at the next start: %s", buf_cstr(&names));
 	buf_finish(&names);
 	family_new_generation(m);
+	public_socket_take(m); // after auth was told of it, or of its end
 	snapshot_destroy(old);
 	m->reload_taken = true;
 	uv_timer_start(&m->reload_timer, on_reload_time, RELOAD_WAIT_MS, 0);
@@ -211,11 +215,14 @@ static int open_new_sockets(struct master *m, const struct config *config, struc
 	if (!result)
 		result = sockets_open_all(m, config, err);
 	if (!result)
+		result = public_socket_prepare(m, config, err);
+	if (!result)
 		result = sockets_open_log(m, config, err);
 	if (result) { // those that were opened before one failed have nobody who accepts
 		struct error unused;
 		(void)!sockets_open_all(m, m->snapshot->config, &unused);
 		sockets_close_unwanted(m);
+		public_socket_abandon(m);
 	}
 	return result;
 }
@@ -322,7 +329,7 @@ static int init_master(struct master *m, const char *config_path, struct error *
 {
 	m->as_root = geteuid() == 0;
 	m->log_fd = STDERR_FILENO;
-	m->auth_socket = m->control_fd = m->state_lock = -1;
+	m->public.fd = m->next_public.fd = m->control_fd = m->state_lock = -1;
 	for (size_t i = 0; i < MASTER_ROLES_MAX; i++)
 		m->control_fds[i] = -1;
 	m->started_ms = clock_wall_ms();

@@ -84,6 +84,12 @@ struct socket_entry {               // a listening socket of a server block
 	bool wanted;                    // while the sockets of a new generation are matched
 };
 
+struct public_socket {              // of role auth, for other programs
+	char path[108];                 // "": none
+	char group[64];                 // "": our own
+	int fd;                         // -1: not open
+};
+
 struct master {
 	uv_loop_t loop;
 	bool as_root;
@@ -105,7 +111,7 @@ struct master {
 	struct socket_entry *sockets;
 	size_t socket_count;
 	int control_fds[MASTER_ROLES_MAX];
-	int auth_socket;                // public authentication socket, or -1
+	struct public_socket public, next_public; // next: while a new configuration is tried
 	int log_fd;                     // -1: stderr
 	uint8_t log_sink;
 	struct control_server *control;
@@ -152,6 +158,14 @@ void sockets_hand_over(struct master *m, struct child *c); // listeners, control
 void sockets_send_log(struct master *m, struct child *c);
 void sockets_send_listeners(struct master *m, struct child *c);
 void sockets_close_all(struct master *m);
+
+// ---- public_socket.c
+// Opens what config wants, if that is another one; m->public stays as it is until take or abandon.
+int public_socket_prepare(struct master *m, const struct config *config, struct error *err);
+void public_socket_abandon(struct master *m);
+void public_socket_take(struct master *m);             // removes the one before, tells role auth
+void public_socket_send(struct master *m, struct child *c);
+void public_socket_close(struct master *m);
 
 // ---- watch.c
 void watch_start(struct master *m);

@@ -286,26 +286,13 @@ static int open_control(struct master *m, const char *name, int *out_fd, struct 
 	return result;
 }
 
-static int open_public_auth(struct master *m, struct error *err)
-{
-	const struct config *config = m->snapshot->config;
-	char path[1200], group[64];
-	if (config->auth.public_socket.len == 0)
-		return 0;
-	snprintf(path, sizeof path, "%.*s", STR_ARG(config->auth.public_socket));
-	int result = listener_open_unix(path, 0660, &m->auth_socket, err);
-	if (!result && str_copy(config->auth.public_group, group, sizeof group))
-		give_to_group(path, group);
-	return result;
-}
-
 int sockets_open_control(struct master *m, struct error *err)
 {
 	int result = open_control(m, "master", &m->control_fd, err);
 	for (size_t i = 0; i < role_count && !result; i++)
 		if (roles[i].control)
 			result = open_control(m, roles[i].name, &m->control_fds[i], err);
-	return result ? result : open_public_auth(m, err);
+	return result;
 }
 
 static void remove_control(struct master *m, const char *name, int *fd)
@@ -328,7 +315,7 @@ void sockets_close_all(struct master *m)
 	for (size_t i = 0; i < role_count; i++)
 		remove_control(m, roles[i].name, &m->control_fds[i]);
 	remove_control(m, "master", &m->control_fd);
-	fd_close(&m->auth_socket);
+	public_socket_close(m);
 }
 
 // ---- handing over to a child that starts
@@ -354,10 +341,8 @@ void sockets_hand_over(struct master *m, struct child *c)
 		struct ipc_control control = {0};
 		(void)ipc_send_control_fd(c->channel, &control, m->control_fds[i]);
 	}
-	if (role->folder && m->auth_socket >= 0) {
-		struct ipc_folder folder = {.name = str_from(role->folder)};
-		(void)ipc_send_folder_fd(c->channel, &folder, m->auth_socket);
-	}
+	if (role->folder)
+		public_socket_send(m, c);
 	if (role->tickets) {
 		struct ipc_tickets t = {.current = str_make(m->tickets.current, 32),
 			.previous = str_make(m->tickets.previous, 32)};

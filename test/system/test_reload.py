@@ -2,6 +2,7 @@
 """A new configuration under traffic: who is served by which, what a bad one
 does, what becomes of rights, and certificates that change on disk."""
 
+import grp
 import os
 import re
 import signal
@@ -277,6 +278,83 @@ def test_what_a_refused_configuration_lacked_is_noticed_when_it_comes(pabal):
     more.with_suffix(".new").write_text('banner "mail.example.kr ESMTP completed"\n')
     more.with_suffix(".new").rename(more)
     wait.until(lambda: "completed" in banner(pabal), 15, "the include is read")
+
+
+# ---- the socket for other programs
+
+def greets(path):
+    """Role auth answers on it; the connection."""
+    one = socket.socket(socket.AF_UNIX)
+    one.settimeout(20)
+    one.connect(str(path))
+    assert one.recv(4096).startswith(b"VERSION\t1\t")
+    return one
+
+
+def with_public(running, words):
+    """The usual configuration with these words in auth."""
+    running.write_config(server.USUAL.replace('auth { source "accounts" }',
+                                              f'auth {{ source "accounts" {words} }}'))
+    reload(running)
+
+
+def test_the_public_socket_moves_and_goes(pabal):
+    usual, moved = pabal.folder / "run" / "auth-client", pabal.folder / "moved"
+    kept = greets(usual)
+    with_public(pabal, 'public-socket "$folder/moved"')
+    greets(moved).close()
+    assert not usual.exists()
+    kept.sendall(b"VERSION\t1\t2\nCPID\t1\n")  # who is connected stays so
+    # also an auth that starts now has it
+    [old] = pabal.signal_role("auth")
+    wait.until(lambda: [p for p in pabal.pids("auth") if p != old], 20)
+    control.wait_ready(pabal)
+    kept = greets(moved)
+    with_public(pabal, 'public-socket ""')
+    assert not moved.exists()
+    assert kept.recv(4096) == b"", "there is nobody any more"
+    [old] = pabal.signal_role("auth")
+    wait.until(lambda: [p for p in pabal.pids("auth") if p != old], 20)
+    control.wait_ready(pabal)
+    with_public(pabal, "")
+    greets(usual).close()
+    pabal.stop()
+    assert not usual.exists()
+
+
+def test_a_public_socket_that_cannot_be_is_refused(pabal):
+    usual = pabal.folder / "run" / "auth-client"
+    pabal.write_config(server.USUAL + 'auth { public-socket "$folder/missing/socket" }\n')
+    done = pabal.reload()
+    assert done.returncode == 1 and "missing/socket" in done.stderr, done.stderr
+    greets(usual).close()
+    # another setting that fails leaves the socket that was made for it nowhere
+    pabal.write_config(server.USUAL + 'auth { public-socket "$folder/other" }\n'
+                       'log { to file "$folder/missing/log" }\n')
+    assert pabal.reload().returncode == 1
+    assert not (pabal.folder / "other").exists()
+    greets(usual).close()
+
+
+@pytest.mark.root
+def test_the_group_of_the_public_socket(start, certificate):
+    pabal = start(server.Pabal, certificate=certificate, as_root=True)
+    usual = pabal.folder / "run" / "auth-client"
+
+    def is_for(group):
+        return usual.stat().st_gid == grp.getgrnam(group).gr_gid
+
+    assert is_for("root")
+    with_public(pabal, 'public-group "mail"')
+    assert is_for("mail")
+    greets(usual).close()
+    with_public(pabal, 'public-group "news"')
+    assert is_for("news")
+    with_public(pabal, 'public-group "nobody-has-this"')
+    assert is_for("root")
+    pabal.await_event("config", level="warning", reason=re.compile("no group nobody-has-this"))
+    with_public(pabal, "")
+    assert is_for("root")
 
 
 # ---- certificates
