@@ -301,3 +301,4 @@ void config_check_all(struct config_parser *p)
 		config_report(p, 'W', (struct config_place){p->main_file, 0, 0},
 			TEXT("domains is not set: no mail is delivered here"));
 }
+	config_check_sources(p);

@@ -71,6 +71,9 @@ struct config_server {
 	bool auth_without_tls;  // `auth-without-tls yes`: named, warned about
 	bool has_tls;           // has its own tls block; else the global one is used
 	struct config_tls tls;
+	struct config_list sources;    // names of sources, in auth's order all the same; none: all
+	struct config_list mechanisms; // upper case; none: what the sources can serve
+	struct config_list trust_mechanisms; // that give the right to relay; none: all but ANONYMOUS
 	struct str banner;      // "" : HOSTNAME ESMTP
 	enum config_help help;
 	uint64_t max_message_size;  // octets
@@ -122,7 +125,8 @@ struct config_destination { // destination "pattern" { }: the pace toward a host
 	struct config_place where;
 };
 
-// source "KIND" of auth { }, in the order asked. What a kind does not use is empty.
+// source "KIND" of auth { }, in the order asked. What a kind does not use is its default or empty.
+#define CONFIG_SOURCES_MAX 32
 struct config_source {
 	struct str kind;
 	struct str name;            // for `sources` of a server and the log; KIND when not written
@@ -196,7 +200,8 @@ struct config {
 	size_t destination_count;
 
 	struct {
-		struct config_list sources;   // "accounts"
+		struct config_source *sources; // in the order they are asked; at least one
+		size_t source_count;
 		struct str socket;            // a foreign Dovecot auth socket used by smtpd instead
 		struct str public_socket;     // "" : none; default RUN_FOLDER/auth-client
 		struct str public_group;      // group of the public socket

@@ -20,6 +20,7 @@ enum config_block_id {
 	CONFIG_BLOCK_SERVER,
 	CONFIG_BLOCK_SERVER_TLS, // takes the settings of TLS
 	CONFIG_BLOCK_AUTH,
+	CONFIG_BLOCK_SOURCE,
 	CONFIG_BLOCK_DELIVER,
 	CONFIG_BLOCK_ROUTE,
 	CONFIG_BLOCK_DESTINATION,
@@ -80,6 +81,7 @@ struct config_block {
 	size_t item_size;	       // 0: single
 	size_t where;		       // repeated: of its struct config_place
 	size_t most;		       // repeated: how many there may be
+	bool bare;		       // repeated: braces may be left out, several labels stand together
 	char reload;		       // one more or one less
 	unsigned roles;
 	const char *label; // what the label is, for words
@@ -87,6 +89,9 @@ struct config_block {
 	// Repeated: makes the label (first member of the item) out of what was written.
 	int (*open)(struct config_parser *p, const struct config_token *t, struct str *out_label);
 	void (*close)(struct config_parser *p, const struct config_frame *f); // checks of its own
+	// Repeated: whether the setting has a meaning in this item, else it is not shown. NULL: all.
+	bool (*takes)(const struct config_setting *s, const void *item);
+	void (*kinds)(const struct config_setting *s, struct buf *out); // in which; for the manual
 };
 
 extern const struct config_block config_blocks[CONFIG_BLOCK_COUNT];
@@ -190,6 +195,13 @@ int config_index(struct config *c);
 // Labels of blocks.
 int config_open_server(struct config_parser *p, const struct config_token *t, struct str *out);
 int config_open_pattern(struct config_parser *p, const struct config_token *t, struct str *out);
+int config_open_source(struct config_parser *p, const struct config_token *t, struct str *out);
+
+// ---- password sources
+void config_source_close(struct config_parser *p, const struct config_frame *f);
+bool config_source_takes(const struct config_setting *s, const void *item);
+void config_source_kinds(const struct config_setting *s, struct buf *out); // "" : every kind
+void config_check_sources(struct config_parser *p);
 
 // ---- codec: one walk that encodes, decodes or wipes
 enum config_codec_mode { CONFIG_ENCODE, CONFIG_DECODE, CONFIG_WIPE };
@@ -236,7 +248,8 @@ void config_expected(const struct config_setting *s, struct buf *out);
 extern const struct config_type config_type_number, config_type_size, config_type_duration,
 	config_type_choice, config_type_offer, config_type_route_tls, config_type_text,
 	config_type_name, config_type_path, config_type_maildir, config_type_hostname,
-	config_type_mailbox, config_type_domains, config_type_sources, config_type_anchors,
+	config_type_mailbox, config_type_domains, config_type_names, config_type_mechanisms, config_type_phrase,
+	config_type_word, config_type_words, config_type_port, config_type_anchors,
 	config_type_file, config_type_pem, config_type_secret_file, config_type_secret_line,
 	config_type_ipaddr, config_type_listen, config_type_certificate, config_type_key,
 	config_type_pass_phrase, config_type_require, config_type_compat, config_type_log_to,

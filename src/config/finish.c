@@ -59,6 +59,8 @@ static void derive_rest(struct config_parser *p)
 			arena_format(&c->arena, "%.*s/auth-client", STR_ARG(c->run_folder)));
 	if (!written(p, CONFIG_BLOCK_AUTH, "default-domain") && c->domains.count)
 		c->auth.default_domain = c->domains.items[0];
+	if (c->auth.source_count == 0)
+		config_read_text(p, STR("auth { source \"accounts\" }"));
 	bool any = false;
 	for (size_t i = 0; i < c->destination_count; i++)
 		any = any || str_equal(c->destinations[i].pattern, STR("*"));

@@ -74,7 +74,7 @@ static void add_range(const struct config_setting *s, struct buf *out)
 
 static void add_syntax(const struct config_setting *s, struct buf *out)
 {
-	if (!s->words || s->type == &config_type_sources) {
+	if (!s->words) {
 		add_plain(strcmp(s->name, "local") == 0	   ? ""
 			  : strcmp(s->name, "refuse") == 0 ? "\"TEXT\""
 			  : strcmp(s->name, "lmtp") == 0   ? "\"/SOCKET\"|\"HOST[:PORT]\""
@@ -89,12 +89,27 @@ static void add_syntax(const struct config_setting *s, struct buf *out)
 	}
 }
 
+// In which kinds of its block it has a meaning.
+static void add_kinds(const struct config_setting *s, struct buf *out)
+{
+	struct buf kinds = BUF_INIT;
+	if (config_blocks[s->block].kinds)
+		config_blocks[s->block].kinds(s, &kinds);
+	if (buf_len(&kinds)) {
+		buf_add_text(out, TEXT(" Of: "));
+		add_plain(buf_cstr(&kinds), out);
+		add_plain(".", out);
+	}
+	buf_finish(&kinds);
+}
+
 static void add_setting(const struct config_setting *s, struct buf *out)
 {
 	buf_add_format(out, "*%s* ", s->name);
 	add_syntax(s, out);
 	buf_add_text(out, "\n\t");
 	add_plain(TEXT(s->help), out);
+	add_kinds(s, out);
 	buf_add_text(out, "\n\n\t");
 	const char *standard = s->derived ? TEXT(s->derived) : s->standard;
 	if (s->inherits)
@@ -131,7 +146,8 @@ static void add_block(enum config_block_id id, struct buf *out)
 	for (enum config_block_id inner = 1; inner < CONFIG_BLOCK_COUNT; inner++) {
 		if (config_blocks[inner].parent != id || id == CONFIG_BLOCK_TOP)
 			continue;
-		buf_add_format(out, "*%s* \\{ ... \\}\n\t", config_blocks[inner].name);
+		buf_add_format(out, "*%s* %s\\{ ... \\}\n\t", config_blocks[inner].name,
+			config_blocks[inner].item_size ? "\"LABEL\" " : "");
 		add_plain(TEXT(config_blocks[inner].help), out);
 		buf_add_text(out, "\n\n");
 	}

@@ -423,6 +423,42 @@ static void close_block(struct config_parser *p, struct config_frame *f)
 		b->close(p, f);
 }
 
+// The braces of an item, or nothing where they may be left out.
+static void parse_item(struct config_parser *p, struct config_frame *parent,
+	enum config_block_id id)
+{
+	struct config_frame own;
+	struct config_frame *f = open_repeated(p, parent, id, &own);
+	if (!f) {
+		skip_statement(p);
+		return;
+	}
+	if (p->token.kind == CONFIG_TOKEN_OPEN) {
+		config_advance(p);
+		parse_block(p, f);
+	}
+	close_block(p, f);
+}
+
+// "A" "B", or { "A" "B" }, or "A" { settings }.
+static void parse_bare(struct config_parser *p, struct config_frame *parent, enum config_block_id id)
+{
+	if (p->token.kind != CONFIG_TOKEN_OPEN) {
+		do {
+			parse_item(p, parent, id);
+		} while (p->token.kind == CONFIG_TOKEN_STRING);
+		return;
+	}
+	config_advance(p);
+	while (!config_at_end(p))
+		if (p->token.kind == CONFIG_TOKEN_END)
+			config_advance(p);
+		else
+			parse_item(p, parent, id);
+	if (p->token.kind == CONFIG_TOKEN_CLOSE)
+		config_advance(p);
+}
+
 static void parse_inner_block(
 	struct config_parser *p, struct config_frame *parent, enum config_block_id id)
 {
@@ -430,6 +466,10 @@ static void parse_inner_block(
 	struct config_frame own;
 	p->name = config_here(p);
 	config_advance(p);
+	if (b->bare) {
+		parse_bare(p, parent, id);
+		return;
+	}
 	struct config_frame *f = b->item_size ? open_repeated(p, parent, id, &own)
 					      : open_single(p, parent, id, &own);
 	if (!f || p->token.kind != CONFIG_TOKEN_OPEN) {

@@ -14,7 +14,11 @@
 #define SENDER	 CONFIG_FOR_SENDER
 #define RESOLVER CONFIG_FOR_RESOLVER
 #define LOCAL	 CONFIG_FOR_LOCAL
+#define SOURCE	 CONFIG_FOR_SOURCE
+#define CHECKER	 CONFIG_FOR_CHECKER
 #define ALL	 CONFIG_FOR_ALL
+
+#define FOREIGN (MASTER | AUTH | SOURCE | CHECKER)
 
 #define FIELD(type, member) offsetof(struct type, member), sizeof(((struct type *)0)->member)
 #define NO_FIELD	    0, 0
@@ -32,7 +36,9 @@ static const char *const tls_versions[] = {"1.0", "1.1", "1.2", "1.3", NULL};
 static const char *const route_tls[] = {"optional", "required", "implicit", "never", NULL};
 static const char *const log_formats[] = {"key-value", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
-static const char *const auth_sources[] = {"accounts", NULL};
+static const char *const stop_continue[] = {"stop", "continue", NULL};
+static const char *const sql_engines[] = {"sqlite", "postgresql", "mysql", NULL};
+static const char *const ldap_scopes[] = {"one", "sub", NULL};
 
 _Static_assert(EVENT_DEBUG == 0 && EVENT_ERROR == 3, "log_levels follows enum event_level");
 
@@ -123,6 +129,14 @@ static const struct config_setting settings[] = {
 		FIELD(config, server_defaults.session_timeout), "30m", 's', MASTER | SMTPD,
 		TEXT_MARK("How long a session may last in all."), .least = 100, .most = 7 * DAY},
 
+	{CONFIG_BLOCK_TOP, "mechanisms", &config_type_mechanisms,
+		FIELD(config, server_defaults.mechanisms), NULL, 's', MASTER | SMTPD | AUTH,
+		TEXT_MARK("As in server, for servers that do not say and for public-socket."),
+		.derived = TEXT_MARK("what every source can serve")},
+	{CONFIG_BLOCK_TOP, "trust-mechanisms", &config_type_mechanisms,
+		FIELD(config, server_defaults.trust_mechanisms), NULL, 's', MASTER | SMTPD | AUTH,
+		TEXT_MARK("As in server, for servers that do not say."),
+		.derived = TEXT_MARK("all but ANONYMOUS")},
 	// ---- tls { }, global and in a server
 	{CONFIG_BLOCK_TLS, "certificate", &config_type_certificate, FIELD(config_tls, certificates),
 		NULL, 's', MASTER | SMTPD,
@@ -175,6 +189,20 @@ static const struct config_setting settings[] = {
 		TEXT_MARK("Take passwords over connections without TLS. Not safe outside a machine."),
 		.words = no_yes, .check = check_auth_without_tls},
 	{CONFIG_BLOCK_SERVER, "banner", &config_type_text, FIELD(config_server, banner), NULL, 's',
+	{CONFIG_BLOCK_SERVER, "sources", &config_type_names, FIELD(config_server, sources), NULL, 's',
+		MASTER | SMTPD | AUTH,
+		TEXT_MARK("Names of the sources of auth that are asked for clients of this server, in "
+		"auth's order."), .derived = TEXT_MARK("all")},
+	{CONFIG_BLOCK_SERVER, "mechanisms", &config_type_mechanisms, FIELD(config_server, mechanisms),
+		NULL, 's', MASTER | SMTPD | AUTH,
+		TEXT_MARK("SASL mechanisms that are offered, in place of those that every source can "
+		"serve: \"SCRAM-SHA-256\" \"PLAIN\"."), .inherits = true,
+		.derived = TEXT_MARK("what every source can serve")},
+	{CONFIG_BLOCK_SERVER, "trust-mechanisms", &config_type_mechanisms,
+		FIELD(config_server, trust_mechanisms), NULL, 's', MASTER | SMTPD | AUTH,
+		TEXT_MARK("Mechanisms that give the right to relay to those who have it; who logs in "
+		"by another one has not. ANONYMOUS never gives it."), .inherits = true,
+		.derived = TEXT_MARK("all but ANONYMOUS")},
 		MASTER | SMTPD, TEXT_MARK("The text after the host name in the first reply."),
 		.inherits = true, .derived = TEXT_MARK("the host name and ESMTP")},
 	{CONFIG_BLOCK_SERVER, "compat", &config_type_compat, FIELD(config_server, help), NULL, 's',
@@ -206,10 +234,6 @@ static const struct config_setting settings[] = {
 		.inherits = true},
 
 	// ---- auth { }
-	{CONFIG_BLOCK_AUTH, "source", &config_type_sources, FIELD(config, auth.sources), "\"accounts\"",
-		'l', MASTER | SMTPD | AUTH,
-		TEXT_MARK("Where passwords are checked; several are asked in turn. accounts: those of "
-		"pabal account."), .words = auth_sources},
 	{CONFIG_BLOCK_AUTH, "socket", &config_type_path, FIELD(config, auth.socket), NULL, 's',
 		MASTER | SMTPD,
 		TEXT_MARK("The authentication socket of a Dovecot that is asked instead.")},
@@ -230,6 +254,99 @@ static const struct config_setting settings[] = {
 		MASTER | AUTH, TEXT_MARK("Passwords checked at the same time."), .least = 1, .most = 64},
 
 	// ---- deliver { }
+	// ---- source "KIND" { } in auth; which kind takes what is in source_types.c
+	{CONFIG_BLOCK_SOURCE, "name", &config_type_name, FIELD(config_source, name), NULL, 'l',
+		FOREIGN, TEXT_MARK("What servers and the log call it; needed where there are two of a kind."),
+		.derived = TEXT_MARK("its kind")},
+	{CONFIG_BLOCK_SOURCE, "on-failure", &config_type_choice, FIELD(config_source, continue_on_no), "stop", 'l',
+		FOREIGN, TEXT_MARK("continue: where this source knows the name and refuses the password, the next one "
+		"is asked all the same; for the time of a move from one to the other."),
+		.words = stop_continue},
+	{CONFIG_BLOCK_SOURCE, "timeout", &config_type_duration, FIELD(config_source, timeout), "10s", 'l',
+		FOREIGN, TEXT_MARK("How long one check may take. A source that takes longer cannot answer, and is "
+		"passed over for 10 s."), .least = 100, .most = 300 * SECOND},
+	{CONFIG_BLOCK_SOURCE, "cache", &config_type_duration, FIELD(config_source, cache), "1m", 'l',
+		FOREIGN, TEXT_MARK("How long a right password is remembered (hashed); 0: not."), .least = 0, .most = HOUR},
+	{CONFIG_BLOCK_SOURCE, "connections", &config_type_number, FIELD(config_source, connections), "4", 'l',
+		FOREIGN, TEXT_MARK("Checks at the same time; the others wait."), .least = 1, .most = 64},
+	{CONFIG_BLOCK_SOURCE, "user", &config_type_name, FIELD(config_source, user), NULL, 'l',
+		FOREIGN, TEXT_MARK("The Unix user the check runs as."),
+		.derived = TEXT_MARK("root; the server's own user where it runs without root")},
+	{CONFIG_BLOCK_SOURCE, "service", &config_type_name, FIELD(config_source, service), NULL, 'l',
+		FOREIGN, TEXT_MARK("The service that is told to PAM (a file of /etc/pam.d), saslauthd or Dovecot."),
+		.derived = TEXT_MARK("pabal for pam, smtp for the others")},
+	{CONFIG_BLOCK_SOURCE, "realm", &config_type_phrase, FIELD(config_source, realm), NULL, 'l',
+		FOREIGN, TEXT_MARK("The realm that is told to saslauthd.")},
+	{CONFIG_BLOCK_SOURCE, "path", &config_type_path, FIELD(config_source, path), NULL, 'l',
+		FOREIGN, TEXT_MARK("The socket (saslauthd, dovecot), the file (poppasswd, sql with engine sqlite) or the "
+		"folder of the domains (vpopmail)."),
+		.derived = TEXT_MARK("/run/saslauthd/mux for saslauthd")},
+	{CONFIG_BLOCK_SOURCE, "command", &config_type_words, FIELD(config_source, command), NULL, 'l',
+		FOREIGN, TEXT_MARK("The program with its whole path, the program it starts, and their arguments.")},
+	{CONFIG_BLOCK_SOURCE, "cram", &config_type_choice, FIELD(config_source, cram), "no", 'l',
+		FOREIGN, TEXT_MARK("The program takes CRAM-MD5 digests too, as cmd5checkpw does."), .words = no_yes},
+	{CONFIG_BLOCK_SOURCE, "memory", &config_type_size, FIELD(config_source, memory), "256M", 'l',
+		FOREIGN, TEXT_MARK("The memory the program may take."), .least = 8 * MIB, .most = 64 * GIB},
+	{CONFIG_BLOCK_SOURCE, "engine", &config_type_word, FIELD(config_source, engine), NULL, 'l',
+		FOREIGN, TEXT_MARK("The kind of database."), .words = sql_engines},
+	{CONFIG_BLOCK_SOURCE, "host", &config_type_phrase, FIELD(config_source, host), NULL, 'l',
+		FOREIGN, TEXT_MARK("The name or address of the database's machine, or the folder of its socket."),
+		.derived = TEXT_MARK("the socket on this machine")},
+	{CONFIG_BLOCK_SOURCE, "port", &config_type_port, FIELD(config_source, port), NULL, 'l',
+		FOREIGN, TEXT_MARK("The port of the database."),
+		.derived = TEXT_MARK("the usual one")},
+	{CONFIG_BLOCK_SOURCE, "database", &config_type_phrase, FIELD(config_source, database), NULL, 'l',
+		FOREIGN, TEXT_MARK("The name of the database.")},
+	{CONFIG_BLOCK_SOURCE, "login", &config_type_phrase, FIELD(config_source, login), NULL, 'l',
+		FOREIGN, TEXT_MARK("Whom to log in to the database or directory as (ldap: a DN; oauth: the client).")},
+	{CONFIG_BLOCK_SOURCE, "password-file", &config_type_secret_line, FIELD(config_source, password_file), NULL, 'l',
+		MASTER | SOURCE, TEXT_MARK("A file whose first line is the password of login; only the server may read it."),
+		.secret_for = SOURCE},
+	{CONFIG_BLOCK_SOURCE, "query", &config_type_phrase, FIELD(config_source, query), NULL, 'l',
+		FOREIGN, TEXT_MARK("One SELECT with :user (as sent), :name, :domain, :client or :server in it; they are "
+		"handed to the database apart from the text. Its columns by name: password, and perhaps "
+		"enabled, rights, account, clear.")},
+	{CONFIG_BLOCK_SOURCE, "table-per-domain", &config_type_choice, FIELD(config_source, table_per_domain), "no", 'l',
+		FOREIGN, TEXT_MARK("Each domain has a table of its own."), .words = no_yes},
+	{CONFIG_BLOCK_SOURCE, "tls", &config_type_choice, FIELD(config_source, tls), "no", 'l',
+		FOREIGN, TEXT_MARK("Require TLS (ldap: StartTLS)."), .words = no_yes},
+	{CONFIG_BLOCK_SOURCE, "ca-file", &config_type_file, FIELD(config_source, ca_file), NULL, 'l',
+		MASTER | SOURCE, TEXT_MARK("The certificate authorities that are trusted, PEM."),
+		.derived = TEXT_MARK("the system's")},
+	{CONFIG_BLOCK_SOURCE, "uris", &config_type_words, FIELD(config_source, uris), NULL, 'l',
+		FOREIGN, TEXT_MARK("The servers of the directory, asked in this order: \"ldaps://ldap.example.kr\".")},
+	{CONFIG_BLOCK_SOURCE, "base", &config_type_phrase, FIELD(config_source, base), NULL, 'l',
+		FOREIGN, TEXT_MARK("The entry below which users are searched.")},
+	{CONFIG_BLOCK_SOURCE, "scope", &config_type_word, FIELD(config_source, scope), NULL, 'l',
+		FOREIGN, TEXT_MARK("one: right below base; sub: at any depth."), .words = ldap_scopes, .derived = "sub"},
+	{CONFIG_BLOCK_SOURCE, "filter", &config_type_phrase, FIELD(config_source, filter), NULL, 'l',
+		FOREIGN, TEXT_MARK("What finds a user: %u is the name as sent, %n its local part, %d its domain.")},
+	{CONFIG_BLOCK_SOURCE, "bind-dn", &config_type_phrase, FIELD(config_source, bind_dn), NULL, 'l',
+		FOREIGN, TEXT_MARK("The DN of a user, with %u, %n or %d in it, where nothing has to be searched.")},
+	{CONFIG_BLOCK_SOURCE, "account-attribute", &config_type_name, FIELD(config_source, account_attribute), NULL, 'l',
+		FOREIGN, TEXT_MARK("The attribute whose value is the name of the account.")},
+	{CONFIG_BLOCK_SOURCE, "group-base", &config_type_phrase, FIELD(config_source, group_base), NULL, 'l',
+		FOREIGN, TEXT_MARK("The entry below which groups are searched.")},
+	{CONFIG_BLOCK_SOURCE, "group-filter", &config_type_phrase, FIELD(config_source, group_filter), NULL, 'l',
+		FOREIGN, TEXT_MARK("What finds the groups of a user.")},
+	{CONFIG_BLOCK_SOURCE, "submit-group", &config_type_phrase, FIELD(config_source, submit_group), NULL, 'l',
+		FOREIGN, TEXT_MARK("The group whose members may submit."), .derived = TEXT_MARK("everybody may")},
+	{CONFIG_BLOCK_SOURCE, "relay-group", &config_type_phrase, FIELD(config_source, relay_group), NULL, 'l',
+		FOREIGN, TEXT_MARK("The group whose members may relay."), .derived = TEXT_MARK("everybody may")},
+	{CONFIG_BLOCK_SOURCE, "issuer", &config_type_phrase, FIELD(config_source, issuer), NULL, 'l',
+		FOREIGN, TEXT_MARK("Who must have made the token.")},
+	{CONFIG_BLOCK_SOURCE, "audience", &config_type_phrase, FIELD(config_source, audience), NULL, 'l',
+		FOREIGN, TEXT_MARK("Whom the token must be for.")},
+	{CONFIG_BLOCK_SOURCE, "introspection", &config_type_phrase, FIELD(config_source, introspection), NULL, 'l',
+		FOREIGN, TEXT_MARK("The https address that is asked about a token (RFC 7662).")},
+	{CONFIG_BLOCK_SOURCE, "jwks", &config_type_phrase, FIELD(config_source, jwks), NULL, 'l',
+		FOREIGN, TEXT_MARK("The https address of the keys that sign tokens.")},
+	{CONFIG_BLOCK_SOURCE, "jwks-file", &config_type_file, FIELD(config_source, jwks_file), NULL, 'l',
+		MASTER | SOURCE, TEXT_MARK("A file with the keys that sign tokens.")},
+	{CONFIG_BLOCK_SOURCE, "account-claim", &config_type_name, FIELD(config_source, account_claim), NULL, 'l',
+		FOREIGN, TEXT_MARK("The claim whose value is the name of the account."),
+		.derived = TEXT_MARK("email")},
+
 	{CONFIG_BLOCK_DELIVER, "maildir", &config_type_maildir, FIELD(config, deliver.maildir), NULL,
 		'l', MASTER | QUEUE | LOCAL,
 		TEXT_MARK("The Maildir of a mailbox: %u is the local part, %d the domain, %% a percent "
@@ -367,7 +484,7 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		"and of connections to other servers.")},
 	[CONFIG_BLOCK_SERVER] = {"server", CONFIG_BLOCK_TOP, CONFIG_BLOCK_SERVER,
 		ITEMS(config, servers, server_count, config_server), .most = 256, .reload = 's',
-		.roles = MASTER | SMTPD | SENDER, .label = TEXT_MARK("a name in quotes"), .open = config_open_server,
+		.roles = MASTER | SMTPD | SENDER | AUTH, .label = TEXT_MARK("a name in quotes"), .open = config_open_server,
 		.close = config_server_close,
 		.help = TEXT_MARK("A service: where it listens and what it asks of clients. Without any, "
 		"there are three: mx on port 25, submission on 587 (requires TLS and AUTH) and submissions "
@@ -385,6 +502,16 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		.roles = MASTER | SMTPD | QUEUE | SENDER, .label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
 		.open = config_open_pattern, .close = config_route_close,
 		.help = TEXT_MARK("Where mail for a domain goes instead of its MX. The domain itself wins "
+	[CONFIG_BLOCK_SOURCE] = {"source", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_SOURCE,
+		ITEMS(config, auth.sources, auth.source_count, config_source),
+		.most = CONFIG_SOURCES_MAX, .bare = true, .reload = 'l', .roles = FOREIGN,
+		.label = TEXT_MARK("a kind of source in quotes"), .open = config_open_source,
+		.close = config_source_close, .takes = config_source_takes,
+		.kinds = config_source_kinds,
+		.help = TEXT_MARK("Where passwords are checked; several are asked in the order written: who "
+		"does not know a name passes on to the next. The braces may be left out. The label is the "
+		"kind: accounts (those of pabal account; the default), pam, saslauthd, checkpassword, "
+		"poppasswd, vpopmail, sql, ldap, dovecot, oauth.")},
 		"over the longest \"*.domain\", that over \"*\". One of smtp, lmtp, local and refuse.")},
 	[CONFIG_BLOCK_DESTINATION] = {"destination", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DESTINATION,
 		ITEMS(config, destinations, destination_count, config_destination), .most = 1000000,

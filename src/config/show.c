@@ -58,7 +58,8 @@ void config_show_block(enum config_block_id id, const void *base, unsigned depth
 	size_t count;
 	const struct config_setting *s = config_settings_of(id, &count);
 	for (size_t i = 0; i < count; i++)
-		if (s[i].type->show)
+		if (s[i].type->show &&
+			(!config_blocks[id].takes || config_blocks[id].takes(&s[i], base)))
 			s[i].type->show(&s[i], base, depth, out);
 	for (enum config_block_id inner = 1; inner < CONFIG_BLOCK_COUNT; inner++) {
 		const struct config_block *b = &config_blocks[inner];
@@ -157,19 +158,27 @@ static void diff_repeated(
 			(const struct config_server *)y + i);
 }
 
+// Those of the file itself and those inside a block that exists once.
+static void diff_blocks(struct difference *d, enum config_block_id parent, const char *a,
+	const char *b)
+{
+	for (enum config_block_id id = 1; id < CONFIG_BLOCK_COUNT; id++) {
+		const struct config_block *block = &config_blocks[id];
+		if (block->parent != parent)
+			continue;
+		if (block->item_size) {
+			diff_repeated(d, id, a, b);
+			continue;
+		}
+		diff_settings(d, id, a + block->offset, b + block->offset, 1);
+		diff_blocks(d, id, a + block->offset, b + block->offset);
+	}
+}
+
 char config_diff(const struct config *a, const struct config *b, struct buf *out_names)
 {
 	struct difference d = {.names = out_names};
 	diff_settings(&d, CONFIG_BLOCK_TOP, (const char *)a, (const char *)b, 1);
-	for (enum config_block_id id = 1; id < CONFIG_BLOCK_COUNT; id++) {
-		const struct config_block *block = &config_blocks[id];
-		if (block->parent != CONFIG_BLOCK_TOP)
-			continue;
-		if (block->item_size)
-			diff_repeated(&d, id, (const char *)a, (const char *)b);
-		else
-			diff_settings(&d, id, (const char *)a + block->offset,
-				(const char *)b + block->offset, 1);
-	}
+	diff_blocks(&d, CONFIG_BLOCK_TOP, (const char *)a, (const char *)b);
 	return d.strongest;
 }

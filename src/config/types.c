@@ -322,6 +322,19 @@ const struct config_type config_type_text = STRING_TYPE(
 const struct config_type config_type_name =
 	STRING_TYPE(TEXT_MARK("a short name in quotes"), "\"NAME\"", normalise_name);
 const struct config_type config_type_path =
+// What is handed to another program or service as it is. No control octets but the line breaks and
+// tabs of a long query.
+static int normalise_phrase(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	bool good = str_is_utf8(t->text) && t->text.len <= 4096;
+	for (size_t i = 0; i < t->text.len; i++)
+		good = good && ((unsigned char)t->text.data[i] >= ' ' ||
+				       strchr("\n\t", t->text.data[i])) && t->text.data[i];
+	*out = t->text;
+	return expect(p, s, t, good);
+}
+
 	STRING_TYPE(TEXT_MARK("a path in quotes"), "\"PATH\"", normalise_path);
 const struct config_type config_type_maildir = STRING_TYPE(
 	TEXT_MARK("a path in quotes, with %u (local part) and perhaps %d (domain) in it"),
@@ -329,6 +342,8 @@ const struct config_type config_type_maildir = STRING_TYPE(
 const struct config_type config_type_hostname =
 	STRING_TYPE(TEXT_MARK("a host name in quotes, like \"mail.example.kr\""), "\"NAME\"",
 		normalise_hostname);
+const struct config_type config_type_phrase = STRING_TYPE(
+	TEXT_MARK("a text in quotes, of at most 4096 octets"), "\"TEXT\"", normalise_phrase);
 const struct config_type config_type_mailbox =
 	STRING_TYPE(TEXT_MARK("an address in quotes, like \"kim@example.kr\""), "\"ADDRESS\"",
 		normalise_mailbox);
@@ -343,6 +358,64 @@ static void add_item(struct config_parser *p, const struct config_setting *s,
 	if (s->type->normalise(p, s, t, &value) < 0)
 		return;
 	struct str *item =
+// ---- one of a few words, kept as it is
+
+static void parse_word(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	struct config_token t;
+	if (!config_take_value(p, s, true, &t))
+		return;
+	if (config_choice_of(s, t.text) < 0)
+		config_report_expected(p, s, &t, NULL);
+	else
+		*(struct str *)config_field(s, base) = config_keep(p, t.text);
+}
+
+static void show_word(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
+{
+	const struct str *value = config_field(s, base);
+	if (value->len == 0)
+		return;
+	config_show_setting(s, depth, out);
+	buf_add_format(out, "%.*s\n", STR_ARG(*value));
+}
+
+const struct config_type config_type_word = {
+	NULL, "WORD", false, parse_word, show_word, carry_string, NULL};
+
+// ---- ports
+
+static void parse_port(struct config_parser *p, const struct config_setting *s, void *base)
+{
+	struct config_token t;
+	uint64_t value;
+	if (!config_take_value(p, s, true, &t))
+		return;
+	if (str_to_u64(t.text, &value) < 0 || value < 1 || value > 65535)
+		config_report_expected(p, s, &t, NULL);
+	else
+		*(uint16_t *)config_field(s, base) = (uint16_t)value;
+}
+
+static void show_port(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
+{
+	uint16_t port = *(const uint16_t *)config_field(s, base);
+	if (port == 0)
+		return;
+	config_show_setting(s, depth, out);
+	buf_add_format(out, "%u\n", port);
+}
+
+static void carry_port(struct config_codec *c, const struct config_setting *s, void *base)
+{
+	config_carry_u16(c, config_field(s, base));
+}
+
+const struct config_type config_type_port = {TEXT_MARK("a port from 1 to 65535"), "NUMBER", false,
+	parse_port, show_port, carry_port, NULL};
+
 		config_array_add(&p->config->arena, &list->items, &list->count, sizeof *item);
 	*item = config_keep(p, value);
 }
@@ -383,11 +456,35 @@ static void carry_list(struct config_codec *c, const struct config_setting *s, v
 	config_carry_list(c, config_field(s, base));
 }
 
-static int normalise_source(struct config_parser *p, const struct config_setting *s,
+static int normalise_argument(struct config_parser *p, const struct config_setting *s,
 	const struct config_token *t, struct str *out)
 {
 	*out = t->text;
-	return expect(p, s, t, config_choice_of(s, t->text) >= 0);
+	return expect(p, s, t, t->text.len && !has_control(t->text) && t->text.len <= 4096);
+}
+
+// RFC 4422 3.1. That somebody serves it is seen where the mechanisms are (`pabal check`).
+static int normalise_mechanism(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	static const char *const known[] = {"SCRAM-SHA-512-PLUS", "SCRAM-SHA-512",
+		"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "PLAIN",
+		"LOGIN", "EXTERNAL", "ANONYMOUS", "OAUTHBEARER", "XOAUTH2", "CRAM-MD5",
+		"DIGEST-MD5", "NTLM", "GSSAPI", "GSS-SPNEGO", "OTP", NULL};
+	const struct config_setting words = {
+		.name = s->name, .type = &config_type_choice, .words = known};
+	char *name = arena_format(&p->scratch, "%.*s", STR_ARG(t->text));
+	for (char *c = name; *c; c++)
+		*c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+	*out = str_from(name);
+	if (config_choice_of(&words, *out) >= 0)
+		return 0;
+	if (str_equal(*out, STR("KERBEROS_V4")))
+		config_report(p, 'E', (struct config_place){p->file, t->line, t->column},
+			TEXT("%s: no library carries KERBEROS_V4 any more; use GSSAPI"), s->name);
+	else
+		config_report_expected(p, &words, t, NULL);
+	return ERR_SYNTAX;
 }
 
 static int normalise_anchor(struct config_parser *p, const struct config_setting *s,
@@ -406,7 +503,12 @@ static int normalise_anchor(struct config_parser *p, const struct config_setting
 
 const struct config_type config_type_domains = LIST_TYPE(
 	TEXT_MARK("domains in quotes, like \"example.kr\""), "\"DOMAIN\"...", normalise_hostname);
-const struct config_type config_type_sources = LIST_TYPE(NULL, "\"SOURCE\"...", normalise_source);
+const struct config_type config_type_names =
+	LIST_TYPE(TEXT_MARK("short names in quotes"), "\"NAME\"...", normalise_name);
+const struct config_type config_type_mechanisms = LIST_TYPE(
+	TEXT_MARK("SASL mechanisms in quotes"), "\"MECHANISM\"...", normalise_mechanism);
+const struct config_type config_type_words =
+	LIST_TYPE(TEXT_MARK("texts in quotes"), "\"TEXT\"...", normalise_argument);
 const struct config_type config_type_anchors =
 	LIST_TYPE(TEXT_MARK("a record in quotes, like \"example.kr. IN DS 12345 13 2 ...\""),
 		"\"RECORD\"", normalise_anchor);

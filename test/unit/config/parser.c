@@ -97,8 +97,12 @@ static void test_defaults(void **state)
 	assert_str(c->deliver.maildir, "/var/lib/pabal/mail/%d/%u/Maildir");
 	assert_str(c->auth.public_socket, "/run/pabal/auth-client");
 	assert_str(c->auth.default_domain, "example.kr");
-	assert_int_equal(c->auth.sources.count, 1);
-	assert_str(c->auth.sources.items[0], "accounts");
+	assert_int_equal(c->auth.source_count, 1);
+	assert_str(c->auth.sources[0].kind, "accounts");
+	assert_str(c->auth.sources[0].name, "accounts");
+	assert_int_equal(c->auth.sources[0].timeout, 10000);
+	assert_int_equal(c->auth.sources[0].cache, M60);
+	assert_int_equal(c->auth.sources[0].connections, 4);
 	assert_str(c->destinations[0].pattern, "*");
 	config_destroy(c);
 }
@@ -343,8 +347,10 @@ static void test_findings(void **state)
 		{"queue { first-retry 5h }", "E 4:9 first-retry is longer than max-retry"},
 		{"queue { life 1h }", "W 4:9 delay-warning is not shorter than life: nobody will be warned"},
 		{"auth { source \"acounts\" }",
-			"E 4:15 source: expected one of \"accounts\", not \"acounts\"; did you mean \"accounts\"?"},
-		{"auth { sources \"accounts\" }", "E 4:8 unknown setting \"sources\" in auth; did you mean \"source\"?"},
+			"E 4:15 source: expected one of \"accounts\", \"pam\", \"saslauthd\", "
+			"\"checkpassword\", \"poppasswd\", \"vpopmail\", \"sql\", \"ldap\", \"dovecot\", "
+			"\"oauth\", not \"acounts\"; did you mean \"accounts\"?"},
+		{"auth { sorce \"accounts\" }", "E 4:8 unknown setting \"sorce\" in auth; did you mean \"source\"?"},
 		{"resolver { servers \"dns.example.kr\" }",
 			"E 4:20 servers: expected auto, recursion, or addresses in quotes like \"192.0.2.1\" or "
 			"\"192.0.2.1:5353\", not \"dns.example.kr\""},

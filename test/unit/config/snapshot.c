@@ -114,7 +114,8 @@ static void test_masks(void **state)
 		assert_str(back->hostname, "mail.example.kr");
 		assert_int_equal(back->limits.hops, 50);
 		// What it may not see is empty, and asking does no harm.
-		unsigned servers = CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD | CONFIG_FOR_SENDER;
+		unsigned servers = CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD | CONFIG_FOR_SENDER |
+				   CONFIG_FOR_AUTH;
 		assert_int_equal(back->server_count, role & servers ? 1 : 0);
 		struct ipaddr a;
 		ipaddr_parse(STR("10.1.2.3"), &a);
