@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: ISC
+"""Power cuts: what the store does to its files is recorded, and a store is opened on
+what a disk may hold after a cut (P1, P3 of doc/queue.md, section 9; power.c)."""
+
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+SEED = int(os.environ.get("PABAL_POWER_SEED", "0")) or random.randrange(1, 10**9, 2)
+
+
+def program():
+    build = os.environ.get("PABAL_BUILD") or Path(os.environ["PABAL_BIN"]).resolve().parent
+    return Path(build) / "test" / "crash" / "power"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """In memory where that is possible: the disk is the one of the test. Stays after a failure."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
+    return tempfile.mkdtemp(prefix="pabal-power.", dir=memory)
+
+
+def run(capsys, what, folder, *words):
+    done = subprocess.run([program(), what, folder, *map(str, words)], capture_output=True,
+                          text=True, errors="replace", timeout=500)
+    with capsys.disabled():
+        print("\n" + done.stdout.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.rmtree(folder)
+
+
+@pytest.mark.limit(600)
+@pytest.mark.parametrize("seed", [1, SEED], ids=["fixed", "random"])
+def test_the_store_keeps_what_it_promised(folder, seed, capsys):
+    run(capsys, "store", folder, seed)
+
+
+@pytest.mark.limit(600)
+@pytest.mark.parametrize("what", ["folders", "spool", "database", "log"])
+def test_a_disk_that_forgets_is_noticed(folder, what, capsys):
+    """Each of these syncs is needed, and the checks above see what is lost without it."""
+    run(capsys, "liar", folder, SEED, what)
