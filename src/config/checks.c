@@ -296,9 +296,9 @@ void config_check_all(struct config_parser *p)
 	check_clients(p);
 	check_patterns(p);
 	check_times(p);
+	config_check_sources(p);
 	if (c->domains.count == 0 &&
 		config_place_of(&p->single[CONFIG_BLOCK_TOP], "domains").line == 0)
 		config_report(p, 'W', (struct config_place){p->main_file, 0, 0},
 			TEXT("domains is not set: no mail is delivered here"));
 }
-	config_check_sources(p);

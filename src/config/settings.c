@@ -128,7 +128,6 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_TOP, "session-timeout", &config_type_duration,
 		FIELD(config, server_defaults.session_timeout), "30m", 's', MASTER | SMTPD,
 		TEXT_MARK("How long a session may last in all."), .least = 100, .most = 7 * DAY},
-
 	{CONFIG_BLOCK_TOP, "mechanisms", &config_type_mechanisms,
 		FIELD(config, server_defaults.mechanisms), NULL, 's', MASTER | SMTPD | AUTH,
 		TEXT_MARK("As in server, for servers that do not say and for public-socket."),
@@ -137,6 +136,7 @@ static const struct config_setting settings[] = {
 		FIELD(config, server_defaults.trust_mechanisms), NULL, 's', MASTER | SMTPD | AUTH,
 		TEXT_MARK("As in server, for servers that do not say."),
 		.derived = TEXT_MARK("all but ANONYMOUS")},
+
 	// ---- tls { }, global and in a server
 	{CONFIG_BLOCK_TLS, "certificate", &config_type_certificate, FIELD(config_tls, certificates),
 		NULL, 's', MASTER | SMTPD,
@@ -188,7 +188,6 @@ static const struct config_setting settings[] = {
 		FIELD(config_server, auth_without_tls), "no", 's', MASTER | SMTPD,
 		TEXT_MARK("Take passwords over connections without TLS. Not safe outside a machine."),
 		.words = no_yes, .check = check_auth_without_tls},
-	{CONFIG_BLOCK_SERVER, "banner", &config_type_text, FIELD(config_server, banner), NULL, 's',
 	{CONFIG_BLOCK_SERVER, "sources", &config_type_names, FIELD(config_server, sources), NULL, 's',
 		MASTER | SMTPD | AUTH,
 		TEXT_MARK("Names of the sources of auth that are asked for clients of this server, in "
@@ -203,6 +202,7 @@ static const struct config_setting settings[] = {
 		TEXT_MARK("Mechanisms that give the right to relay to those who have it; who logs in "
 		"by another one has not. ANONYMOUS never gives it."), .inherits = true,
 		.derived = TEXT_MARK("all but ANONYMOUS")},
+	{CONFIG_BLOCK_SERVER, "banner", &config_type_text, FIELD(config_server, banner), NULL, 's',
 		MASTER | SMTPD, TEXT_MARK("The text after the host name in the first reply."),
 		.inherits = true, .derived = TEXT_MARK("the host name and ESMTP")},
 	{CONFIG_BLOCK_SERVER, "compat", &config_type_compat, FIELD(config_server, help), NULL, 's',
@@ -253,7 +253,6 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_AUTH, "workers", &config_type_number, FIELD(config, auth.workers), "2", 'r',
 		MASTER | AUTH, TEXT_MARK("Passwords checked at the same time."), .least = 1, .most = 64},
 
-	// ---- deliver { }
 	// ---- source "KIND" { } in auth; which kind takes what is in source_types.c
 	{CONFIG_BLOCK_SOURCE, "name", &config_type_name, FIELD(config_source, name), NULL, 'l',
 		FOREIGN, TEXT_MARK("What servers and the log call it; needed where there are two of a kind."),
@@ -347,6 +346,7 @@ static const struct config_setting settings[] = {
 		FOREIGN, TEXT_MARK("The claim whose value is the name of the account."),
 		.derived = TEXT_MARK("email")},
 
+	// ---- deliver { }
 	{CONFIG_BLOCK_DELIVER, "maildir", &config_type_maildir, FIELD(config, deliver.maildir), NULL,
 		'l', MASTER | QUEUE | LOCAL,
 		TEXT_MARK("The Maildir of a mailbox: %u is the local part, %d the domain, %% a percent "
@@ -495,13 +495,6 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		.help = TEXT_MARK("As the global tls block; what is not set here is taken from there.")},
 	[CONFIG_BLOCK_AUTH] = {"auth", CONFIG_BLOCK_TOP, CONFIG_BLOCK_AUTH, .roles = ALL,
 		.help = TEXT_MARK("Who may log in.")},
-	[CONFIG_BLOCK_DELIVER] = {"deliver", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DELIVER, .roles = ALL,
-		.help = TEXT_MARK("Mailboxes of this machine.")},
-	[CONFIG_BLOCK_ROUTE] = {"route", CONFIG_BLOCK_TOP, CONFIG_BLOCK_ROUTE,
-		ITEMS(config, routes, route_count, config_route), .most = 1000000, .reload = 'l',
-		.roles = MASTER | SMTPD | QUEUE | SENDER, .label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
-		.open = config_open_pattern, .close = config_route_close,
-		.help = TEXT_MARK("Where mail for a domain goes instead of its MX. The domain itself wins "
 	[CONFIG_BLOCK_SOURCE] = {"source", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_SOURCE,
 		ITEMS(config, auth.sources, auth.source_count, config_source),
 		.most = CONFIG_SOURCES_MAX, .bare = true, .reload = 'l', .roles = FOREIGN,
@@ -512,6 +505,13 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		"does not know a name passes on to the next. The braces may be left out. The label is the "
 		"kind: accounts (those of pabal account; the default), pam, saslauthd, checkpassword, "
 		"poppasswd, vpopmail, sql, ldap, dovecot, oauth.")},
+	[CONFIG_BLOCK_DELIVER] = {"deliver", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DELIVER, .roles = ALL,
+		.help = TEXT_MARK("Mailboxes of this machine.")},
+	[CONFIG_BLOCK_ROUTE] = {"route", CONFIG_BLOCK_TOP, CONFIG_BLOCK_ROUTE,
+		ITEMS(config, routes, route_count, config_route), .most = 1000000, .reload = 'l',
+		.roles = MASTER | SMTPD | QUEUE | SENDER, .label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
+		.open = config_open_pattern, .close = config_route_close,
+		.help = TEXT_MARK("Where mail for a domain goes instead of its MX. The domain itself wins "
 		"over the longest \"*.domain\", that over \"*\". One of smtp, lmtp, local and refuse.")},
 	[CONFIG_BLOCK_DESTINATION] = {"destination", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DESTINATION,
 		ITEMS(config, destinations, destination_count, config_destination), .most = 1000000,

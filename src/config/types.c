@@ -312,16 +312,6 @@ static int normalise_mailbox(struct config_parser *p, const struct config_settin
 	return 0;
 }
 
-#define STRING_TYPE(what, syntax, normalise)                                                       \
-	{                                                                                          \
-		what, syntax, false, parse_string, show_str, carry_string, normalise               \
-	}
-
-const struct config_type config_type_text = STRING_TYPE(
-	TEXT_MARK("a text in quotes, of at most 400 ASCII characters"), "\"TEXT\"", normalise_text);
-const struct config_type config_type_name =
-	STRING_TYPE(TEXT_MARK("a short name in quotes"), "\"NAME\"", normalise_name);
-const struct config_type config_type_path =
 // What is handed to another program or service as it is. No control octets but the line breaks and
 // tabs of a long query.
 static int normalise_phrase(struct config_parser *p, const struct config_setting *s,
@@ -335,6 +325,18 @@ static int normalise_phrase(struct config_parser *p, const struct config_setting
 	return expect(p, s, t, good);
 }
 
+#define STRING_TYPE(what, syntax, normalise)                                                       \
+	{                                                                                          \
+		what, syntax, false, parse_string, show_str, carry_string, normalise               \
+	}
+
+const struct config_type config_type_text = STRING_TYPE(
+	TEXT_MARK("a text in quotes, of at most 400 ASCII characters"), "\"TEXT\"", normalise_text);
+const struct config_type config_type_phrase = STRING_TYPE(
+	TEXT_MARK("a text in quotes, of at most 4096 octets"), "\"TEXT\"", normalise_phrase);
+const struct config_type config_type_name =
+	STRING_TYPE(TEXT_MARK("a short name in quotes"), "\"NAME\"", normalise_name);
+const struct config_type config_type_path =
 	STRING_TYPE(TEXT_MARK("a path in quotes"), "\"PATH\"", normalise_path);
 const struct config_type config_type_maildir = STRING_TYPE(
 	TEXT_MARK("a path in quotes, with %u (local part) and perhaps %d (domain) in it"),
@@ -342,22 +344,10 @@ const struct config_type config_type_maildir = STRING_TYPE(
 const struct config_type config_type_hostname =
 	STRING_TYPE(TEXT_MARK("a host name in quotes, like \"mail.example.kr\""), "\"NAME\"",
 		normalise_hostname);
-const struct config_type config_type_phrase = STRING_TYPE(
-	TEXT_MARK("a text in quotes, of at most 4096 octets"), "\"TEXT\"", normalise_phrase);
 const struct config_type config_type_mailbox =
 	STRING_TYPE(TEXT_MARK("an address in quotes, like \"kim@example.kr\""), "\"ADDRESS\"",
 		normalise_mailbox);
 
-// ---- lists of strings
-
-static void add_item(struct config_parser *p, const struct config_setting *s,
-	const struct config_token *t, void *base)
-{
-	struct config_list *list = config_field(s, base);
-	struct str value;
-	if (s->type->normalise(p, s, t, &value) < 0)
-		return;
-	struct str *item =
 // ---- one of a few words, kept as it is
 
 static void parse_word(struct config_parser *p, const struct config_setting *s, void *base)
@@ -416,6 +406,16 @@ static void carry_port(struct config_codec *c, const struct config_setting *s, v
 const struct config_type config_type_port = {TEXT_MARK("a port from 1 to 65535"), "NUMBER", false,
 	parse_port, show_port, carry_port, NULL};
 
+// ---- lists of strings
+
+static void add_item(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, void *base)
+{
+	struct config_list *list = config_field(s, base);
+	struct str value;
+	if (s->type->normalise(p, s, t, &value) < 0)
+		return;
+	struct str *item =
 		config_array_add(&p->config->arena, &list->items, &list->count, sizeof *item);
 	*item = config_keep(p, value);
 }
