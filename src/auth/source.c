@@ -17,6 +17,23 @@ const struct auth_source_kind *auth_source_kind_find(struct str name)
 	return NULL;
 }
 
+const struct auth_source_kind *auth_source_kind_of(const struct config_source *s)
+{
+	if (str_equal(s->kind, STR("vpopmail")) && s->engine.len)
+		return auth_source_kind_find(STR("vpopmail-sql"));
+	return auth_source_kind_find(s->kind);
+}
+
+struct str auth_question_bare(const struct auth_question *q)
+{
+	ptrdiff_t at = str_find_last(q->name, '@');
+
+	if (at < 0 || !q->default_domain.len ||
+		!str_equal_nocase(str_skip(q->name, (size_t)at + 1), q->default_domain))
+		return q->name;
+	return str_slice(q->name, 0, (size_t)at);
+}
+
 void auth_answer_set(struct auth_answer *a, enum auth_verdict verdict, const char *format, ...)
 {
 	va_list arguments;

@@ -43,8 +43,12 @@ struct auth_question {
 	struct str secret;    // password, token, or CRAM digest in hex
 	struct str challenge; // of AUTH_ASK_CRAM, with its angle brackets
 	struct ipaddr client;
-	struct str server; // the server block's name
+	struct str server;	   // the server block's name
+	struct str default_domain; // of the configuration; "" : none
 };
+// The name as files and programs of one machine know it: without "@default-domain"; a name of any
+// other domain stays whole, so that it cannot pass for a user of ours.
+struct str auth_question_bare(const struct auth_question *q);
 
 // Fixed storage, so that it crosses processes as it is. Wiped by its owner.
 struct auth_answer {
@@ -77,6 +81,9 @@ struct auth_source_kind {
 extern const struct auth_source_kind *const auth_source_kinds[];
 extern const size_t auth_source_kind_count;
 const struct auth_source_kind *auth_source_kind_find(struct str name); // NULL: none
+// The row that serves a configured source: its kind, and "KIND-sql" for a vpopmail with an engine,
+// which runs elsewhere than one with files. NULL: none.
+const struct auth_source_kind *auth_source_kind_of(const struct config_source *s);
 
 // The one way to answer.
 void auth_answer_set(struct auth_answer *a, enum auth_verdict verdict, const char *format, ...)
