@@ -14,6 +14,7 @@ struct account_request {
 	struct arena arena;
 	struct store_account account; // asked (name), or found
 	enum query query;	      // how it is found
+	unsigned fields;	      // STORE_SET_*: what is changed
 	struct str asked;	      // the name
 	uint64_t version;	      // of the directory when it was asked
 	store_account_done found;
@@ -35,6 +36,30 @@ static struct account_request *create(const struct request_class *class, struct 
 	return a;
 }
 
+// Those that are there of the account's groups.
+static int read_groups(struct store *s, struct arena *arena, struct store_account *account)
+{
+	struct str rest = account->group_names, name;
+	struct store_group *groups = NULL;
+	int code = 0;
+
+	while (rest.len && code >= 0 && account->group_count < STORE_GROUPS_MAX &&
+		str_split(&rest, ' ', &name)) {
+		struct sql_statement *q = sql_use(s->db, QUERY_GROUP_GET);
+
+		sql_bind_text(q, 1, name);
+		code = sql_step(q);
+		if (code != 1)
+			continue;
+		if (!groups)
+			account->groups = groups =
+				arena_alloc(arena, STORE_GROUPS_MAX * sizeof(*groups));
+		rows_read_group(q, arena, &groups[account->group_count++]);
+		sql_end(q);
+	}
+	return code < 0 ? code : 0;
+}
+
 // 1: found and read into out, 0: there is none.
 static int find_account(struct store *s, enum query query, struct str name, struct arena *arena,
 	struct store_account *out)
@@ -48,7 +73,8 @@ static int find_account(struct store *s, enum query query, struct str name, stru
 		return code;
 	rows_read_account(q, arena, out);
 	sql_end(q);
-	return 1;
+	code = read_groups(s, arena, out);
+	return code < 0 ? code : 1;
 }
 
 // ---------------------------------------------------------------- one account
@@ -94,10 +120,8 @@ static void get(
 		store_request(s, &a->request);
 		return;
 	}
-	if (account) {
-		a->account = *account;
-		a->account.name = arena_str(&a->arena, account->name);
-	}
+	if (account)
+		rows_copy_account(account, &a->arena, &a->account);
 	store_refuse(s, &a->request, account ? 0 : ERR_NOT_FOUND);
 }
 
@@ -135,13 +159,7 @@ static int insert_account(struct store *s, const struct store_account *a)
 {
 	struct sql_statement *q = sql_use(s->db, QUERY_ACCOUNT_ADD);
 
-	sql_bind_u64(q, 1, a->id);
-	sql_bind_text(q, 2, a->name);
-	sql_bind_u64(q, 3, a->enabled);
-	sql_bind_u64(q, 4, a->rights);
-	sql_bind_u64(q, 5, a->quota);
-	sql_bind_u64(q, 6, a->created_ms);
-	sql_bind_u64(q, 7, a->changed_ms);
+	rows_bind_account(q, a);
 	return sql_run(q);
 }
 
@@ -177,11 +195,9 @@ void store_account_add(
 	struct store *s, const struct store_account *account, store_done done, void *arg)
 {
 	struct account_request *a = create(&add_class, account->name);
-	struct str name = a->account.name;
 
 	BUG_ON(account->id == 0 || account->name.len == 0);
-	a->account = *account;
-	a->account.name = name;
+	rows_copy_account(account, &a->arena, &a->account);
 	change(s, a, done, arg);
 }
 
@@ -243,6 +259,98 @@ void store_account_remove(struct store *s, struct str name, store_done done, voi
 	change(s, create(&remove_class, name), done, arg);
 }
 
+// ---------------------------------------------------------------- rights
+
+static void set_fields(struct store_account *a, const struct store_account *values, unsigned fields)
+{
+	uint32_t bits = fields & ACCOUNT_RIGHTS_ALL; // the field of a right is its bit
+
+	a->rights = (a->rights & ~bits) | (values->rights & bits);
+	a->stated = (a->stated & ~bits) | (values->stated & bits);
+	if (fields & STORE_SET_NETWORKS)
+		a->networks = values->networks;
+	if (fields & STORE_SET_SERVERS)
+		a->servers = values->servers;
+	if (fields & STORE_SET_GROUPS)
+		a->group_names = values->group_names;
+	if (fields & STORE_SET_EXPIRES)
+		a->expires_ms = values->expires_ms;
+	if (fields & STORE_SET_ACT_AS)
+		a->act_as = values->act_as;
+	if (fields & STORE_SET_LOCK) {
+		a->locked = values->locked;
+		a->lock_reason = values->lock_reason;
+	}
+}
+
+// 1: each group that is named is there.
+static int groups_exist(struct store *s, struct str names)
+{
+	struct str name;
+	int code = 1;
+
+	while (names.len && code == 1 && str_split(&names, ' ', &name)) {
+		struct sql_statement *q = sql_use(s->db, QUERY_GROUP_GET);
+
+		sql_bind_text(q, 1, name);
+		code = sql_step(q);
+		if (code == 1)
+			sql_end(q);
+	}
+	return code;
+}
+
+static int update_account(struct store *s, const struct store_account *a)
+{
+	struct sql_statement *q = sql_use(s->db, QUERY_ACCOUNT_SET);
+
+	sql_bind_u64(q, 1, a->rights);
+	sql_bind_u64(q, 2, a->changed_ms);
+	sql_bind_u64(q, 3, a->stated);
+	sql_bind_u64(q, 4, a->expires_ms);
+	sql_bind_u64(q, 5, a->locked);
+	sql_bind_text(q, 6, a->lock_reason);
+	sql_bind_text(q, 7, a->networks);
+	sql_bind_text(q, 8, a->servers);
+	sql_bind_text(q, 9, a->group_names);
+	sql_bind_text(q, 10, a->act_as);
+	sql_bind_u64(q, 11, a->id);
+	return sql_run(q);
+}
+
+static int set_run(struct store *s, struct request *r)
+{
+	struct account_request *a = (struct account_request *)r;
+	struct store_account found = {0};
+	int code = find_account(s, QUERY_ACCOUNT_GET, a->account.name, &a->arena, &found);
+
+	r->err = code == 0 ? ERR_NOT_FOUND : 0;
+	if (code != 1)
+		return code;
+	if (a->fields & STORE_SET_GROUPS) {
+		code = groups_exist(s, a->account.group_names);
+		r->err = code == 0 ? ERR_UNSUPPORTED : 0;
+		if (code != 1)
+			return code;
+	}
+	set_fields(&found, &a->account, a->fields);
+	found.changed_ms = a->account.changed_ms;
+	return update_account(s, &found);
+}
+
+static const struct request_class set_class = {.run = set_run, .complete = change_complete};
+
+void store_account_set(struct store *s, const struct store_account *values, unsigned fields,
+	store_done done, void *arg)
+{
+	struct account_request *a = create(&set_class, values->name);
+
+	rows_copy_account(values, &a->arena, &a->account);
+	a->account.changed_ms = clock_wall_ms();
+	a->fields = fields;
+	change(s, a, done, arg);
+}
+
 // ---------------------------------------------------------------- listing
 
 struct account_list {
@@ -274,6 +382,8 @@ static int list_run(struct store *s, struct request *r)
 	sql_bind_u64(q, 2, l->limit);
 	while ((code = sql_step(q)) == 1)
 		rows_read_account(q, &l->arena, &l->accounts[l->count++]);
+	for (unsigned i = 0; i < l->count && code == 0; i++)
+		code = read_groups(s, &l->arena, &l->accounts[i]);
 	return code;
 }
 

@@ -2,20 +2,25 @@
 // A map from question and name to a copy of the account.
 #include "store/known.h"
 
+#include "base/arena.h"
 #include "base/memory.h"
+#include "store/rows.h"
 
-#define KNOWN_MAX	8192
+#define KNOWN_MAX	2048 // about 4 KiB each
 #define NAME_MAX_OCTETS 320 // of what is remembered; an address is not longer
 
 struct answer {
-	struct store_account account; // the name lies in name
+	struct store_account account;
 	bool exists;
-	char name[];
+	struct arena arena; // of its strings; bounded by the store's own bounds
 };
 
 static void free_answer(struct str key, void *value, void *arg)
 {
-	mem_free(value);
+	struct answer *answer = value;
+
+	arena_finish(&answer->arena);
+	mem_free(answer);
 }
 
 static void forget(struct known *k)
@@ -60,22 +65,20 @@ void known_add(struct known *k, enum query query, struct str name, uint64_t vers
 	const struct store_account *account)
 {
 	char space[NAME_MAX_OCTETS + 1];
-	size_t len = account ? account->name.len : 0;
-	struct answer *answer;
+	struct answer *answer, *old;
 	struct str key;
 
 	if (k->changes || k->version != version || !make_key(query, name, space, &key))
 		return;
 	if (k->map.count >= KNOWN_MAX)
 		forget(k);
-	answer = mem_alloc(sizeof(*answer) + len);
+	answer = mem_alloc(sizeof(*answer));
 	answer->exists = account != NULL;
-	if (account) {
-		answer->account = *account;
-		memcpy(answer->name, account->name.data, len);
-		answer->account.name = str_make(answer->name, len);
-	}
-	mem_free(map_set(&k->map, key, answer));
+	if (account)
+		rows_copy_account(account, &answer->arena, &answer->account);
+	old = map_set(&k->map, key, answer);
+	if (old)
+		free_answer(key, old, NULL);
 }
 
 void known_change_begin(struct known *k)

@@ -60,10 +60,24 @@ const char *const query_texts[QUERY_COUNT] = {
 	[QUERY_ACCOUNT_LIST] =
 		"SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > $1 ORDER BY name LIMIT $2",
 	[QUERY_ACCOUNT_ADD] =
-		"INSERT INTO account (" ACCOUNT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		"INSERT INTO account (" ACCOUNT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
+		"$9, $10, $11, $12, $13, $14, $15)",
 	[QUERY_ADDRESS_ADD] = "INSERT INTO address (name, account) VALUES ($1, $2)",
 	[QUERY_ACCOUNT_SET_ENABLED] =
 		"UPDATE account SET enabled = $1, changed_ms = $2 WHERE name = $3",
 	[QUERY_ACCOUNT_REMOVE] = "DELETE FROM account WHERE id = $1",
 	[QUERY_ADDRESS_REMOVE_ALL] = "DELETE FROM address WHERE account = $1",
+	[QUERY_ACCOUNT_SET] =
+		"UPDATE account SET rights = $1, changed_ms = $2, stated = $3, expires_ms = $4, "
+		"locked = $5, lock_reason = $6, networks = $7, servers = $8, group_names = $9, "
+		"act_as = $10 WHERE id = $11",
+	[QUERY_ACCOUNT_GROUPS] = "SELECT group_names FROM account WHERE group_names <> ''",
+	[QUERY_GROUP_GET] = "SELECT " GROUP_COLUMNS " FROM account_group WHERE name = $1",
+	[QUERY_GROUP_LIST] = "SELECT " GROUP_COLUMNS " FROM account_group ORDER BY name LIMIT $1",
+	[QUERY_GROUP_PUT] =
+		"INSERT INTO account_group (" GROUP_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7) "
+		"ON CONFLICT (name) DO UPDATE SET rights = excluded.rights, "
+		"stated = excluded.stated, networks = excluded.networks, "
+		"servers = excluded.servers, changed_ms = excluded.changed_ms",
+	[QUERY_GROUP_REMOVE] = "DELETE FROM account_group WHERE name = $1",
 };

@@ -48,8 +48,17 @@ void rows_read_recipient(
 		*texts[i] = take(arena, sql_str(row, 8 + (int)i));
 }
 
+// The texts of an account behind its name, in the order of their columns.
+#define ACCOUNT_TEXTS(a)                                                                           \
+	{                                                                                          \
+		&(a)->lock_reason, &(a)->networks, &(a)->servers, &(a)->group_names, &(a)->act_as  \
+	}
+#define FIRST_TEXT 10
+
 void rows_read_account(struct sql_statement *row, struct arena *arena, struct store_account *out)
 {
+	struct str *texts[] = ACCOUNT_TEXTS(out);
+
 	out->id = sql_u64(row, 0);
 	out->name = take(arena, sql_str(row, 1));
 	out->enabled = sql_u64(row, 2) != 0;
@@ -57,4 +66,72 @@ void rows_read_account(struct sql_statement *row, struct arena *arena, struct st
 	out->quota = sql_u64(row, 4);
 	out->created_ms = sql_u64(row, 5);
 	out->changed_ms = sql_u64(row, 6);
+	out->stated = (uint32_t)sql_u64(row, 7);
+	out->expires_ms = sql_u64(row, 8);
+	out->locked = sql_u64(row, 9) != 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
+		*texts[i] = take(arena, sql_str(row, FIRST_TEXT + (int)i));
+	out->groups = NULL;
+	out->group_count = 0;
+}
+
+void rows_bind_account(struct sql_statement *row, const struct store_account *a)
+{
+	const struct str *texts[] = ACCOUNT_TEXTS(a);
+
+	sql_bind_u64(row, 1, a->id);
+	sql_bind_text(row, 2, a->name);
+	sql_bind_u64(row, 3, a->enabled);
+	sql_bind_u64(row, 4, a->rights);
+	sql_bind_u64(row, 5, a->quota);
+	sql_bind_u64(row, 6, a->created_ms);
+	sql_bind_u64(row, 7, a->changed_ms);
+	sql_bind_u64(row, 8, a->stated);
+	sql_bind_u64(row, 9, a->expires_ms);
+	sql_bind_u64(row, 10, a->locked);
+	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
+		sql_bind_text(row, 1 + FIRST_TEXT + (int)i, *texts[i]);
+}
+
+void rows_read_group(struct sql_statement *row, struct arena *arena, struct store_group *out)
+{
+	out->name = take(arena, sql_str(row, 0));
+	out->rights = (uint32_t)sql_u64(row, 1);
+	out->stated = (uint32_t)sql_u64(row, 2);
+	out->networks = take(arena, sql_str(row, 3));
+	out->servers = take(arena, sql_str(row, 4));
+	out->created_ms = sql_u64(row, 5);
+	out->changed_ms = sql_u64(row, 6);
+}
+
+void rows_bind_group(struct sql_statement *row, const struct store_group *g)
+{
+	sql_bind_text(row, 1, g->name);
+	sql_bind_u64(row, 2, g->rights);
+	sql_bind_u64(row, 3, g->stated);
+	sql_bind_text(row, 4, g->networks);
+	sql_bind_text(row, 5, g->servers);
+	sql_bind_u64(row, 6, g->created_ms);
+	sql_bind_u64(row, 7, g->changed_ms);
+}
+
+void rows_copy_account(const struct store_account *a, struct arena *arena, struct store_account *out)
+{
+	struct store_account copy = *a;
+	struct str *texts[] = ACCOUNT_TEXTS(&copy);
+	struct store_group *groups = NULL;
+
+	copy.name = arena_str(arena, copy.name);
+	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
+		*texts[i] = arena_str(arena, *texts[i]);
+	if (a->group_count)
+		groups = arena_alloc(arena, a->group_count * sizeof(*groups));
+	for (unsigned i = 0; i < a->group_count; i++) {
+		groups[i] = a->groups[i];
+		groups[i].name = arena_str(arena, groups[i].name);
+		groups[i].networks = arena_str(arena, groups[i].networks);
+		groups[i].servers = arena_str(arena, groups[i].servers);
+	}
+	copy.groups = groups;
+	*out = copy;
 }

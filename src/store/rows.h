@@ -16,11 +16,21 @@
 	"id, message, state, next_ms, tries, depth, notify, delay_warned, address, domain, "       \
 	"orcpt, "                                                                                  \
 	"hold_reason, status, reply, remote"
-#define ACCOUNT_COLUMNS "id, name, enabled, rights, quota, created_ms, changed_ms"
+#define ACCOUNT_COLUMNS                                                                            \
+	"id, name, enabled, rights, quota, created_ms, changed_ms, stated, expires_ms, locked, "   \
+	"lock_reason, networks, servers, group_names, act_as"
+#define GROUP_COLUMNS "name, rights, stated, networks, servers, created_ms, changed_ms"
 
 void rows_read_message(struct sql_statement *row, struct arena *arena, struct store_message *out);
 void rows_read_recipient(
 	struct sql_statement *row, struct arena *arena, struct store_recipient *out);
+// Without its groups.
 void rows_read_account(struct sql_statement *row, struct arena *arena, struct store_account *out);
+void rows_read_group(struct sql_statement *row, struct arena *arena, struct store_group *out);
+// Binds the columns in their order from $1 on.
+void rows_bind_account(struct sql_statement *row, const struct store_account *a);
+void rows_bind_group(struct sql_statement *row, const struct store_group *g);
+// A copy with its strings and groups in arena.
+void rows_copy_account(const struct store_account *a, struct arena *arena, struct store_account *out);
 
 #endif

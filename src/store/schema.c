@@ -7,6 +7,53 @@
 
 #include <stdio.h>
 
+// ---- what came with the second version of queue.db. "stated": rights that the row itself gives or
+// takes; the others come from its groups.
+#define ACCOUNT_COLUMN(before, text) before " " text " NOT NULL DEFAULT "
+#define ACCOUNT_SECOND(before)                                                                     \
+	ACCOUNT_COLUMN(before, "stated INTEGER") "0"                                               \
+	ACCOUNT_COLUMN(before, "expires_ms BIGINT") "0"                                            \
+	ACCOUNT_COLUMN(before, "locked INTEGER") "0"                                               \
+	ACCOUNT_COLUMN(before, "lock_reason TEXT") "''"                                            \
+	ACCOUNT_COLUMN(before, "networks TEXT") "''"                                               \
+	ACCOUNT_COLUMN(before, "servers TEXT") "''"                                                \
+	ACCOUNT_COLUMN(before, "group_names TEXT") "''"                                            \
+	ACCOUNT_COLUMN(before, "act_as TEXT") "''"
+#define CREATE_GROUPS                                                                              \
+	"CREATE TABLE account_group ("                                                             \
+	" name TEXT PRIMARY KEY,"                                                                  \
+	" rights INTEGER NOT NULL,"                                                                \
+	" stated INTEGER NOT NULL,"                                                                \
+	" networks TEXT NOT NULL,"                                                                 \
+	" servers TEXT NOT NULL,"                                                                  \
+	" created_ms BIGINT NOT NULL,"                                                             \
+	" changed_ms BIGINT NOT NULL);"
+
+// A right that was taken away before was taken by the account itself.
+static const char *const steps_queue[] = {
+	ACCOUNT_SECOND("; ALTER TABLE account ADD COLUMN") ";" CREATE_GROUPS
+	"UPDATE account SET stated = 3 - rights WHERE rights < 3;",
+};
+
+// ---- and of secrets.db
+#define SECRET_SEALED "sealed BLOB NOT NULL DEFAULT x''"
+#define CREATE_SECOND_SECRETS                                                                      \
+	"CREATE TABLE application ("                                                               \
+	" name TEXT NOT NULL,"                                                                     \
+	" label TEXT NOT NULL,"                                                                    \
+	" hash BLOB NOT NULL,"                                                                     \
+	" networks TEXT NOT NULL,"                                                                 \
+	" created_ms BIGINT NOT NULL,"                                                             \
+	" expires_ms BIGINT NOT NULL,"                                                             \
+	" PRIMARY KEY (name, label)) WITHOUT ROWID;"                                               \
+	"CREATE TABLE used ("                                                                      \
+	" name TEXT NOT NULL,"                                                                     \
+	" label TEXT NOT NULL," /* "": the account itself */                                       \
+	" last_ms BIGINT NOT NULL,"                                                                \
+	" client TEXT NOT NULL,"                                                                   \
+	" PRIMARY KEY (name, label)) WITHOUT ROWID;"                                               \
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+
 // ENGINE: "INTEGER PRIMARY KEY" is bigint, blob is bytea; WITHOUT ROWID is left out.
 // Few indexes: each costs every message. The body is the last column, so that all others are
 // read without it.
@@ -74,7 +121,7 @@ static const char create_queue[] =
 	" rights INTEGER NOT NULL,"
 	" quota BIGINT NOT NULL,"
 	" created_ms BIGINT NOT NULL,"
-	" changed_ms BIGINT NOT NULL);"
+	" changed_ms BIGINT NOT NULL" ACCOUNT_SECOND(",") ");" CREATE_GROUPS
 	"CREATE TABLE address ("
 	" name TEXT PRIMARY KEY,"
 	" account BIGINT NOT NULL) WITHOUT ROWID;"
@@ -91,7 +138,12 @@ static const char create_secrets[] = "CREATE TABLE secret ("
 				     " name TEXT PRIMARY KEY,"
 				     " hash TEXT NOT NULL,"
 				     " scram TEXT NOT NULL,"
-				     " changed_ms BIGINT NOT NULL) WITHOUT ROWID;";
+				     " changed_ms BIGINT NOT NULL,"
+				     " " SECRET_SEALED ") WITHOUT ROWID;" CREATE_SECOND_SECRETS;
+
+static const char *const steps_secrets[] = {
+	"ALTER TABLE secret ADD COLUMN " SECRET_SEALED ";" CREATE_SECOND_SECRETS,
+};
 
 // Rows are only added at the end and removed at the front. No index on the keys: a block knows
 // the keys of its rows (history.c), which costs a fraction of an index.
@@ -112,8 +164,9 @@ static const char create_history[] = "CREATE TABLE event ("
 				     " last_ms BIGINT NOT NULL," // the latest wall_ms
 				     " keys BLOB NOT NULL);";
 
-const struct schema schema_queue = {"the queue's store", 1, create_queue, NULL};
-const struct schema schema_secrets = {"the store of secrets", 1, create_secrets, NULL};
+const struct schema schema_queue = {"the queue's store", 2, create_queue, steps_queue};
+const struct schema schema_secrets = {
+	"the store of secrets", 2, create_secrets, steps_secrets};
 const struct schema schema_history = {"the history", 1, create_history, NULL};
 
 static int write_version(struct sql *db, unsigned version)

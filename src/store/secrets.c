@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: ISC
-// secrets.db: one table, blocking calls, removed content overwritten.
+// secrets.db and its key file: blocking calls, removed content overwritten.
 #include "store/secrets.h"
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "store/schema.h"
@@ -13,19 +14,57 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum query { GET, SET, REMOVE, NAMES, QUERY_COUNT };
+enum query {
+	GET,
+	SET,
+	REMOVE,
+	NAMES,
+	WITHOUT_SCRAM,
+	META_GET,
+	META_SET,
+	APPLICATION_ADD,
+	APPLICATION_REMOVE,
+	APPLICATIONS,
+	APPLICATIONS_REMOVE,
+	USED_GET,
+	USED_SET,
+	USED_REMOVE,
+	USED_REMOVE_ALL,
+	QUERY_COUNT
+};
 
 static const char *const texts[QUERY_COUNT] = {
-	[GET] = "SELECT hash, scram, changed_ms FROM secret WHERE name = $1",
-	[SET] = "INSERT INTO secret (name, hash, scram, changed_ms) VALUES ($1, $2, $3, $4) "
+	[GET] = "SELECT hash, scram, changed_ms, sealed FROM secret WHERE name = $1",
+	[SET] = "INSERT INTO secret (name, hash, scram, changed_ms, sealed) "
+		"VALUES ($1, $2, $3, $4, $5) "
 		"ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, scram = excluded.scram, "
-		"changed_ms = excluded.changed_ms",
+		"changed_ms = excluded.changed_ms, sealed = excluded.sealed",
 	[REMOVE] = "DELETE FROM secret WHERE name = $1",
 	[NAMES] = "SELECT name FROM secret ORDER BY name",
+	[WITHOUT_SCRAM] = "SELECT name FROM secret WHERE scram = '' AND hash <> '' ORDER BY name",
+	[META_GET] = "SELECT value FROM meta WHERE name = $1",
+	[META_SET] = "INSERT INTO meta (name, value) VALUES ($1, $2) "
+		     "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+	[APPLICATION_ADD] = "INSERT INTO application "
+			    "(name, label, hash, networks, created_ms, expires_ms) "
+			    "VALUES ($1, $2, $3, $4, $5, $6)",
+	[APPLICATION_REMOVE] = "DELETE FROM application WHERE name = $1 AND label = $2",
+	[APPLICATIONS] = "SELECT label, hash, networks, created_ms, expires_ms FROM application "
+			 "WHERE name = $1 ORDER BY label",
+	[APPLICATIONS_REMOVE] = "DELETE FROM application WHERE name = $1",
+	[USED_GET] = "SELECT last_ms, client FROM used WHERE name = $1 AND label = $2",
+	[USED_SET] = "INSERT INTO used (name, label, last_ms, client) VALUES ($1, $2, $3, $4) "
+		     "ON CONFLICT (name, label) DO UPDATE SET last_ms = excluded.last_ms, "
+		     "client = excluded.client",
+	[USED_REMOVE] = "DELETE FROM used WHERE name = $1 AND label = $2",
+	[USED_REMOVE_ALL] = "DELETE FROM used WHERE name = $1",
 };
 
 struct secrets {
 	struct sql *db;
+	char *key_path;
+	bool has_key;
+	unsigned char key[SECRETS_KEY];
 };
 
 static int check_rights(const char *path, bool create, struct error *err)
@@ -50,6 +89,20 @@ static int check_rights(const char *path, bool create, struct error *err)
 	return 0;
 }
 
+static char *key_path_of(const char *path)
+{
+	struct str all = str_from(path);
+	struct str folder = str_slice(all, 0, (size_t)(str_find_last(all, '/') + 1));
+	struct buf out = BUF_INIT;
+	char *made;
+
+	buf_add_str(&out, folder);
+	buf_add_text(&out, "legacy.key");
+	made = str_dup(buf_str(&out));
+	buf_finish(&out);
+	return made;
+}
+
 int secrets_open(const char *path, bool create, struct secrets **out, struct error *err)
 {
 	struct sql_options options = {
@@ -68,6 +121,7 @@ int secrets_open(const char *path, bool create, struct secrets **out, struct err
 	if (code < 0)
 		return code;
 	s = mem_alloc(sizeof(*s));
+	s->key_path = key_path_of(path);
 	code = sql_open(&options, &s->db, err);
 	if (code == 0)
 		code = schema_prepare(s->db, &schema_secrets, path, err);
@@ -84,12 +138,15 @@ void secrets_close(struct secrets *s)
 	if (!s)
 		return;
 	sql_close(s->db);
+	mem_free(s->key_path);
+	mem_wipe(s->key, sizeof(s->key));
 	mem_free(s);
 }
 
 int secrets_get(struct secrets *s, struct str name, struct secret *out)
 {
 	struct sql_statement *q = sql_use(s->db, GET);
+	struct str sealed;
 	bool fits;
 	int code;
 
@@ -100,6 +157,11 @@ int secrets_get(struct secrets *s, struct str name, struct secret *out)
 	fits = str_copy(sql_str(q, 0), out->hash, sizeof(out->hash)) &&
 	       str_copy(sql_str(q, 1), out->scram, sizeof(out->scram));
 	out->changed_ms = sql_u64(q, 2);
+	sealed = sql_str(q, 3);
+	out->sealed_len = sealed.len;
+	fits = fits && sealed.len <= sizeof(out->sealed);
+	if (fits && sealed.len)
+		memcpy(out->sealed, sealed.data, sealed.len);
 	sql_end(q);
 	return fits ? 0 : ERR_CORRUPT;
 }
@@ -124,21 +186,54 @@ int secrets_set(struct secrets *s, struct str name, const struct secret *secret)
 	sql_bind_text(q, 2, str_from(secret->hash));
 	sql_bind_text(q, 3, str_from(secret->scram));
 	sql_bind_u64(q, 4, secret->changed_ms);
+	sql_bind_octets(q, 5, str_make(secret->sealed, secret->sealed_len));
 	return change(s, q);
+}
+
+static int remove_all(struct secrets *s, struct str name, unsigned *out_count)
+{
+	static const enum query all[] = {REMOVE, APPLICATIONS_REMOVE, USED_REMOVE_ALL};
+	int code = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all) && code == 0; i++) {
+		struct sql_statement *q = sql_use(s->db, all[i]);
+
+		sql_bind_text(q, 1, name);
+		code = sql_run(q);
+		if (all[i] != USED_REMOVE_ALL)
+			*out_count += sql_changed(s->db);
+	}
+	return code;
+}
+
+// Ends the transaction.
+static int finish(struct secrets *s, int code)
+{
+	if (code == 0)
+		code = sql_commit(s->db);
+	if (code < 0)
+		sql_rollback(s->db);
+	return code;
 }
 
 int secrets_remove(struct secrets *s, struct str name)
 {
-	struct sql_statement *q = sql_use(s->db, REMOVE);
+	unsigned count = 0;
+	int code = sql_begin(s->db);
 
-	sql_bind_text(q, 1, name);
-	return change(s, q);
+	if (code == 0)
+		code = finish(s, remove_all(s, name, &count));
+	if (code < 0)
+		return code;
+	(void)sql_checkpoint_truncate(s->db);
+	return count ? 0 : ERR_NOT_FOUND;
 }
 
 // Names first, calls then: the caller may remove the one it is told.
-int secrets_each(struct secrets *s, void (*each)(void *arg, struct str name), void *arg)
+static int each_name(struct secrets *s, enum query query, void (*each)(void *arg, struct str name),
+	void *arg, uint64_t *out_count)
 {
-	struct sql_statement *q = sql_use(s->db, NAMES);
+	struct sql_statement *q = sql_use(s->db, query);
 	struct arena arena = {0};
 	struct name {
 		struct name *next;
@@ -146,9 +241,14 @@ int secrets_each(struct secrets *s, void (*each)(void *arg, struct str name), vo
 	} *first = NULL, **last = &first;
 	int code;
 
+	*out_count = 0;
 	while ((code = sql_step(q)) == 1) {
-		struct name *name = arena_alloc(&arena, sizeof(*name));
+		struct name *name;
 
+		(*out_count)++;
+		if (!each)
+			continue;
+		name = arena_alloc(&arena, sizeof(*name));
 		name->text = arena_str(&arena, sql_str(q, 0));
 		*last = name;
 		last = &name->next;
@@ -157,4 +257,184 @@ int secrets_each(struct secrets *s, void (*each)(void *arg, struct str name), vo
 		each(arg, name->text);
 	arena_finish(&arena);
 	return code;
+}
+
+int secrets_each(struct secrets *s, void (*each)(void *arg, struct str name), void *arg)
+{
+	uint64_t count;
+
+	return each_name(s, NAMES, each, arg, &count);
+}
+
+int secrets_without_scram(struct secrets *s, void (*each)(void *arg, struct str name), void *arg,
+	uint64_t *out_count)
+{
+	return each_name(s, WITHOUT_SCRAM, each, arg, out_count);
+}
+
+// ---- values of our own
+
+int secrets_meta_get(struct secrets *s, struct str name, void *out, size_t size, size_t *out_len)
+{
+	struct sql_statement *q = sql_use(s->db, META_GET);
+	struct str value;
+	int code;
+
+	sql_bind_text(q, 1, name);
+	code = sql_step(q);
+	if (code != 1)
+		return code == 0 ? ERR_NOT_FOUND : code;
+	value = sql_str(q, 0);
+	*out_len = value.len;
+	if (value.len && value.len <= size)
+		memcpy(out, value.data, value.len);
+	sql_end(q);
+	return *out_len <= size ? 0 : ERR_LIMIT;
+}
+
+int secrets_meta_set(struct secrets *s, struct str name, struct str octets)
+{
+	struct sql_statement *q = sql_use(s->db, META_SET);
+
+	if (octets.len > SECRETS_META_MAX)
+		return ERR_LIMIT;
+	sql_bind_text(q, 1, name);
+	sql_bind_octets(q, 2, octets);
+	return change(s, q);
+}
+
+// ---- the key file
+
+static int read_key(struct secrets *s, struct error *err)
+{
+	struct buf content = BUF_INIT;
+	int code = check_rights(s->key_path, false, err);
+
+	if (code == 0)
+		code = file_read_all(s->key_path, &content, SECRETS_KEY, err);
+	if (code == 0 && buf_len(&content) != SECRETS_KEY)
+		code = error_set(err, ERR_CORRUPT, TEXT("%s is no key of %d octets"), s->key_path,
+			SECRETS_KEY);
+	if (code == 0)
+		memcpy(s->key, buf_str(&content).data, SECRETS_KEY);
+	buf_finish_wipe(&content);
+	return code;
+}
+
+int secrets_key(struct secrets *s, bool create, unsigned char out[SECRETS_KEY], struct error *err)
+{
+	int code = s->has_key ? 0 : read_key(s, err);
+
+	if (code == ERR_NOT_FOUND && create) {
+		mem_random(s->key, sizeof(s->key));
+		code = file_replace(s->key_path, str_make(s->key, sizeof(s->key)), 0600, err);
+	}
+	if (code < 0)
+		return code;
+	s->has_key = true;
+	memcpy(out, s->key, sizeof(s->key));
+	return 0;
+}
+
+// ---- application passwords
+
+int secrets_application_add(struct secrets *s, struct str name, const struct secret_application *a)
+{
+	struct sql_statement *q = sql_use(s->db, APPLICATION_ADD);
+
+	sql_bind_text(q, 1, name);
+	sql_bind_text(q, 2, str_from(a->label));
+	sql_bind_octets(q, 3, str_make(a->hash, sizeof(a->hash)));
+	sql_bind_text(q, 4, str_from(a->networks));
+	sql_bind_u64(q, 5, a->created_ms);
+	sql_bind_u64(q, 6, a->expires_ms);
+	return change(s, q);
+}
+
+static int remove_labelled(struct secrets *s, enum query query, struct str name, struct str label)
+{
+	struct sql_statement *q = sql_use(s->db, query);
+
+	sql_bind_text(q, 1, name);
+	sql_bind_text(q, 2, label);
+	return change(s, q);
+}
+
+int secrets_application_remove(struct secrets *s, struct str name, struct str label)
+{
+	int code = remove_labelled(s, APPLICATION_REMOVE, name, label);
+
+	if (code == 0)
+		(void)remove_labelled(s, USED_REMOVE, name, label); // may never have been used
+	return code;
+}
+
+int secrets_application_each(struct secrets *s, struct str name,
+	void (*each)(void *arg, const struct secret_application *a), void *arg)
+{
+	struct sql_statement *q = sql_use(s->db, APPLICATIONS);
+	struct secret_application a;
+	int code;
+
+	sql_bind_text(q, 1, name);
+	while ((code = sql_step(q)) == 1) {
+		struct str hash = sql_str(q, 1);
+		bool fits = str_copy(sql_str(q, 0), a.label, sizeof(a.label)) &&
+			    str_copy(sql_str(q, 2), a.networks, sizeof(a.networks)) &&
+			    hash.len == sizeof(a.hash);
+
+		a.created_ms = sql_u64(q, 3);
+		a.expires_ms = sql_u64(q, 4);
+		if (!fits) {
+			sql_end(q);
+			return ERR_CORRUPT;
+		}
+		memcpy(a.hash, hash.data, hash.len);
+		each(arg, &a);
+	}
+	return code;
+}
+
+// ---- last uses
+
+static int set_use(struct secrets *s, const struct secret_use *use)
+{
+	struct sql_statement *q = sql_use(s->db, USED_SET);
+	char client[IPADDR_TEXT_MAX] = "";
+
+	if (use->client.family)
+		ipaddr_format(&use->client, client);
+	sql_bind_text(q, 1, use->name);
+	sql_bind_text(q, 2, use->label);
+	sql_bind_u64(q, 3, use->when_ms);
+	sql_bind_text(q, 4, str_from(client));
+	return sql_run(q);
+}
+
+int secrets_note_uses(struct secrets *s, const struct secret_use *uses, size_t count)
+{
+	int code = count ? sql_begin(s->db) : 0;
+
+	if (code < 0 || !count)
+		return code;
+	for (size_t i = 0; i < count && code == 0; i++)
+		code = set_use(s, &uses[i]);
+	return finish(s, code);
+}
+
+int secrets_last_use(struct secrets *s, struct str name, struct str label, uint64_t *out_ms,
+	char client[IPADDR_TEXT_MAX])
+{
+	struct sql_statement *q = sql_use(s->db, USED_GET);
+	int code;
+
+	sql_bind_text(q, 1, name);
+	sql_bind_text(q, 2, label);
+	code = sql_step(q);
+	if (code != 1)
+		return code == 0 ? ERR_NOT_FOUND : code;
+	*out_ms = sql_u64(q, 0);
+	str_copy(sql_str(q, 1), client, IPADDR_TEXT_MAX);
+	sql_end(q);
+	return 0;
 }

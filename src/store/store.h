@@ -153,14 +153,36 @@ typedef void (*store_each_counter)(void *arg, struct str name, uint64_t window, 
 void store_counter_list(struct store *s, store_each_counter each, store_done done, void *arg);
 
 // ---------------------------------------------------------------- directory (no secrets)
-enum { ACCOUNT_MAY_SUBMIT = 1, ACCOUNT_MAY_RELAY = 2 };
+enum { ACCOUNT_MAY_SUBMIT = 1, ACCOUNT_MAY_RELAY = 2, ACCOUNT_RIGHTS_ALL = 3 };
+#define STORE_GROUPS_MAX 8    // of one account
+#define STORE_WORDS_MAX	 4000 // octets of networks, servers, act_as
+
+// Rights that several accounts share.
+struct store_group {
+	struct str name;
+	uint32_t rights, stated;       // as of an account
+	struct str networks, servers;
+	uint64_t created_ms, changed_ms;
+};
+// Lists are words with a space between; "" : not said here. What an account does not say, its
+// groups say (queue/rights.h puts it together).
 struct store_account {
 	uint64_t id;
 	struct str name;     // address key form, "kim@example.kr"
 	bool enabled;
-	uint32_t rights;     // ACCOUNT_MAY_*
+	uint32_t rights;     // ACCOUNT_MAY_* that it has, of those in stated
 	uint64_t quota;      // octets; 0: none
 	uint64_t created_ms, changed_ms;
+	uint32_t stated;     // ACCOUNT_MAY_* it gives or takes itself
+	uint64_t expires_ms; // 0: never
+	bool locked;
+	struct str lock_reason;
+	struct str networks; // "192.0.2.0/24 2001:db8::/32"
+	struct str servers;  // names of server blocks
+	struct str group_names;
+	struct str act_as;   // key names it may act as (authzid)
+	const struct store_group *groups; // those of group_names that there are; given back, never taken
+	unsigned group_count;
 };
 typedef void (*store_account_done)(void *arg, int err, const struct store_account *a); // ERR_NOT_FOUND
 void store_account_get(struct store *s, struct str name, store_account_done done, void *arg);
@@ -172,7 +194,21 @@ void store_account_list(struct store *s, struct str after, unsigned limit, store
 // ERR_EXISTS / ERR_NOT_FOUND.
 void store_account_add(struct store *s, const struct store_account *a, store_done done, void *arg);
 void store_account_set_enabled(struct store *s, struct str name, bool enabled, store_done done, void *arg);
+// Changes the fields named: STORE_SET_*. ERR_NOT_FOUND; ERR_UNSUPPORTED: there is no such group.
+enum { STORE_SET_SUBMIT = 1, STORE_SET_RELAY = 2, STORE_SET_NETWORKS = 4, STORE_SET_SERVERS = 8,
+	STORE_SET_GROUPS = 16, STORE_SET_EXPIRES = 32, STORE_SET_LOCK = 64, STORE_SET_ACT_AS = 128 };
+void store_account_set(struct store *s, const struct store_account *values, unsigned fields,
+	store_done done, void *arg);
 void store_account_remove(struct store *s, struct str name, store_done done, void *arg);
+
+typedef void (*store_each_group)(void *arg, const struct store_group *g);
+void store_group_list(struct store *s, store_each_group each, store_done done, void *arg); // at most 1000
+// ERR_EXISTS / ERR_NOT_FOUND. set: SUBMIT, RELAY, NETWORKS and SERVERS can be changed.
+void store_group_add(struct store *s, const struct store_group *g, store_done done, void *arg);
+void store_group_set(struct store *s, const struct store_group *values, unsigned fields,
+	store_done done, void *arg);
+// ERR_DENIED: an account is in it.
+void store_group_remove(struct store *s, struct str name, store_done done, void *arg);
 
 // ---------------------------------------------------------------- spool files
 // An unnamed file in the spool folder (a named temporary one where O_TMPFILE is missing), open

@@ -217,6 +217,117 @@ static void listing_goes_on_after_a_name(void **state)
 	}
 }
 
+// ---- rights and groups
+
+static int set_rights(const struct store_account *values, unsigned fields)
+{
+	int err = 12345;
+
+	store_account_set(s, values, fields, note_err, &err);
+	store_wait(s);
+	return err;
+}
+
+struct rights_seen {
+	struct store_account a;
+	char text[300];
+};
+
+static void note_rights(void *arg, int err, const struct store_account *a)
+{
+	struct rights_seen *seen = arg;
+
+	assert_int_equal(err, 0);
+	seen->a = *a;
+	snprintf(seen->text, sizeof(seen->text), "%.*s|%.*s|%.*s|%.*s|%.*s", STR_ARG(a->networks),
+		STR_ARG(a->servers), STR_ARG(a->group_names), STR_ARG(a->lock_reason),
+		STR_ARG(a->act_as));
+	for (unsigned i = 0; i < a->group_count; i++) {
+		size_t len = strlen(seen->text);
+		snprintf(seen->text + len, sizeof(seen->text) - len, " %.*s:%u/%u(%.*s)",
+			STR_ARG(a->groups[i].name), a->groups[i].rights, a->groups[i].stated,
+			STR_ARG(a->groups[i].networks));
+	}
+}
+
+static struct rights_seen look_at(const char *name)
+{
+	struct rights_seen seen = {.text = ""};
+
+	store_account_get(s, str_from(name), note_rights, &seen);
+	store_wait(s);
+	return seen;
+}
+
+static int change_group(const char *name, const char *networks, int what)
+{
+	struct store_group g = {.name = str_from(name), .networks = str_from(networks),
+		.stated = ACCOUNT_MAY_RELAY};
+	int err = 12345;
+
+	if (what == 'a')
+		store_group_add(s, &g, note_err, &err);
+	else if (what == 's')
+		store_group_set(s, &g, STORE_SET_NETWORKS, note_err, &err);
+	else
+		store_group_remove(s, g.name, note_err, &err);
+	store_wait(s);
+	return err;
+}
+
+static void what_is_set_comes_back_and_the_rest_stays(void **state)
+{
+	struct store_account v = {.name = STR("kim@example.kr"), .networks = STR("192.0.2.0/24"),
+		.servers = STR("submission"), .act_as = STR("lee@example.kr"),
+		.rights = 0, .stated = ACCOUNT_MAY_RELAY, .locked = true, .lock_reason = STR("stolen"),
+		.expires_ms = 99};
+	struct rights_seen seen;
+
+	assert_int_equal(set_rights(&v, STORE_SET_NETWORKS), ERR_NOT_FOUND);
+	assert_int_equal(add("kim@example.kr", 5), 0);
+	assert_int_equal(set_rights(&v, STORE_SET_NETWORKS | STORE_SET_RELAY), 0);
+	seen = look_at("kim@example.kr");
+	assert_string_equal(seen.text, "192.0.2.0/24||||");
+	assert_int_equal(seen.a.stated, ACCOUNT_MAY_RELAY);
+	assert_int_equal(seen.a.rights & ACCOUNT_MAY_RELAY, 0);
+	assert_false(seen.a.locked);
+	v.networks = STR_EMPTY;
+	assert_int_equal(set_rights(&v, ~(unsigned)STORE_SET_GROUPS), 0);
+	store_close(s);
+	s = open_store(folder);
+	for (int again = 0; again < 2; again++) { // read, and remembered
+		seen = look_at("kim@example.kr");
+		assert_string_equal(seen.text, "|submission||stolen|lee@example.kr");
+		assert_true(seen.a.locked);
+		assert_int_equal(seen.a.expires_ms, 99);
+		assert_int_equal(seen.a.quota, 1 << 30);
+	}
+}
+
+static void a_group_comes_with_its_accounts(void **state)
+{
+	struct store_account v = {.name = STR("kim@example.kr"), .group_names = STR("staff guests")};
+
+	assert_int_equal(add("kim@example.kr", 5), 0);
+	assert_int_equal(change_group("staff", "10.0.0.0/8", 's'), ERR_NOT_FOUND);
+	assert_int_equal(change_group("staff", "10.0.0.0/8", 'a'), 0);
+	assert_int_equal(change_group("staff", "", 'a'), ERR_EXISTS);
+	assert_int_equal(set_rights(&v, STORE_SET_GROUPS), ERR_UNSUPPORTED); // no guests yet
+	assert_int_equal(change_group("guests", "", 'a'), 0);
+	assert_int_equal(set_rights(&v, STORE_SET_GROUPS), 0);
+	assert_string_equal(look_at("kim@example.kr").text,
+		"||staff guests|| staff:0/2(10.0.0.0/8) guests:0/2()");
+	assert_int_equal(change_group("staff", "127.0.0.0/8", 's'), 0);
+	for (int again = 0; again < 2; again++)
+		assert_string_equal(look_at("kim@example.kr").text,
+			"||staff guests|| staff:0/2(127.0.0.0/8) guests:0/2()");
+	assert_int_equal(change_group("staff", "", 'r'), ERR_DENIED);
+	v.group_names = STR_EMPTY;
+	assert_int_equal(set_rights(&v, STORE_SET_GROUPS), 0);
+	assert_int_equal(change_group("staff", "", 'r'), 0);
+	assert_int_equal(change_group("staff", "", 'r'), ERR_NOT_FOUND);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -228,6 +339,8 @@ int main(void)
 		TEST(disable_and_enable),
 		TEST(a_removed_account_leaves_nothing),
 		TEST(listing_goes_on_after_a_name),
+		TEST(what_is_set_comes_back_and_the_rest_stays),
+		TEST(a_group_comes_with_its_accounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

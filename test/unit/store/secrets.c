@@ -191,6 +191,98 @@ static void names_can_be_removed_while_they_are_told(void **state)
 	secrets_close(sweep.s);
 }
 
+// ---- applications, last uses, values, the key
+
+static void note_application(void *arg, const struct secret_application *a)
+{
+	char *text = arg;
+	size_t len = strlen(text);
+
+	snprintf(text + len, 200 - len, "%s(%s,%u) ", a->label, a->networks, a->hash[0]);
+}
+
+static void application_passwords_go_with_their_account(void **state)
+{
+	struct secrets *s = open_secrets();
+	struct secret_application a = {.label = "phone", .hash = {7}, .networks = "192.0.2.0/24"};
+	struct secret_use uses[] = {{STR("kim"), STR("phone"), 5, {4, {192, 0, 2, 1}}},
+		{STR("kim"), STR_EMPTY, 6, {0}}};
+	char text[200] = "", client[IPADDR_TEXT_MAX];
+	uint64_t when;
+
+	set(s, "kim", "$y$hash");
+	assert_int_equal(secrets_application_add(s, STR("kim"), &a), 0);
+	assert_int_equal(secrets_application_add(s, STR("kim"), &a), ERR_EXISTS);
+	a = (struct secret_application){.label = "desk"};
+	assert_int_equal(secrets_application_add(s, STR("kim"), &a), 0);
+	assert_int_equal(secrets_application_each(s, STR("kim"), note_application, text), 0);
+	assert_string_equal(text, "desk(,0) phone(192.0.2.0/24,7) ");
+	assert_int_equal(secrets_last_use(s, STR("kim"), STR("phone"), &when, client), ERR_NOT_FOUND);
+	assert_int_equal(secrets_note_uses(s, uses, 2), 0);
+	assert_int_equal(secrets_note_uses(s, uses, 0), 0);
+	assert_int_equal(secrets_last_use(s, STR("kim"), STR("phone"), &when, client), 0);
+	assert_int_equal(when, 5);
+	assert_string_equal(client, "192.0.2.1");
+	assert_int_equal(secrets_last_use(s, STR("kim"), STR(""), &when, client), 0);
+	assert_string_equal(client, "");
+	assert_int_equal(secrets_application_remove(s, STR("kim"), STR("desk")), 0);
+	assert_int_equal(secrets_application_remove(s, STR("kim"), STR("desk")), ERR_NOT_FOUND);
+	assert_int_equal(secrets_remove(s, STR("kim")), 0);
+	text[0] = '\0';
+	assert_int_equal(secrets_application_each(s, STR("kim"), note_application, text), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(secrets_last_use(s, STR("kim"), STR("phone"), &when, client), ERR_NOT_FOUND);
+	secrets_close(s);
+}
+
+static void who_lacks_scram_keys_is_told(void **state)
+{
+	struct secrets *s = open_secrets();
+	struct secret imported = {.hash = "$6$salt$hash", .changed_ms = 1};
+	uint64_t count;
+
+	set(s, "kim", "$y$hash");
+	assert_int_equal(secrets_without_scram(s, NULL, NULL, &count), 0);
+	assert_int_equal(count, 0);
+	assert_int_equal(secrets_set(s, STR("lee"), &imported), 0);
+	assert_int_equal(secrets_without_scram(s, NULL, NULL, &count), 0);
+	assert_int_equal(count, 1);
+	secrets_close(s);
+}
+
+static void our_own_values_and_the_key_stay(void **state)
+{
+	struct secrets *s = open_secrets();
+	unsigned char key[SECRETS_KEY], again[SECRETS_KEY], none[SECRETS_KEY] = {0};
+	char value[8], file[300];
+	struct error err;
+	size_t len;
+	struct stat st;
+
+	assert_int_equal(secrets_meta_get(s, STR("a"), value, sizeof value, &len), ERR_NOT_FOUND);
+	assert_int_equal(secrets_meta_set(s, STR("a"), STR("one")), 0);
+	assert_int_equal(secrets_meta_set(s, STR("a"), STR("second")), 0);
+	assert_int_equal(secrets_key(s, false, key, &err), ERR_NOT_FOUND);
+	assert_int_equal(secrets_key(s, true, key, &err), 0);
+	assert_memory_not_equal(key, none, sizeof key);
+	secrets_close(s);
+	s = open_secrets();
+	assert_int_equal(secrets_meta_get(s, STR("a"), value, sizeof value, &len), 0);
+	assert_int_equal(len, 6);
+	assert_memory_equal(value, "second", 6);
+	assert_int_equal(secrets_meta_get(s, STR("a"), value, 5, &len), ERR_LIMIT);
+	assert_int_equal(secrets_key(s, true, again, &err), 0);
+	assert_memory_equal(key, again, sizeof key);
+	secrets_close(s);
+	snprintf(file, sizeof file, "%s/legacy.key", folder);
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(chmod(file, 0640), 0);
+	s = open_secrets();
+	assert_int_equal(secrets_key(s, true, again, &err), ERR_DENIED);
+	secrets_close(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -202,6 +294,9 @@ int main(void)
 		TEST(two_cannot_have_it),
 		TEST(what_is_removed_is_overwritten),
 		TEST(names_can_be_removed_while_they_are_told),
+		TEST(application_passwords_go_with_their_account),
+		TEST(who_lacks_scram_keys_is_told),
+		TEST(our_own_values_and_the_key_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
