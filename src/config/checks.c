@@ -157,6 +157,8 @@ void config_route_close(struct config_parser *p, const struct config_frame *f)
 		check_next_hop(p, f, r);
 		return;
 	}
+	if (!socket)
+		expect_none(p, f, "recipients", r->kind == CONFIG_ROUTE_LOCAL ? "local" : "refuse");
 	r->tls = socket ? CONFIG_ROUTE_TLS_NEVER : CONFIG_ROUTE_TLS_OPTIONAL;
 	for (size_t i = 0; i < ARRAY_SIZE(of_hosts); i++)
 		if (!socket || strcmp(of_hosts[i], "helo") != 0)
@@ -266,6 +268,20 @@ static void check_patterns(struct config_parser *p)
 				config_place_words(p, c->destinations[i - 1].where));
 }
 
+static void check_recipients(struct config_parser *p)
+{
+	const struct config *c = p->config;
+	for (size_t i = 0; i < c->route_count; i++) {
+		const struct config_route *r = &c->routes[i];
+		bool host = r->kind != CONFIG_ROUTE_LOCAL && r->kind != CONFIG_ROUTE_REFUSE;
+		if (host && r->recipients == CONFIG_RECIPIENTS_ANY && r->pattern.len &&
+			!config_is_local_domain(c, r->pattern))
+			config_report(p, 'E', r->where,
+				TEXT("route \"%.*s\": recipients any is for one of domains"),
+				STR_ARG(r->pattern));
+	}
+}
+
 static void check_times(struct config_parser *p)
 {
 	const struct config *c = p->config;
@@ -295,6 +311,7 @@ void config_check_all(struct config_parser *p)
 	check_certificates(p);
 	check_clients(p);
 	check_patterns(p);
+	check_recipients(p);
 	check_times(p);
 	config_check_sources(p);
 	if (c->domains.count == 0 &&

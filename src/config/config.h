@@ -102,6 +102,8 @@ enum config_route_kind { CONFIG_ROUTE_SMTP, CONFIG_ROUTE_LMTP_SOCKET, CONFIG_ROU
 enum config_route_tls { CONFIG_ROUTE_TLS_OPTIONAL, CONFIG_ROUTE_TLS_REQUIRED, CONFIG_ROUTE_TLS_IMPLICIT,
 	CONFIG_ROUTE_TLS_NEVER };
 
+enum config_recipients { CONFIG_RECIPIENTS_ACCOUNTS, CONFIG_RECIPIENTS_ANY };
+
 // route "pattern" { }: pattern is a domain, "*.domain" or "*". First match wins:
 // exact, then longest wildcard, then "*".
 struct config_route {
@@ -115,6 +117,7 @@ struct config_route {
 	struct str user;          // smart host: "" for none
 	struct config_file password_file; // first line
 	struct str text;          // of refuse
+	enum config_recipients recipients; // of a domain of ours: who exists
 	struct config_place where;
 };
 

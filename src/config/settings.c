@@ -34,6 +34,7 @@ static const char *const no_yes[] = {"no", "yes", NULL};
 static const char *const off_offer[] = {"off", "offer", NULL};
 static const char *const tls_versions[] = {"1.0", "1.1", "1.2", "1.3", NULL};
 static const char *const route_tls[] = {"optional", "required", "implicit", "never", NULL};
+static const char *const route_recipients[] = {"accounts", "any", NULL};
 static const char *const log_formats[] = {"key-value", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const stop_continue[] = {"stop", "continue", NULL};
@@ -383,6 +384,12 @@ static const struct config_setting settings[] = {
 		FIELD(config_route, password_file), NULL, 'l', MASTER | SENDER,
 		TEXT_MARK("A file whose first line is the password of user; only the server may read it."),
 		.secret_for = SENDER},
+
+	{CONFIG_BLOCK_ROUTE, "recipients", &config_type_route_recipients,
+		FIELD(config_route, recipients), "accounts", 'l', MASTER | QUEUE,
+		TEXT_MARK("In a route for one of domains: which addresses of it are taken. accounts: those "
+		"that have an account here. any: all; what the host does not know goes back to the "
+		"sender in a report, which for spam means to somebody else."), .words = route_recipients},
 
 	// ---- destination "pattern" { }
 	{CONFIG_BLOCK_DESTINATION, "connections", &config_type_number,

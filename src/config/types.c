@@ -164,6 +164,14 @@ static void show_route_tls(
 		show_choice(s, base, depth, out);
 }
 
+static void show_route_recipients(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
+{
+	const struct config_route *r = base;
+	if (r->kind != CONFIG_ROUTE_LOCAL && r->kind != CONFIG_ROUTE_REFUSE)
+		show_choice(s, base, depth, out);
+}
+
 // A server that requires AUTH offers it; "auth off" beside that would only confuse.
 static void show_offer(
 	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
@@ -175,6 +183,8 @@ static void show_offer(
 
 const struct config_type config_type_offer = {
 	NULL, "WORD", false, parse_choice, show_offer, carry_choice, NULL};
+const struct config_type config_type_route_recipients = {
+	NULL, "WORD", false, parse_choice, show_route_recipients, carry_choice, NULL};
 const struct config_type config_type_route_tls = {
 	NULL, "WORD", false, parse_choice, show_route_tls, carry_choice, NULL};
 

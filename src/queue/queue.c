@@ -289,10 +289,12 @@ void queue_recipient(struct queue *q, struct str key, queue_recipient_known done
 {
 	struct question *x = create_question(arg);
 	ptrdiff_t at = str_find_last(key, '@');
+	struct str domain = at < 0 ? STR_EMPTY : str_skip(key, (size_t)at + 1);
+	bool role = queue_is_role_address(q->config, key, domain);
 	x->recipient = done;
-	if (queue_is_role_address(q->config, key, at < 0 ? STR_EMPTY : str_skip(key, (size_t)at + 1))) {
+	if (role || queue_takes_any(q->config, domain)) {
 		x->state = EXISTS_YES;
-		str_copy(q->config->postmaster, x->name, sizeof x->name);
+		str_copy(role ? q->config->postmaster : key, x->name, sizeof x->name);
 		x->later = false;
 	} else {
 		queue_directory_address(q->directory, key, on_known, x);

@@ -150,6 +150,8 @@ struct route {
 };
 #define ROUTE_KEY_MAX (DOMAIN_MAX + 4)
 struct route queue_route_for(const struct config *c, struct str domain);
+// Does every address of this domain of ours exist, as far as we say (`recipients any`)?
+bool queue_takes_any(const struct config *c, struct str domain);
 // What items of one destination have in common.
 struct str queue_route_key(const struct route *r, struct str domain, char out[ROUTE_KEY_MAX]);
 // Is this postmaster or abuse of ours: <postmaster>, or of a local domain, or of an address of this host?

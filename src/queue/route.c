@@ -27,6 +27,12 @@ struct route queue_route_for(const struct config *c, struct str domain)
 		.number = (unsigned)(found - c->routes) + 1};
 }
 
+bool queue_takes_any(const struct config *c, struct str domain)
+{
+	struct route r = queue_route_for(c, domain);
+	return r.kind == ROUTE_HOST && r.config->recipients == CONFIG_RECIPIENTS_ANY;
+}
+
 // Everything a host of a route takes goes to one destination; MX and mailboxes are one a domain.
 struct str queue_route_key(const struct route *r, struct str domain, char out[ROUTE_KEY_MAX])
 {

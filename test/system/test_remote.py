@@ -421,6 +421,39 @@ def test_dovecot_takes_our_mail_by_lmtp(run, start, way):
     dovecot.wait_messages("lee@box.test", 2)
 
 
+@pytest.mark.parametrize("recipients", ["", "recipients any"], ids=["accounts", "any"])
+def test_dovecot_knows_who_exists_in_a_domain_of_ours(run, start, recipients):
+    """With `any` whoever Dovecot knows gets mail, and for others it is asked too late
+    to refuse them at RCPT: their sender gets a report."""
+    dovecot = start(peers.Dovecot, {"lee@box.test": "x", "park@box.test": "x"})
+    running = run({"a.test": ""}, f'domains {{ "box.test" }}\n'
+                                  f'route "box.test" {{ lmtp "{dovecot.lmtp}" {recipients} }}\n')
+    running.account("park@box.test", "secret")
+    known = ["park@box.test"] + (["lee@box.test"] if recipients else [])
+    with running.client() as client:
+        client.ehlo()
+        assert client.mail(KIM).code == 250
+        replies = {to: client.rcpt(to) for to in ("park@box.test", "Lee@Box.test", "nobody@box.test")}
+        assert client.rcpt("lee@other.test").code == 550, "no relay for others"
+        assert client.data(smtp.text_message()).code == 250
+    for to in known:
+        [message] = dovecot.wait_messages(to)
+        assert b"Hello." in message
+    if recipients:
+        assert [r.code for r in replies.values()] == [250] * 3
+        text = report(running)
+        assert "nobody@box.test" in text and "550 5.1.1" in text
+    else:
+        assert [(r.code, r.enhanced) for r in replies.values()] == [
+            (250, "2.1.5"), (550, "5.1.1"), (550, "5.1.1")]
+    # The postmaster of that domain is the one of the setting.
+    with running.client() as client:
+        client.ehlo()
+        assert client.deliver("x@elsewhere.test", "postmaster@box.test",
+                              smtp.text_message(text="who is there?\r\n")).code == 250
+    running.wait_messages(KIM, 2 if recipients else 1)
+
+
 def test_mail_waits_for_an_lmtp_server_that_is_down(run, start):
     dovecot = start(peers.Dovecot, {"lee@box.test": "x"})
     running = run({"a.test": ""}, f'route "box.test" {{ lmtp "{dovecot.lmtp}" }}\n')

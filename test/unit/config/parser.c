@@ -339,6 +339,12 @@ static void test_findings(void **state)
 		{"route \"x.kr\" { smtp \"a.kr\" lmtp \"/x\" }", "E 4:28 lmtp: this route says smtp already in line 4"},
 		{"route \"x.kr\" { smtp \"a.kr\" user \"u\" }", "E 4:28 user: expected password-file as well"},
 		{"route \"x.kr\" { local tls required }", "E 4:22 tls has no meaning in a route that says local"},
+		{"route \"x.kr\" { local recipients any }", "E 4:22 recipients has no meaning in a route that says local"},
+		{"route \"x.kr\" { lmtp \"/x\" recipients some }",
+			"E 4:37 recipients: expected one of \"accounts\", \"any\", not \"some\""},
+		{"route \"x.kr\" { lmtp \"/x\" recipients any }\n"
+			"route \"Example.kr\" { smtp \"a.kr\" recipients any }",
+			"E 4:1 route \"x.kr\": recipients any is for one of domains"},
 		{"route \"x.kr\" { local }\nroute \"X.kr\" { local }", "E 5:1 route \"x.kr\" is there already in line 4"},
 		{"route \"a b\" { local }", "E 4:7 pattern: expected a domain, \"*.DOMAIN\" or \"*\", not \"a b\""},
 		{"route \"x.kr\" { smtp \"a.kr:\" }\nroute \"y.kr\" { smtp }",

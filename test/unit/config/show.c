@@ -13,6 +13,7 @@ static const char full[] = START
 	"route \"*\" { smtp \"smtp.x.kr:587\" user \"u\" password-file \"/p\" source \"192.0.2.1\" "
 	"helo \"h.kr\" }\n"
 	"route \"a.x.kr\" { lmtp \"/run/lmtp\" }\nroute \"b.x.kr\" { lmtp \"[2001:db8::1]:24\" }\n"
+	"route \"a.kr\" { lmtp \"/run/lmtp\" recipients any }\n"
 	"route \"c.x.kr\" { local }\nroute \"*.x.kr\" { refuse \"not here\" }\n"
 	"destination \"*.x.kr\" { connections 1 }\n"
 	"resolver { servers \"192.0.2.1\" trust-anchor \"x. IN DS 1 13 2 AA\" \"y. IN DS 1 13 2 "
