@@ -3,6 +3,7 @@
 #include "control/control_internal.h"
 
 #include "base/buf.h"
+#include "base/event.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -74,9 +75,24 @@ unsigned control_peer_uid(const struct control_call *call)
 	return call->uid;
 }
 
+// What is not in the table is for those who may do everything.
+static bool is_allowed(struct control_call *call, const char *command)
+{
+	const struct control_command *known = control_command_find(command);
+	if (call->right >= (known ? known->right : CONTROL_ADMIN))
+		return true;
+	event_report(EVENT_WARNING, "admin", "user %u may not give the command \"%s\"", call->uid,
+		known ? command : "?");
+	control_fail(call, "denied", TEXT("user %u may not give this command: it is for root, the user of "
+		"the server and the members of the group %s"), call->uid, CONTROL_GROUP);
+	return false;
+}
+
 void control_run(struct control_call *call, const struct control_handler *handlers, size_t count,
 	void *handler_arg, const char *command, const json_t *arguments)
 {
+	if (!is_allowed(call, command))
+		return;
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(handlers[i].name, command)) {
 			handlers[i].run(call, arguments, handler_arg);

@@ -217,7 +217,7 @@ int control_local(uv_loop_t *loop, const struct control_handler *handlers, size_
 	struct error *err)
 {
 	struct local_call call = {
-		.call = {.way = &local_way, .uid = getuid()},
+		.call = {.way = &local_way, .uid = getuid(), .right = CONTROL_ADMIN},
 		.outcome = {.on_row = on_row, .arg = arg, .err = err},
 	};
 	control_run(&call.call, handlers, count, handler_arg, command, arguments);

@@ -17,7 +17,7 @@
 
 #define CONTROL_GROUP "pabal-admin" // whose members may give commands
 
-enum control_right { CONTROL_READ, CONTROL_OPERATE, CONTROL_ADMIN };
+enum control_right { CONTROL_NOTHING, CONTROL_READ, CONTROL_OPERATE, CONTROL_ADMIN }; // each has those before
 
 struct control_command {
 	const char *name;        // "queue list"
@@ -52,12 +52,16 @@ struct control_handler {
 	void (*run)(struct control_call *call, const json_t *arguments, void *arg);
 };
 
-// Serves a listening Unix socket. SO_PEERCRED is read; at most 64 calls at once, requests at
+// Serves a listening Unix socket. Root, the user of this process and, once told, the members of one
+// group may give every command; whoever else comes as far as the socket is refused. At most 64 calls at once, requests at
 // most 64 KiB, 60 s to send one. A caller that reads slowly does not hold up the loop: it may leave
 // 16 MiB unread, and is closed after 10 minutes in which it read nothing.
 struct control_server;
 struct control_server *control_server_create(uv_loop_t *loop, int listen_fd,
 	const struct control_handler *handlers, size_t count, void *arg);
+// The group whose members may give commands as well; CONTROL_NO_GROUP, as at first: none.
+#define CONTROL_NO_GROUP ((unsigned)-1)
+void control_server_admit(struct control_server *s, unsigned group);
 // Open calls are answered "shutting down". A handler that still has one ends it as ever, at any
 // time; what it says goes nowhere.
 void control_server_destroy(struct control_server *s);

@@ -17,9 +17,14 @@ struct control_way {
 struct control_call {
 	const struct control_way *way;
 	unsigned uid;
+	enum control_right right; // what the caller may do at most
 };
 
-// Finds the handler and runs it; fails the call when there is none.
+// Fills uid and right from the other end of the socket; admins: a group, or CONTROL_NO_GROUP.
+int control_peer_look(int socket, unsigned admins, struct control_call *out_call);
+
+// Finds the handler and runs it; fails the call when there is none, or the caller has not the right
+// that the table of commands asks for.
 void control_run(struct control_call *call, const struct control_handler *handlers, size_t count,
 	void *handler_arg, const char *command, const json_t *arguments);
 // {"error":{"code":…,"text":…}}; what is no UTF-8 in text becomes "?".

@@ -29,6 +29,7 @@ struct control_server {
 	void *arg;
 	struct list callers;
 	unsigned open;
+	unsigned group;           // that is admitted
 	bool destroyed;           // the memory goes with the last caller
 };
 
@@ -220,17 +221,16 @@ static void turn_away(int fd)
 static void on_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t port)
 {
 	struct control_server *s = arg;
-	struct ucred who = {0};
-	socklen_t size = sizeof who;
+	struct control_call who;
 	(void)peer;
 	(void)port;
-	if (s->open >= CALLS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
+	if (s->open >= CALLS_MAX || control_peer_look(fd, s->group, &who)) {
 		turn_away(fd);
 		return;
 	}
 	struct caller *c = mem_alloc(sizeof *c);
+	c->call = who;
 	c->call.way = &way;
-	c->call.uid = who.uid;
 	c->server = s;
 	list_add_last(&s->callers, &c->link);
 	s->open++;
@@ -248,9 +248,15 @@ struct control_server *control_server_create(uv_loop_t *loop, int listen_fd,
 	s->handlers = handlers;
 	s->count = count;
 	s->arg = arg;
+	s->group = CONTROL_NO_GROUP;
 	list_init(&s->callers);
 	s->listener = listener_start(loop, listen_fd, on_accepted, s);
 	return s;
+}
+
+void control_server_admit(struct control_server *s, unsigned group)
+{
+	s->group = group;
 }
 
 // What its handler says after this goes nowhere.

@@ -43,8 +43,8 @@
 	F(str, role) F(u32, index)
 #define IPC_FIELDS_listener(F) /* descriptor: a listening socket */ \
 	F(u32, server) F(u32, listen)
-#define IPC_FIELDS_control(F) /* descriptor: listening control socket */ \
-	F(u8, unused)
+#define IPC_FIELDS_control(F) /* descriptor: listening control socket; group: who may use it, -1: none */ \
+	F(u32, group)
 #define IPC_FIELDS_folder(F) /* descriptor: an open folder or socket, by name ("state", "auth-client") */ \
 	F(str, name)
 #define IPC_FIELDS_log(F) /* descriptor: where log lines go from now on */ \

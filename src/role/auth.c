@@ -272,6 +272,7 @@ static void serve_control(struct auth *a)
 		return;
 	a->control = control_server_create(a->context->loop, a->control_fd, auth_admin_handlers,
 		auth_admin_handler_count, &a->admin);
+	control_server_admit(a->control, a->context->control_group);
 }
 
 void role_auth_control(struct role_context *c, int fd)

@@ -88,6 +88,8 @@ static int open_everything(struct master *m, struct error *err)
 			master_handler_count, m);
 		if (!m->control)
 			result = error_set(err, ERR_SYSTEM, TEXT("cannot serve the control socket"));
+		else
+			control_server_admit(m->control, m->control_group);
 	}
 	return result;
 }

@@ -116,6 +116,7 @@ struct master {
 	uint8_t log_sink;
 	struct control_server *control;
 	int control_fd;
+	unsigned control_group;         // who may use it and the roles' ones, or CONTROL_NO_GROUP
 
 	uv_timer_t beat_timer;
 	uint64_t beat_ms;               // monotonic: the last beat

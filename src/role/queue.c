@@ -474,6 +474,8 @@ static void open_control(struct queue_role *r)
 		queue_admin_handler_count, &r->admin);
 	if (!r->control)
 		event_report(EVENT_ERROR, "queue", "cannot serve the control socket");
+	else
+		control_server_admit(r->control, r->context->control_group);
 }
 
 int role_queue_start(struct role_context *c, struct error *err)

@@ -175,11 +175,12 @@ static void take_listener(void *arg, struct str body, int fd)
 static void take_control(void *arg, struct str body, int fd)
 {
 	struct frame *f = arg;
-	(void)body;
-	if (fd < 0 || !f->context.role->control_socket) {
+	struct ipc_control m;
+	if (ipc_decode_control(body, &m) || fd < 0 || !f->context.role->control_socket) {
 		fd_close(&fd);
 		return;
 	}
+	f->context.control_group = m.group;
 	f->context.role->control_socket(&f->context, fd);
 }
 

@@ -18,6 +18,7 @@ struct role_context {
 	unsigned slot;             // for ids: unique among living processes of this node
 	unsigned node;
 	bool confined;             // started as root: own user, own root folder
+	unsigned control_group;    // whose members may use the control socket, or CONTROL_NO_GROUP
 	uv_loop_t *loop;
 	struct ipc_channel *master;
 	const struct config *config; // the newest snapshot; swapped between two events

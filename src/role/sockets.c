@@ -268,26 +268,22 @@ void sockets_send_log(struct master *m, struct child *c)
 }
 
 // ---- control sockets
-static void give_to_group(const char *path, const char *group)
-{
-	const struct group *gr = group && group[0] ? getgrnam(group) : NULL;
-	if (gr && chown(path, (uid_t)-1, gr->gr_gid) < 0)
-		event_report(EVENT_WARNING, "config", "cannot give %s to group %s: %s", path, group,
-			strerror(errno));
-}
-
 static int open_control(struct master *m, const char *name, int *out_fd, struct error *err)
 {
 	char path[1200];
 	snprintf(path, sizeof path, "%.*s/%s.sock", STR_ARG(m->snapshot->config->run_folder), name);
 	int result = listener_open_unix(path, 0660, out_fd, err);
-	if (!result && m->as_root)
-		give_to_group(path, CONTROL_GROUP);
+	if (!result && m->control_group != CONTROL_NO_GROUP &&
+		chown(path, (uid_t)-1, m->control_group) < 0)
+		event_report(EVENT_WARNING, "config", "cannot give %s to group " CONTROL_GROUP ": %s", path,
+			strerror(errno));
 	return result;
 }
 
 int sockets_open_control(struct master *m, struct error *err)
 {
+	const struct group *admins = m->as_root ? getgrnam(CONTROL_GROUP) : NULL;
+	m->control_group = admins ? admins->gr_gid : CONTROL_NO_GROUP;
 	int result = open_control(m, "master", &m->control_fd, err);
 	for (size_t i = 0; i < role_count && !result; i++)
 		if (roles[i].control)
@@ -338,7 +334,7 @@ void sockets_hand_over(struct master *m, struct child *c)
 	if (role->root == ROLE_ROOT_STATE)
 		send_state_folder(m, c);
 	if (role->control) {
-		struct ipc_control control = {0};
+		struct ipc_control control = {.group = m->control_group};
 		(void)ipc_send_control_fd(c->channel, &control, m->control_fds[i]);
 	}
 	if (role->folder)

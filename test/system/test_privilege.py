@@ -12,6 +12,9 @@ import pwd
 import re
 import stat
 import struct
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -143,10 +146,16 @@ class Puppet:
 # ---- the server, as it is installed
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory, certificate):
-    folder = tmp_path_factory.mktemp("privilege")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
+def folder():
+    """One that every user can reach: pytest closes its own to others whenever it is started."""
+    base = os.environ.get("PABAL_TEST_FOLDER", tempfile.gettempdir())
+    with tempfile.TemporaryDirectory(prefix="privilege.", dir=base) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def running(folder, certificate):
     with server.Pabal(folder, certificate=certificate, as_root=True) as one:
         one.account("kim@example.kr", "secret")
         with one.client("mx") as client:
@@ -460,6 +469,40 @@ def test_sockets_are_for_administrators(running):
         assert stat.S_IMODE(info.st_mode) == 0o660, path
         wanted = "root" if path.name == "auth-client" else "pabal-admin"
         assert grp.getgrgid(info.st_gid).gr_name == wanted, path
+
+
+ASK = """
+import json, socket, sys
+one = socket.socket(socket.AF_UNIX)
+one.connect(sys.argv[1])
+one.sendall(json.dumps({"version": 1, "command": sys.argv[2], "arguments": {}}).encode() + b"\\n")
+with one.makefile() as lines:
+    print(lines.readlines()[-1])
+"""
+
+
+def test_who_comes_as_far_as_a_socket_is_not_in_yet(running):
+    """Also where somebody gave it to everybody, who asks has to be root or in the group."""
+    admins = grp.getgrnam("pabal-admin").gr_gid
+
+    def ask(path, command, groups):
+        done = subprocess.run([sys.executable, "-c", ASK, path, command], user=65534, group=65534,
+                              extra_groups=groups, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    for name, command in (("master", "status"), ("queue", "queue status"), ("auth", "secret set")):
+        path = running.folder / "run" / f"{name}.sock"
+        path.chmod(0o666)
+        try:
+            answer = ask(path, command, [])
+            assert '"denied"' in answer and "user 65534 may not give this command" in answer
+            assert "pabal-admin" in answer
+            assert '"denied"' not in ask(path, command, [64000, admins])
+        finally:
+            path.chmod(0o660)
+        assert '"denied"' not in ask(path, command, [admins])
+    running.await_event("admin", level="warning", reason=re.compile("user 65534 may not .*secret set"))
 
 
 def test_a_key_that_others_can_read_is_refused(running):
