@@ -22,7 +22,8 @@ struct found {
 	uint64_t spools[TRUTH_MESSAGES]; // names of files
 	unsigned page;
 	uint64_t after;
-	struct check_result *result;
+	struct cut_result *result;
+	unsigned count; // requests
 	bool wrong;
 };
 
@@ -300,7 +301,7 @@ static void compare(struct found *f, const struct history *h, size_t moment)
 		truth_after(&should, h, n);
 		what = difference(&f->truth, &should, &number);
 		if (!what) {
-			f->result->count = n;
+			f->count = n;
 			f->result->unpromised = n - r.promised;
 			return;
 		}
@@ -309,16 +310,15 @@ static void compare(struct found *f, const struct history *h, size_t moment)
 		wrong(f, "after request %u: %s (number %u)", r.to, what, number);
 }
 
-bool check_store(
-	const char *folder, const struct history *h, size_t moment, struct check_result *out)
+bool check_store(const char *folder, const struct history *h, size_t moment,
+	struct cut_result *result, unsigned *out_count)
 {
 	static struct found found;
 	struct found *f = &found;
 	struct error err = {.text = ""};
 
 	memset(f, 0, sizeof(*f));
-	memset(out, 0, sizeof(*out));
-	f->result = out;
+	f->result = result;
 	if (store_open(NULL, &(struct store_options){.folder = folder, .node = 1, .create = true},
 		    &f->s, &err) < 0)
 		return wrong(f, "the store cannot be opened: %s", err.text);
@@ -328,5 +328,6 @@ bool check_store(
 	store_close(f->s);
 	check_integrity(f, folder);
 	compare(f, h, moment);
+	*out_count = f->count;
 	return !f->wrong;
 }

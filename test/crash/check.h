@@ -3,16 +3,12 @@
 #ifndef PABAL_CRASH_CHECK_H
 #define PABAL_CRASH_CHECK_H
 
+#include "cut.h"
 #include "truth.h"
 
-struct check_result {
-	unsigned count;	     // the first `count` requests are what the store holds
-	unsigned unpromised; // of these without an answer before the cut
-	unsigned swept;	     // files
-	char words[400];     // what is wrong
-};
-// Requests asked or answered before `moment` (record.h) count. False: something is wrong.
-bool check_store(
-	const char *folder, const struct history *h, size_t moment, struct check_result *out);
+// Requests asked or answered before `moment` (record.h) count. out_count: the first so many
+// requests are what the store holds; their number over what was promised is in result.
+bool check_store(const char *folder, const struct history *h, size_t moment,
+	struct cut_result *result, unsigned *out_count);
 
 #endif

@@ -123,7 +123,7 @@ static unsigned lie_about(const struct record_log *log, const struct record *r)
 		return LIE_FOLDERS;
 	if (ends_with(r->name, "queue.db"))
 		return LIE_DATABASE;
-	return ends_with(r->name, "-wal") ? LIE_LOG : LIE_SPOOL;
+	return ends_with(r->name, "-wal") ? LIE_LOG : LIE_FILES;
 }
 
 struct disk *disk_create(const struct record_log *log, unsigned lies)

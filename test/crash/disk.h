@@ -11,7 +11,7 @@
 // Syncs that this disk reports and does not do: the checks must notice.
 enum {
 	LIE_FOLDERS = 1,  // spool/XX and the like
-	LIE_SPOOL = 2,	  // spool files, and files in mailboxes
+	LIE_FILES = 2,	  // of the spool, of mailboxes
 	LIE_DATABASE = 4, // queue.db
 	LIE_LOG = 8,	  // queue.db-wal
 };

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -25,8 +24,6 @@
 _Static_assert(sizeof(long) == 8 && sizeof(off_t) == 8, "one size of offsets");
 
 #define SYNC_MICROSECONDS 300
-#define DISK_OCTETS	  (16UL * 1024 * 1024) // makes reserve and log of the store small
-#define DISK_BLOCK	  4096
 
 struct known {
 	dev_t dev;
@@ -37,6 +34,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct record_log *log; // NULL: nothing is recorded
 	struct known *known;	// by node
+	bool unnamed;		// O_TMPFILE works
 } rec = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static _Noreturn void give_up(const char *what)
@@ -133,24 +131,28 @@ static uint32_t node_of(int fd)
 
 struct place {
 	uint32_t folder; // RECORD_NOTHING: not ours
-	const char *name;
+	char name[RECORD_NAME_MAX];
 	bool existed;
 };
 
-// Before the call. name points into path.
+// Before the call.
 static struct place find_place(int at, const char *path)
 {
 	struct place p = {.folder = RECORD_NOTHING};
-	const char *slash = strrchr(path, '/');
-	char parent[PATH_MAX] = ".";
+	char whole[PATH_MAX], *slash;
 	struct stat st;
 
-	if (!rec.log)
+	if (!rec.log || snprintf(whole, sizeof(whole), "%s", path) >= (int)sizeof(whole))
 		return p;
-	p.name = slash ? slash + 1 : path;
+	for (size_t n = strlen(whole); n > 1 && whole[n - 1] == '/'; n--)
+		whole[n - 1] = '\0';
+	slash = strrchr(whole, '/');
+	snprintf(p.name, sizeof(p.name), "%s", slash ? slash + 1 : whole);
 	if (slash)
-		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path + 1), path);
-	if (fstatat(at, parent, &st, 0) < 0)
+		slash[1] = '\0';
+	else
+		strcpy(whole, ".");
+	if (fstatat(at, whole, &st, 0) < 0)
 		return p;
 	p.folder = find_node(&st);
 	p.existed = fstatat(at, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
@@ -206,6 +208,10 @@ static int do_open(int at, const char *path, int flags, mode_t mode)
 	int fd;
 
 	enter();
+	if (rec.log && is_unnamed(flags) && !rec.unnamed) {
+		errno = EOPNOTSUPP;
+		return leave(-1);
+	}
 	if (rec.log && is_unnamed(flags) && fstatat(at, path, &st, 0) == 0)
 		folder = find_node(&st);
 	else if (flags & O_CREAT)
@@ -497,22 +503,6 @@ int sync_file_range(int fd, off64_t offset, off64_t len, unsigned flags)
 	return 0;
 }
 
-// ---------------------------------------------------------------- calls: a small disk
-
-int fstatvfs(int fd, struct statvfs *out)
-{
-	memset(out, 0, sizeof(*out));
-	out->f_bsize = out->f_frsize = DISK_BLOCK;
-	out->f_blocks = DISK_OCTETS / DISK_BLOCK;
-	out->f_bfree = out->f_bavail = out->f_blocks / 4 * 3;
-	return 0;
-}
-
-int fstatvfs64(int fd, struct statvfs64 *out)
-{
-	return fstatvfs(fd, (struct statvfs *)out);
-}
-
 // ---------------------------------------------------------------- start and end
 
 static void scan_file(int at, const char *name, uint32_t node)
@@ -560,7 +550,7 @@ static void scan(int at, const char *name, uint32_t folder)
 	closedir(dir);
 }
 
-void record_start(const char *path)
+void record_start(const char *path, bool unnamed)
 {
 	struct stat st;
 
@@ -569,6 +559,7 @@ void record_start(const char *path)
 	memset(rec.log, 0, sizeof(*rec.log));
 	if (stat(path, &st) < 0)
 		give_up("the folder is not there");
+	rec.unnamed = unnamed;
 	add_node(&st);
 	scan(AT_FDCWD, path, 0);
 	add(RECORD_SYNC_ALL, 0)->covers = SIZE_MAX;

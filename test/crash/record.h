@@ -42,7 +42,8 @@ struct record_log {
 };
 
 // What is in the folder is on the disk, and recording begins. path: absolute, without links.
-void record_start(const char *path);
+// unnamed: the file system has O_TMPFILE.
+void record_start(const char *path, bool unnamed);
 // Records are numbered from 0; a moment is the number of records made before it.
 size_t record_moment(void);
 // The caller owns the result.

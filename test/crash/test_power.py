@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Power cuts: what the store does to its files is recorded, and a store is opened on
-what a disk may hold after a cut (P1, P3 of doc/queue.md, section 9; power.c)."""
+"""Power cuts: what the store, and a delivery into a mailbox, does to its files is recorded;
+what a disk may hold after a cut is made and looked at (doc/queue.md 9; power.c)."""
 
 import os
 import random
@@ -37,12 +37,15 @@ def run(capsys, what, folder, *words):
 
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("seed", [1, SEED], ids=["fixed", "random"])
-def test_the_store_keeps_what_it_promised(folder, seed, capsys):
-    run(capsys, "store", folder, seed)
+@pytest.mark.parametrize("what", ["store", "mailbox"])
+def test_what_was_promised_is_kept(folder, what, seed, capsys):
+    run(capsys, what, folder, seed)
 
 
 @pytest.mark.limit(600)
-@pytest.mark.parametrize("what", ["folders", "spool", "database", "log"])
-def test_a_disk_that_forgets_is_noticed(folder, what, capsys):
+@pytest.mark.parametrize("what, lie", [
+    ("store", "folders"), ("store", "files"), ("store", "database"), ("store", "log"),
+    ("mailbox", "folders"), ("mailbox", "files")])
+def test_a_disk_that_forgets_is_noticed(folder, what, lie, capsys):
     """Each of these syncs is needed, and the checks above see what is lost without it."""
-    run(capsys, "liar", folder, SEED, what)
+    run(capsys, what, folder, SEED, lie)
