@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: ISC
+// Whole dialogues with a foreign client (GNU SASL, and libsasl2's own where that has none), against
+// accounts that the test keeps.
+#include "auth/sasl.h"
+
+#include "auth/mechanism_rows.h"
+#include "auth/name.h"
+#include "auth/sasl_keys.h"
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <fcntl.h>
+#include <gsasl.h>
+#include <sasl/sasl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define KIM	     "kim@example.kr"
+#define KIM_PASSWORD "correct horse"
+
+extern const struct auth_sasl_library auth_sasl_cyrus;
+
+// ---- what stands in for the authenticator
+enum said { NOTHING, CHALLENGE, PROVED, REFUTED, MALFORMED, UNAVAILABLE };
+
+struct authentication {
+	struct authentication_facts facts;
+	const struct auth_mechanism *mechanism;
+	void *state;
+	enum said said;
+	char octets[4096]; // of the challenge
+	size_t len;
+	char name[1024], authzid[1024], reason[200];
+	unsigned lookups;
+};
+
+static uv_loop_t loop;
+static struct config config = {.hostname = {"mail.example.kr", 15},
+	.auth = {.default_domain = {"example.kr", 10}}};
+static bool hold_lookups, offer_bindings;
+static bool scram_only; // the store has keys and no password
+static const unsigned char secret[AUTH_SASL_SECRET] = "secret of the test";
+
+const struct authentication_facts *authentication_facts(const struct authentication *x)
+{
+	return &x->facts;
+}
+
+const struct config *authentication_config(const struct authentication *x)
+{
+	(void)x;
+	return &config;
+}
+
+bool auth_mechanism_offers_binding(const struct authentication *x)
+{
+	(void)x;
+	return offer_bindings;
+}
+
+void authentication_challenge(struct authentication *x, struct str challenge)
+{
+	assert_true(challenge.len < sizeof x->octets);
+	memcpy(x->octets, challenge.data, challenge.len);
+	x->octets[challenge.len] = '\0';
+	x->len = challenge.len;
+	x->said = CHALLENGE;
+}
+
+void authentication_proved(
+	struct authentication *x, struct str authzid, struct str name, struct str last)
+{
+	assert_true(str_copy(name, x->name, sizeof x->name));
+	assert_true(str_copy(authzid, x->authzid, sizeof x->authzid));
+	authentication_challenge(x, last);
+	x->said = PROVED;
+}
+
+void authentication_refuted(struct authentication *x, struct str name, const char *reason)
+{
+	assert_true(str_copy(name, x->name, sizeof x->name));
+	snprintf(x->reason, sizeof x->reason, "%s", reason);
+	x->said = REFUTED;
+}
+
+void authentication_malformed(struct authentication *x)
+{
+	x->said = MALFORMED;
+}
+
+void authentication_unavailable(struct authentication *x, const char *reason)
+{
+	(void)reason;
+	x->said = UNAVAILABLE;
+}
+
+void authentication_lookup(struct authentication *x, struct str name, unsigned gives)
+{
+	struct auth_answer found = {.verdict = AUTH_UNKNOWN};
+	char key[AUTH_NAME_MAX + 1];
+	static const char *const hashes[] = {"SHA-1", "SHA-256", "SHA-512"};
+
+	x->lookups++;
+	if (hold_lookups)
+		return;
+	if (auth_name_key(name, config.auth.default_domain, key) == 0 && !strcmp(key, KIM)) {
+		strcpy(found.account, KIM);
+		if (gives & AUTH_GIVES_SCRAM && scram_only)
+			for (size_t i = 0; i < 3; i++)
+				assert_int_equal(auth_sasl_keys_make(hashes[i], STR(KIM_PASSWORD),
+							 STR("any"), secret, found.scram[i],
+							 sizeof found.scram[i]),
+					0);
+		else
+			strcpy(found.clear, KIM_PASSWORD);
+	}
+	x->mechanism->looked_up(x, x->state, &found);
+}
+
+// ---- the server's end
+static const struct auth_mechanism *const all[] = {
+	&auth_mechanism_scram_512_plus, &auth_mechanism_scram_512, &auth_mechanism_scram_256_plus,
+	&auth_mechanism_scram_256, &auth_mechanism_scram_1_plus, &auth_mechanism_scram_1,
+	&auth_mechanism_digest_md5, &auth_mechanism_ntlm, &auth_mechanism_otp,
+	&auth_mechanism_gssapi, &auth_mechanism_gss_spnego};
+
+static struct authentication *begin(const char *mechanism)
+{
+	struct authentication *x = mem_alloc(sizeof *x);
+
+	x->facts = (struct authentication_facts){.secured = true,
+		.trusted = true,
+		.binding_exporter = STR("exporter octets of this connect"),
+		.binding_end_point = STR("digest of the certificate"),
+		.binding_unique = STR_EMPTY};
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (!strcmp(all[i]->name, mechanism))
+			x->mechanism = all[i];
+	assert_non_null(x->mechanism);
+	x->state = x->mechanism->create(x);
+	return x;
+}
+
+static void end(struct authentication *x)
+{
+	x->mechanism->dispose(x->state);
+	mem_free(x);
+}
+
+static void take_step(struct authentication *x, struct str response)
+{
+	uint64_t until = clock_monotonic_ms() + 60000;
+
+	x->said = NOTHING;
+	x->mechanism->step(x, x->state, response);
+	while (x->said == NOTHING) {
+		assert_true(clock_monotonic_ms() < until);
+		uv_run(&loop, UV_RUN_NOWAIT);
+		usleep(200);
+	}
+}
+
+// ---- clients
+struct client {
+	const char *mechanism, *name, *password, *authzid;
+	const char *binding_name; // of libsasl2's; GNU SASL chooses itself
+	const char *binding;	  // octets the client thinks the connection has
+	bool stripped;		  // knows of a binding, but not that the server does
+};
+
+static int gsasl_property(Gsasl *g, Gsasl_session *s, Gsasl_property property)
+{
+	const struct client *c = gsasl_callback_hook_get(g);
+	char octets[100];
+	size_t len;
+	char *base64 = NULL;
+
+	switch (property) {
+	case GSASL_AUTHID:
+		return gsasl_property_set(s, property, c->name);
+	case GSASL_AUTHZID:
+		return c->authzid ? gsasl_property_set(s, property, c->authzid)
+				  : GSASL_NO_CALLBACK;
+	case GSASL_PASSWORD:
+		return gsasl_property_set(s, property, c->password);
+	case GSASL_SERVICE:
+		return gsasl_property_set(s, property, "smtp");
+	case GSASL_HOSTNAME:
+		return gsasl_property_set(s, property, "mail.example.kr");
+	case GSASL_REALM:
+		return GSASL_NO_CALLBACK;
+	case GSASL_CB_TLS_EXPORTER:
+		if (!c->binding)
+			return GSASL_NO_CALLBACK;
+		len = strlen(c->binding);
+		memcpy(octets, c->binding, len);
+		assert_int_equal(gsasl_base64_to(octets, len, &base64, NULL), GSASL_OK);
+		(void)gsasl_property_set(s, property, base64);
+		free(base64);
+		return GSASL_OK;
+	default:
+		return GSASL_NO_CALLBACK;
+	}
+}
+
+static bool server_first(const char *mechanism)
+{
+	return !strcmp(mechanism, "DIGEST-MD5");
+}
+
+// Runs the dialogue to its end; true: the client is content with the server, too.
+static bool talk(const struct client *c, struct authentication *x)
+{
+	Gsasl *g;
+	Gsasl_session *s;
+	char *out = NULL;
+	size_t len = 0;
+	bool content = false;
+	int code = GSASL_NEEDS_MORE;
+
+	assert_int_equal(gsasl_init(&g), GSASL_OK);
+	gsasl_callback_set(g, gsasl_property);
+	gsasl_callback_hook_set(g, (void *)c);
+	assert_int_equal(gsasl_client_start(g, c->mechanism, &s), GSASL_OK);
+	if (server_first(c->mechanism))
+		take_step(x, (struct str){NULL, 0});
+	while (x->said == NOTHING || x->said == CHALLENGE) {
+		code = gsasl_step(s, x->octets, x->len, &out, &len);
+		if (code != GSASL_OK && code != GSASL_NEEDS_MORE)
+			break;
+		take_step(x, str_make(out ? out : "", len));
+		gsasl_free(out);
+		out = NULL;
+	}
+	if (x->said == PROVED && x->len) {
+		code = gsasl_step(s, x->octets, x->len, &out, &len);
+		gsasl_free(out);
+	}
+	content = x->said == PROVED && code == GSASL_OK;
+	gsasl_finish(s);
+	gsasl_done(g);
+	return content;
+}
+
+// ---- libsasl2's client: for what GNU SASL has not
+static int cyrus_name(void *context, int id, const char **result, unsigned *len)
+{
+	const struct client *c = context;
+
+	*result = id == SASL_CB_AUTHNAME ? c->name : c->authzid ? c->authzid : "";
+	if (len)
+		*len = (unsigned)strlen(*result);
+	return SASL_OK;
+}
+
+static int cyrus_password(sasl_conn_t *conn, void *context, int id, sasl_secret_t **out)
+{
+	static _Alignas(sasl_secret_t) char space[sizeof(sasl_secret_t) + 200];
+	const struct client *c = context;
+
+	(void)conn;
+	(void)id;
+	*out = (sasl_secret_t *)space;
+	(*out)->len = strlen(c->password);
+	memcpy((*out)->data, c->password, (*out)->len + 1);
+	return SASL_OK;
+}
+
+#define CALL(function) ((int (*)(void))(void (*)(void))(function))
+
+static bool talk_cyrus(const struct client *c, struct authentication *x)
+{
+	sasl_callback_t calls[] = {{SASL_CB_USER, CALL(cyrus_name), (void *)c},
+		{SASL_CB_AUTHNAME, CALL(cyrus_name), (void *)c},
+		{SASL_CB_PASS, CALL(cyrus_password), (void *)c}, {SASL_CB_LIST_END, NULL, NULL}};
+	sasl_channel_binding_t binding = {.name = c->binding_name, .critical = !c->stripped};
+	sasl_conn_t *conn = NULL;
+	const char *out = NULL, *chosen;
+	unsigned len = 0;
+	int code;
+	sasl_security_properties_t security = {.max_ssf = 0};
+
+	assert_int_equal(sasl_client_new("smtp", "mail.example.kr", NULL, NULL, calls, 0, &conn),
+		SASL_OK);
+	assert_int_equal(sasl_setprop(conn, SASL_SEC_PROPS, &security), SASL_OK);
+	if (c->binding) {
+		binding.data = (const unsigned char *)c->binding;
+		binding.len = strlen(c->binding);
+		assert_int_equal(sasl_setprop(conn, SASL_CHANNEL_BINDING, &binding), SASL_OK);
+	}
+	code = sasl_client_start(conn, c->mechanism, NULL, &out, &len, &chosen);
+	assert_true(code == SASL_CONTINUE || code == SASL_OK);
+	take_step(x, out ? str_make(out, len) : (struct str){NULL, 0});
+	while (x->said == CHALLENGE) {
+		code = sasl_client_step(conn, x->octets, (unsigned)x->len, NULL, &out, &len);
+		if (code != SASL_CONTINUE && code != SASL_OK)
+			break;
+		take_step(x, str_make(out ? out : "", len));
+	}
+	if (x->said == PROVED && x->len)
+		code = sasl_client_step(conn, x->octets, (unsigned)x->len, NULL, &out, &len);
+	sasl_dispose(&conn);
+	return x->said == PROVED && code == SASL_OK;
+}
+
+// The plugin of GS2 leaks when it is loaded.
+static int cyrus_file(void *context, const char *file, sasl_verify_type_t type)
+{
+	(void)context;
+	return type == SASL_VRFY_PLUGIN && strstr(file, "libgs2.so") ? SASL_CONTINUE : SASL_OK;
+}
+
+// ---- tests
+#define END_POINT "digest of the certificate"
+#define EXPORTER  "exporter octets of this connect"
+
+static void right_and_wrong(void **state)
+{
+	static const struct {
+		struct client client;
+		bool cyrus;
+		enum said said;
+	} rows[] = {
+		{{"SCRAM-SHA-256", "kim", KIM_PASSWORD}, false, PROVED},
+		{{"SCRAM-SHA-256", KIM, KIM_PASSWORD}, false, PROVED},
+		{{"SCRAM-SHA-256", "Kim@Example.KR", KIM_PASSWORD}, false, PROVED},
+		{{"SCRAM-SHA-256", "kim", "wrong"}, false, REFUTED},
+		{{"SCRAM-SHA-256", "lee", KIM_PASSWORD}, false, REFUTED},
+		{{"SCRAM-SHA-256", "le,e=", KIM_PASSWORD}, false, REFUTED},
+		{{"SCRAM-SHA-1", "kim", KIM_PASSWORD}, false, PROVED},
+		{{"SCRAM-SHA-1", "kim", "wrong"}, false, REFUTED},
+		{{"SCRAM-SHA-512", "kim", KIM_PASSWORD}, true, PROVED},
+		{{"SCRAM-SHA-512", "kim", "wrong"}, true, REFUTED},
+		{{"SCRAM-SHA-512", "lee", "wrong"}, true, REFUTED},
+		{{"SCRAM-SHA-256-PLUS", "kim", KIM_PASSWORD, .binding = EXPORTER}, false, PROVED},
+		{{"SCRAM-SHA-256-PLUS", "kim", "wrong", .binding = EXPORTER}, false, REFUTED},
+		{{"SCRAM-SHA-256-PLUS", "kim", KIM_PASSWORD, .binding = "another connection"}, false,
+			REFUTED},
+		{{"SCRAM-SHA-1-PLUS", "kim", KIM_PASSWORD, .binding = EXPORTER}, false, PROVED},
+		{{"SCRAM-SHA-512-PLUS", "kim", KIM_PASSWORD, .binding_name = "tls-exporter",
+			 .binding = EXPORTER},
+			true, PROVED},
+		{{"SCRAM-SHA-256-PLUS", "kim", KIM_PASSWORD,
+			 .binding_name = "tls-server-end-point", .binding = END_POINT},
+			true, PROVED},
+		{{"SCRAM-SHA-256-PLUS", "kim", KIM_PASSWORD,
+			 .binding_name = "tls-server-end-point", .binding = EXPORTER},
+			true, REFUTED},
+		{{"SCRAM-SHA-256-PLUS", "kim", KIM_PASSWORD, .binding_name = "tls-unique",
+			 .binding = EXPORTER},
+			true, REFUTED},
+	};
+
+	(void)state;
+	for (int keys = 0; keys < 2; keys++) {
+		scram_only = keys;
+		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+			const struct client *c = &rows[i].client;
+			struct authentication *x = begin(c->mechanism);
+			bool content = rows[i].cyrus ? talk_cyrus(c, x) : talk(c, x);
+			if (x->said != rows[i].said)
+				fail_msg("row %zu: %d, %s", i, x->said, x->reason);
+			assert_int_equal(content, x->said == PROVED);
+			if (x->said == PROVED)
+				assert_string_equal(x->name, KIM);
+			assert_in_range(x->lookups, x->said == PROVED, 1);
+			end(x);
+		}
+	}
+	scram_only = false;
+}
+
+static int set_up(void **state)
+{
+	struct auth_sasl_settings settings = {
+		"SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 NTLM OTP GSSAPI "
+		"GSS-SPNEGO", ""};
+	static const sasl_callback_t calls[] = {
+		{SASL_CB_VERIFYFILE, CALL(cyrus_file), NULL}, {SASL_CB_LIST_END, NULL, NULL}};
+	struct error err = {0};
+
+	(void)state;
+	if (auth_sasl_start(&auth_sasl_cyrus, &settings, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(sasl_client_init(calls), SASL_OK);
+	assert_int_equal(uv_loop_init(&loop), 0);
+	auth_sasl_open(&loop, 3, secret);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	auth_sasl_close();
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	auth_sasl_cyrus.stop();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(right_and_wrong),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
