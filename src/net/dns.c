@@ -9,8 +9,6 @@
 #include "base/map.h"
 #include "base/memory.h"
 
-#define ANSWER_MS	20000
-#define TICK_MS		500
 #define DOMAIN_TEXT_MAX 253
 
 struct dns_client {
@@ -157,10 +155,10 @@ struct dns_question *dns_ask(
 		.rrtype = rrtype,
 		.done = done,
 		.arg = arg,
-		.due_ms = clock_monotonic_ms() + ANSWER_MS,
+		.due_ms = clock_monotonic_ms() + DNS_ANSWER_MS,
 		.name = str_dup(str_from(name))};
 	if (list_empty(&d->questions) && !d->destroyed)
-		uv_timer_start(&d->timer, tick, TICK_MS, TICK_MS);
+		uv_timer_start(&d->timer, tick, DNS_TICK_MS, DNS_TICK_MS);
 	list_add_last(&d->questions, &q->link);
 	map_set(&d->by_id, key_of(&q->id), q);
 	send_question(q);

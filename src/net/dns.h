@@ -29,7 +29,12 @@ void dns_client_destroy(struct dns_client *d); // every open question is answere
 // A channel to a (new) resolver; NULL when it is gone. Open questions are asked again.
 void dns_client_set_channel(struct dns_client *d, struct ipc_channel *ch);
 void dns_client_resolved(struct dns_client *d, struct str frame_body); // handler of IPC_TYPE_resolved
-// Exactly one callback, never before the call returns; at the latest after 20 s with DNS_FAILED.
+// A name server that is slower fails this question; what it says later is in the resolver's cache for
+// the next try.
+#define DNS_ANSWER_MS 7000
+#define DNS_TICK_MS 500 // how late that may be noticed
+// Exactly one callback, never before the call returns; at the latest after DNS_ANSWER_MS and a tick
+// with DNS_FAILED.
 typedef void (*dns_done)(void *arg, const struct dns_answer *answer);
 struct dns_question;
 struct dns_question *dns_ask(struct dns_client *d, const char *name, uint32_t rrtype, dns_done done, void *arg);
