@@ -2,8 +2,11 @@
 // One struct check a name and password, from the first asker until the hash is made.
 #include "auth/check.h"
 
+#include "auth/application.h"
 #include "auth/password.h"
 #include "auth/pool.h"
+#include "auth/seal.h"
+#include "auth/uses.h"
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/memory.h"
@@ -11,13 +14,14 @@
 struct auth_checks {
 	struct auth_pool *pool;
 	struct secrets *secrets;
+	struct auth_uses *uses;
 	struct auth_cache cache;
 	struct map by_key; // struct check
 	struct list all;
 	size_t count, askers;
 };
 
-// Belongs to auth_checks. Its thread reads password and hash and writes result, nothing else.
+// Belongs to auth_checks. Its thread reads password and hash and writes result and scram.
 struct check {
 	struct list link;
 	struct auth_job job;
@@ -26,6 +30,8 @@ struct check {
 	unsigned char key[AUTH_CACHE_KEY];
 	struct str name, password;		     // in memory of their own
 	char hash[sizeof((struct secret *)0)->hash]; // "" : no such name
+	bool needs_scram;			     // there are no keys yet
+	char scram[sizeof((struct secret *)0)->scram]; // made of the right password
 	int result;				     // of password_check
 	bool stale;				     // the account changed in the meantime
 };
@@ -42,6 +48,8 @@ static void run(struct auth_job *job)
 
 	if (k->hash[0]) {
 		k->result = password_check(k->password, k->hash);
+		if (k->result == 0 && k->needs_scram)
+			(void)password_make_scram(k->password, k->scram, sizeof k->scram);
 		if (k->result != ERR_UNSUPPORTED)
 			return;
 	}
@@ -58,6 +66,7 @@ static void check_destroy(struct check *k)
 	mem_free((char *)k->password.data);
 	mem_free((char *)k->name.data);
 	mem_wipe(k->hash, sizeof k->hash);
+	mem_wipe(k->scram, sizeof k->scram);
 	mem_free(k);
 }
 
@@ -67,8 +76,26 @@ static int read_hash(struct check *k)
 	int err = secrets_get(k->checks->secrets, k->name, &secret);
 
 	memcpy(k->hash, secret.hash, sizeof k->hash);
+	k->needs_scram = err == 0 && !secret.scram[0];
+	k->scram[0] = '\0';
 	mem_wipe(&secret, sizeof secret);
 	return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+// Unless the password was changed meanwhile.
+static void store_scram(const struct check *k)
+{
+	struct secret secret = {0};
+	int err = secrets_get(k->checks->secrets, k->name, &secret);
+
+	if (err == 0 && !secret.scram[0] && !strcmp(secret.hash, k->hash)) {
+		memcpy(secret.scram, k->scram, sizeof secret.scram);
+		err = secrets_set(k->checks->secrets, k->name, &secret);
+	}
+	mem_wipe(&secret, sizeof secret);
+	if (err && err != ERR_NOT_FOUND)
+		event_report(EVENT_WARNING, "auth", "the SCRAM keys of %.*s cannot be stored: %s",
+			STR_ARG(k->name), err_text(err));
 }
 
 static enum auth_check_result result_of(const struct check *k)
@@ -108,6 +135,8 @@ static void done(struct auth_job *job)
 
 	if (!k->stale) {
 		enum auth_check_result result = result_of(k);
+		if (result == AUTH_CHECK_RIGHT && k->scram[0])
+			store_scram(k);
 		if (result == AUTH_CHECK_RIGHT)
 			auth_cache_add(&k->checks->cache, k->key, k->name, clock_monotonic_ms());
 		answer(k, result);
@@ -141,12 +170,28 @@ static struct check *check_create(struct auth_checks *c, const unsigned char key
 	return k;
 }
 
+// What is one, but must not be used, goes on to cost what a wrong password costs.
+static bool is_application(
+	struct auth_checks *c, struct str name, struct str password, struct auth_asker *asker)
+{
+	char label[SECRETS_LABEL_MAX + 1];
+	enum auth_application_result result = auth_application_check(c->secrets, name, password,
+		&asker->client, clock_wall_ms(), label, asker->note, sizeof asker->note);
+
+	if (result == AUTH_APPLICATION_RIGHT)
+		auth_uses_note(c->uses, name, str_from(label), &asker->client);
+	return result == AUTH_APPLICATION_RIGHT;
+}
+
 enum auth_check_result auth_check_start(struct auth_checks *c,
 	const unsigned char key[AUTH_CACHE_KEY], struct str name, struct str password,
 	struct auth_asker *asker)
 {
 	struct check *k = map_get(&c->by_key, key_str(key));
 
+	asker->note[0] = '\0';
+	if (is_application(c, name, password, asker))
+		return AUTH_CHECK_RIGHT;
 	if (c->askers >= AUTH_ASKERS_MAX || (!k && c->count >= AUTH_CHECKS_MAX))
 		return AUTH_CHECK_UNAVAILABLE;
 	if (!k) {
@@ -191,9 +236,20 @@ bool auth_checks_remembered(
 	return auth_cache_has(&c->cache, key, clock_monotonic_ms(), life_ms);
 }
 
+static bool exists(struct auth_checks *c, struct str name)
+{
+	struct secret secret;
+	int err = secrets_get(c->secrets, name, &secret);
+
+	mem_wipe(&secret, sizeof secret);
+	return err != ERR_NOT_FOUND;
+}
+
 void auth_checks_forget(struct auth_checks *c, struct str name)
 {
 	auth_cache_forget(&c->cache, name);
+	if (name.len && !exists(c, name))
+		auth_uses_forget(c->uses, name);
 	LIST_EACH(link, &c->all) {
 		struct check *k = LIST_ENTRY(link, struct check, link);
 		if (name.len == 0 || str_equal(k->name, name))
@@ -214,6 +270,7 @@ struct auth_checks *auth_checks_create(uv_loop_t *loop, struct secrets *secrets,
 	list_init(&c->all);
 	auth_cache_init(&c->cache);
 	c->pool = auth_pool_create(loop, threads);
+	c->uses = auth_uses_create(loop, secrets);
 	return c;
 }
 
@@ -230,7 +287,64 @@ void auth_checks_destroy(struct auth_checks *c)
 		}
 		check_destroy(k);
 	}
+	auth_uses_destroy(c->uses);
 	map_finish(&c->by_key);
 	auth_cache_finish(&c->cache);
 	mem_free(c);
+}
+
+// ---- last uses
+void auth_checks_note_login(struct auth_checks *c, struct str name, const struct ipaddr *client)
+{
+	auth_uses_note(c->uses, name, STR_EMPTY, client);
+}
+
+void auth_checks_write_uses(struct auth_checks *c)
+{
+	auth_uses_write(c->uses);
+}
+
+// ---- what is stored
+static void take_clear(
+	struct secrets *secrets, struct str name, const struct secret *secret, struct auth_answer *out)
+{
+	char clear[AUTH_PASSWORD_MAX + 1];
+	struct error err;
+	int code = auth_seal_take(secrets, name, secret, clear, &err);
+
+	_Static_assert(sizeof clear <= sizeof out->clear, "the longest password fits");
+	if (code == 0)
+		memcpy(out->clear, clear, sizeof clear);
+	else if (code != ERR_NOT_FOUND)
+		event_report(EVENT_ERROR, "auth", "%.*s: %s", STR_ARG(name), err.text);
+	mem_wipe(clear, sizeof clear);
+}
+
+void auth_accounts_lookup(
+	struct secrets *secrets, struct str name, unsigned gives, struct auth_answer *out)
+{
+	struct secret secret = {0};
+	int code = secrets_get(secrets, name, &secret);
+
+	memset(out, 0, sizeof *out);
+	if (code == 0 && gives & AUTH_GIVES_CLEAR)
+		take_clear(secrets, name, &secret, out);
+	if (code == 0 && gives & AUTH_GIVES_SCRAM)
+		memcpy(out->scram[0], secret.scram, sizeof out->scram[0]);
+	mem_wipe(&secret, sizeof secret);
+	if (code == ERR_NOT_FOUND)
+		auth_answer_set(out, AUTH_UNKNOWN, "unknown name");
+	else if (code)
+		auth_answer_set(out, AUTH_CANNOT, "the stored passwords cannot be read");
+	else if (out->clear[0] || out->scram[0][0])
+		out->verdict = AUTH_YES;
+	else if (gives & AUTH_GIVES_SCRAM)
+		auth_answer_set(out, AUTH_NO,
+			"no SCRAM keys are stored; a login with PLAIN, or `pabal account passwd`, "
+			"makes them");
+	else
+		auth_answer_set(out, AUTH_NO,
+			"no recoverable password is stored; `pabal account set %.*s --legacy on` "
+			"stores one",
+			STR_ARG(str_slice(name, 0, 100)));
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: ISC
 // Password checks on the pool of threads: the same name and password is hashed once for all who ask
 // at that moment, a success is remembered, and what waits is bounded. Knows nothing of accounts'
-// state, mechanisms or clients.
+// state or mechanisms.
 #ifndef PABAL_AUTH_CHECK_H
 #define PABAL_AUTH_CHECK_H
 
 #include "auth/cache.h"
+#include "auth/source.h"
 #include "base/list.h"
 #include "store/secrets.h"
 
@@ -26,6 +27,8 @@ enum auth_check_result {
 struct auth_asker {
 	struct list link;
 	struct check *check; // NULL: waits for nothing
+	struct ipaddr client;  // set by the asker: application passwords can be bound to networks
+	char note[160];	       // for the log, beside "wrong password"; "" : nothing to add
 	void (*done)(struct auth_asker *asker, enum auth_check_result result);
 };
 
@@ -39,12 +42,23 @@ void auth_checks_key(const struct auth_checks *c, struct str name, struct str pa
 // Whether this success is remembered.
 bool auth_checks_remembered(
 	struct auth_checks *c, const unsigned char key[AUTH_CACHE_KEY], uint64_t life_ms);
-// Anything but PENDING is the answer itself. The password is copied and wiped after use.
+// Anything but PENDING is the answer itself. The password is copied and wiped after use. An
+// application password of the name is right as well. A right password makes the SCRAM keys that an
+// imported hash came without.
 enum auth_check_result auth_check_start(struct auth_checks *c,
 	const unsigned char key[AUTH_CACHE_KEY], struct str name, struct str password,
 	struct auth_asker *asker);
 void auth_check_cancel(struct auth_asker *asker); // fine when it waits for nothing
 // What is remembered of the name goes ("": of all), and checks on their way are made again.
 void auth_checks_forget(struct auth_checks *c, struct str name);
+
+// A login was let in: remembered as its last. Written once a minute and with auth_checks_write_uses.
+void auth_checks_note_login(struct auth_checks *c, struct str name, const struct ipaddr *client);
+void auth_checks_write_uses(struct auth_checks *c);
+
+// What our own accounts have stored for a name: AUTH_ASK_LOOKUP of the source `accounts`. gives: what
+// would do (AUTH_GIVES_CLEAR, AUTH_GIVES_SCRAM). AUTH_NO: the account has none of it; the reason
+// names the command that would change it. The caller wipes *out.
+void auth_accounts_lookup(struct secrets *secrets, struct str name, unsigned gives, struct auth_answer *out);
 
 #endif

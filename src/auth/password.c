@@ -66,7 +66,7 @@ static int map_blanks(struct str in, uint8_t *out, size_t size)
 }
 
 // ERR_SYNTAX, ERR_LIMIT. out is NUL-terminated.
-static int prepare(struct str in, char out[AUTH_PASSWORD_MAX + 1])
+int password_prepare(struct str in, char out[AUTH_PASSWORD_MAX + 1])
 {
 	uint8_t mapped[INPUT_MAX];
 	size_t len = 0;
@@ -102,7 +102,7 @@ static int forms_of(struct str password, char forms[2][AUTH_PASSWORD_MAX + 1], b
 	char raw[AUTH_PASSWORD_MAX + 1];
 	struct str cut = str_slice(password, 0, AUTH_PASSWORD_MAX);
 	bool whole = password.len && cut.len == password.len && str_find(password, '\0') < 0;
-	int count = prepare(password, forms[0]) == 0;
+	int count = password_prepare(password, forms[0]) == 0;
 
 	if (cut.len)
 		memcpy(raw, cut.data, cut.len);
@@ -239,11 +239,36 @@ static void make_scram(const char *password, char *out, size_t size)
 	mem_wipe(server64, sizeof server64);
 }
 
+int password_make_scram(struct str password, char *out, size_t size)
+{
+	char form[AUTH_PASSWORD_MAX + 1];
+	int err = password_prepare(password, form);
+
+	if (err == 0)
+		make_scram(form, out, size);
+	mem_wipe(form, sizeof form);
+	return err;
+}
+
+bool password_hash_known(const char *hash)
+{
+	if (str_starts(str_from(hash), STR("$argon2id$")))
+		return true;
+	switch (crypt_checksalt(hash)) {
+	case CRYPT_SALT_OK:
+	case CRYPT_SALT_METHOD_LEGACY:
+	case CRYPT_SALT_TOO_CHEAP:
+		return hash[0] != '\0';
+	default:
+		return false;
+	}
+}
+
 int password_make(struct str password, struct secret *out, struct error *err)
 {
 	struct work *w = mem_alloc(sizeof *w);
 	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-	int result = prepare(password, w->forms[0]);
+	int result = password_prepare(password, w->forms[0]);
 
 	memset(out, 0, sizeof *out);
 	if (result == ERR_LIMIT) {
