@@ -13,6 +13,8 @@ import pytest
 
 SEED = int(os.environ.get("PABAL_POWER_SEED", "0")) or random.randrange(1, 10**9, 2)
 
+ROOM = 256 * 1024 * 1024
+
 
 def program():
     build = os.environ.get("PABAL_BUILD") or Path(os.environ["PABAL_BIN"]).resolve().parent
@@ -22,8 +24,9 @@ def program():
 @pytest.fixture
 def folder(tmp_path):
     """In memory where that is possible: the disk is the one of the test. Stays after a failure."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
-    return tempfile.mkdtemp(prefix="pabal-power.", dir=memory)
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+    return tempfile.mkdtemp(prefix="pabal-power.", dir=memory if roomy else tmp_path)
 
 
 def run(capsys, what, folder, *words):
