@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: ISC
-// One step of a dialogue that brought a password goes through: wait for guessers, check the
-// password, ask for the account's state, answer. Every way through costs the same but the answer to
+// One step of a dialogue that brought a proof goes through: wait for guessers, ask the chain of
+// sources, ask for the account's state, answer. Every way through costs the same but the answer to
 // success.
 #include "auth/authenticator.h"
 
-#include "auth/check.h"
 #include "auth/guess.h"
-#include "auth/mechanism.h"
 #include "auth/name.h"
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
-#include "net/wheel.h"
 
 #define DELAYED_MAX	    4000 // attempts that wait for their time
 #define DELAYED_ADDRESS_MAX 8	 // of one client address
@@ -20,7 +18,7 @@
 struct authenticator {
 	const struct config *config;
 	struct authenticator_host host;
-	struct auth_checks *checks;
+	struct auth_chain *chain;
 	struct auth_guess guess;
 	struct wheel *wheel;
 	struct list dialogues; // struct authentication
@@ -28,28 +26,39 @@ struct authenticator {
 	size_t delayed_count;
 	struct map requests; // 8 octets -> struct authentication
 	uint64_t last_request;
-	char mechanisms[256];
+	char mechanisms[512];
 };
 
 enum stage { IDLE, STEPPING, DELAYED, CHECKING, ASKING };
+
+// What the chain is asked; strings of its own while it is delayed.
+struct attempt {
+	struct auth_question question;
+	unsigned gives; // of LOOKUP
+};
 
 struct authentication {
 	struct authenticator *authenticator; // NULL: it is gone
 	const struct auth_mechanism *mechanism;
 	void *state; // of the mechanism
-	struct ipaddr client;
+	struct authentication_facts facts;
+	struct arena arena; // of their strings
 	struct list link;
 	enum stage stage;
 	authenticator_done done; // of the open step
 	void *arg;
-	char name[AUTH_NAME_MAX + 1]; // key form, or what was tried, cut
-	bool name_valid;
-	bool authzid_differs;
-	unsigned char key[AUTH_CACHE_KEY];
-	struct str password; // while it is delayed; own memory
+	char name[AUTH_NAME_MAX + 1]; // key form, or what was tried, cut; "" : none yet
+	char account[AUTH_NAME_MAX + 1]; // who a source said it is; "" : nobody yet
+	char authzid[AUTH_NAME_MAX + 1]; // key form; "" : none, "?" : one that cannot be a name
+	bool own;			 // the account is of `accounts`
+	bool has_rights;		 // a foreign source gave these
+	uint32_t rights;
+	unsigned char key[AUTH_CACHE_KEY]; // of the attempt
+	struct attempt attempt;		   // while it is delayed; own memory
+	struct buf last;		   // challenge that goes with the OK
 	struct list delayed_link;
 	struct wheel_timer timer;
-	struct auth_asker asker;
+	struct auth_chain_ask ask;
 	uint64_t request;
 };
 
@@ -59,11 +68,19 @@ static struct str request_key(const uint64_t *request)
 }
 
 // ---- the end of a step
-static void forget_password(struct authentication *x)
+static void wipe_str(struct str *s)
 {
-	mem_wipe((char *)x->password.data, x->password.len);
-	mem_free((char *)x->password.data);
-	x->password = (struct str){NULL, 0};
+	mem_wipe((char *)s->data, s->len);
+	mem_free((char *)s->data);
+	*s = (struct str){NULL, 0};
+}
+
+static void attempt_finish(struct attempt *t)
+{
+	wipe_str(&t->question.name);
+	wipe_str(&t->question.secret);
+	wipe_str(&t->question.challenge);
+	*t = (struct attempt){0};
 }
 
 // Takes the step out of wherever it waits.
@@ -78,8 +95,8 @@ static void withdraw(struct authentication *x)
 	}
 	if (x->stage == ASKING)
 		(void)map_remove(&a->requests, request_key(&x->request));
-	auth_check_cancel(&x->asker);
-	forget_password(x);
+	auth_chain_cancel(&x->ask);
+	attempt_finish(&x->attempt);
 	x->stage = IDLE;
 }
 
@@ -93,29 +110,82 @@ static void reply(struct authentication *x, const struct authenticator_reply *r)
 	done(x->arg, r);
 }
 
+static void end_with(
+	struct authentication *x, enum authenticator_outcome outcome, const char *reason)
+{
+	char name[sizeof x->name], why[AUTH_REASON_OCTETS];
+
+	// Neither may lie in what the owner destroys.
+	memcpy(name, x->name, sizeof name);
+	(void)str_copy(str_slice(str_from(reason), 0, sizeof why - 1), why, sizeof why);
+	reply(x, &(struct authenticator_reply){
+			 .outcome = outcome, .account = str_from(name), .reason = why});
+}
+
 static void unavailable(struct authentication *x, const char *reason)
 {
-	char name[sizeof x->name];
-
-	memcpy(name, x->name, sizeof name);
-	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_UNAVAILABLE,
-			 .account = str_from(name),
-			 .reason = reason});
+	end_with(x, AUTHENTICATOR_UNAVAILABLE, reason);
 }
 
 static void fail(struct authentication *x, const char *reason)
 {
-	char name[sizeof x->name];
 	uint64_t attempt;
 
-	memcpy(name, x->name, sizeof name);
 	memcpy(&attempt, x->key, sizeof attempt);
-	if (name[0])
-		auth_guess_failed(&x->authenticator->guess, str_from(name), &x->client, attempt,
-			clock_monotonic_ms());
-	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_FAILED,
+	if (x->name[0])
+		auth_guess_failed(&x->authenticator->guess, str_from(x->name), &x->facts.client,
+			attempt, clock_monotonic_ms());
+	end_with(x, AUTHENTICATOR_FAILED, reason);
+}
+
+// ---- rights
+static const struct config_server *server_of(const struct authentication *x)
+{
+	const struct config *c = x->authenticator->config;
+
+	for (size_t i = 0; i < c->server_count; i++)
+		if (str_equal(c->servers[i].name, x->facts.server))
+			return &c->servers[i];
+	return &c->server_defaults;
+}
+
+static bool is_anonymous(const struct authentication *x)
+{
+	return !strcmp(x->mechanism->name, "ANONYMOUS");
+}
+
+// Whether the mechanism proves enough for mail to everywhere (trust-mechanisms).
+static bool is_trusted(const struct authentication *x)
+{
+	const struct config_list *trusted = &server_of(x)->trust_mechanisms;
+
+	for (size_t i = 0; i < trusted->count; i++)
+		if (str_equal_nocase(trusted->items[i], str_from(x->mechanism->name)))
+			return !is_anonymous(x);
+	return trusted->count == 0 && !is_anonymous(x);
+}
+
+static void succeed(struct authentication *x, uint32_t rights, struct str account)
+{
+	struct authenticator *a = x->authenticator;
+	char name[AUTH_NAME_MAX + 1];
+	const struct buf none = BUF_INIT;
+	struct buf last = x->last;
+
+	auth_guess_succeeded(&a->guess, str_from(x->name), &x->facts.client);
+	if (account.len == 0 || !str_copy(account, name, sizeof name))
+		memcpy(name, x->account, sizeof name);
+	if (x->own)
+		auth_checks_note_login(
+			auth_chain_checks(a->chain), str_from(name), &x->facts.client);
+	if (!is_trusted(x))
+		rights &= ~(uint32_t)AUTHENTICATOR_RELAY;
+	x->last = none;
+	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_OK,
+			 .challenge = buf_str(&last),
 			 .account = str_from(name),
-			 .reason = reason});
+			 .rights = rights});
+	buf_finish_wipe(&last);
 }
 
 // ---- the account's state: asked at every success, so that disabling holds at once
@@ -126,19 +196,17 @@ static void ask_account(struct authentication *x)
 	x->stage = ASKING;
 	x->request = ++a->last_request;
 	map_set(&a->requests, request_key(&x->request), x);
-	a->host.account(a->host.arg, x->request, str_from(x->name));
+	a->host.account(a->host.arg, x->request, str_from(x->account));
 }
 
-static void enabled(struct authentication *x, uint32_t rights, struct str name)
+// Who has proved who it is may act as itself only.
+static void settle(struct authentication *x)
 {
-	char account[AUTH_NAME_MAX + 1];
-
-	auth_guess_succeeded(&x->authenticator->guess, str_from(x->name), &x->client);
-	if (name.len == 0 || !str_copy(name, account, sizeof account))
-		memcpy(account, x->name, sizeof account);
-	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_OK,
-			 .account = str_from(account),
-			 .rights = rights});
+	if (x->authzid[0] && strcmp(x->authzid, x->name) != 0 &&
+		strcmp(x->authzid, x->account) != 0)
+		fail(x, "authzid differs");
+	else
+		ask_account(x);
 }
 
 void authenticator_account(
@@ -149,9 +217,12 @@ void authenticator_account(
 	if (!x)
 		return; // cancelled in the meantime
 	if (state == 1)
-		enabled(x, rights, name);
+		succeed(x, rights, name);
 	else if (state == 2)
 		fail(x, "disabled");
+	else if (state == 0 && !x->own) // known to a foreign source alone
+		succeed(x, x->has_rights ? x->rights : AUTHENTICATOR_SUBMIT | AUTHENTICATOR_RELAY,
+			STR_EMPTY);
 	else if (state == 0)
 		fail(x, "unknown name");
 	else
@@ -187,28 +258,53 @@ void authenticator_accounts_lost(struct authenticator *a)
 		authenticator_account(a, x->request, 3, 0, STR_EMPTY);
 }
 
-// ---- the password
-static void on_checked(struct auth_asker *asker, enum auth_check_result result)
+// ---- what the chain says
+static void take_account(struct authentication *x, const struct auth_chain_result *r)
 {
-	struct authentication *x = LIST_ENTRY(asker, struct authentication, asker);
-
-	if (result == AUTH_CHECK_RIGHT && x->name_valid)
-		ask_account(x);
-	else if (result == AUTH_CHECK_UNAVAILABLE)
-		unavailable(x, "the password cannot be checked now");
-	else
-		fail(x, result == AUTH_CHECK_WRONG ? "wrong password" : "unknown name");
+	(void)str_copy(str_from(r->answer.account), x->account, sizeof x->account);
+	x->own = r->own;
+	x->has_rights = r->answer.has_rights;
+	x->rights = r->answer.rights;
+	if (!x->name[0])
+		memcpy(x->name, x->account, sizeof x->name);
 }
 
-static void check(struct authentication *x, struct str password)
+// Not found: the mechanism goes on as if it was, and fails at the end.
+static void looked_up(struct authentication *x, const struct auth_chain_result *r)
 {
-	struct str name = x->name_valid ? str_from(x->name) : STR_EMPTY;
-	enum auth_check_result result;
+	struct auth_answer found = {.verdict = r->answer.verdict};
 
+	if (r->answer.verdict == AUTH_YES) {
+		take_account(x, r);
+		found = r->answer;
+	}
+	memcpy(found.reason, r->answer.reason, sizeof found.reason);
+	x->stage = STEPPING;
+	x->mechanism->looked_up(x, x->state, &found);
+	mem_wipe(&found, sizeof found);
+}
+
+static void on_answered(struct auth_chain_ask *ask, const struct auth_chain_result *r)
+{
+	struct authentication *x = LIST_ENTRY(ask, struct authentication, ask);
+	const char *reason = r->answer.reason;
+
+	if (r->answer.verdict == AUTH_CANNOT) {
+		unavailable(x, reason);
+	} else if (ask->asks == AUTH_ASK_LOOKUP) {
+		looked_up(x, r);
+	} else if (r->answer.verdict == AUTH_YES) {
+		take_account(x, r);
+		settle(x);
+	} else {
+		fail(x, r->answer.verdict == AUTH_NO && reason[0] ? reason : "unknown name");
+	}
+}
+
+static void ask_chain(struct authentication *x, const struct attempt *t)
+{
 	x->stage = CHECKING;
-	result = auth_check_start(x->authenticator->checks, x->key, name, password, &x->asker);
-	if (result != AUTH_CHECK_PENDING)
-		on_checked(&x->asker, result);
+	auth_chain_start(x->authenticator->chain, &x->ask, &t->question, t->gives);
 }
 
 // ---- guessers wait, without a thread
@@ -218,38 +314,68 @@ static bool may_delay(const struct authenticator *a, const struct ipaddr *client
 
 	LIST_EACH(link, &a->delayed)
 		same += ipaddr_equal(
-			&LIST_ENTRY(link, struct authentication, delayed_link)->client, client);
+			&LIST_ENTRY(link, struct authentication, delayed_link)->facts.client,
+			client);
 	return a->delayed_count < DELAYED_MAX && same < DELAYED_ADDRESS_MAX;
 }
 
 static void on_delay_over(struct wheel_timer *timer)
 {
 	struct authentication *x = LIST_ENTRY(timer, struct authentication, timer);
-	struct str password = x->password;
+	struct attempt attempt = x->attempt;
 
-	x->password = (struct str){NULL, 0};
+	x->attempt = (struct attempt){0};
 	withdraw(x);
-	check(x, password); // copied by it; x may be gone after
-	mem_wipe((char *)password.data, password.len);
-	mem_free((char *)password.data);
+	ask_chain(x, &attempt); // copied by it; x may be gone after
+	attempt_finish(&attempt);
 }
 
-static void delay(struct authentication *x, uint64_t ms, struct str password)
+static struct str keep(struct str s)
+{
+	return str_make(str_dup(s), s.len);
+}
+
+static void delay(struct authentication *x, uint64_t ms, const struct attempt *t)
 {
 	struct authenticator *a = x->authenticator;
 
-	if (!may_delay(a, &x->client)) {
+	if (!may_delay(a, &x->facts.client)) {
 		unavailable(x, "too many attempts wait after failures");
 		return;
 	}
 	x->stage = DELAYED;
-	x->password = str_make(str_dup(password), password.len);
+	x->attempt = *t;
+	x->attempt.question.name = keep(t->question.name);
+	x->attempt.question.secret = keep(t->question.secret);
+	x->attempt.question.challenge = keep(t->question.challenge);
 	list_add_last(&a->delayed, &x->delayed_link);
 	a->delayed_count++;
 	wheel_set(a->wheel, &x->timer, ms);
 }
 
+static void try_it(struct authentication *x, const struct attempt *t)
+{
+	struct authenticator *a = x->authenticator;
+	uint64_t ms = auth_guess_delay(
+		&a->guess, str_from(x->name), &x->facts.client, clock_monotonic_ms());
+
+	if (ms)
+		delay(x, ms, t);
+	else
+		ask_chain(x, t);
+}
+
 // ---- what mechanisms say
+const struct authentication_facts *authentication_facts(const struct authentication *x)
+{
+	return &x->facts;
+}
+
+const struct config *authentication_config(const struct authentication *x)
+{
+	return x->authenticator->config;
+}
+
 void authentication_challenge(struct authentication *x, struct str challenge)
 {
 	reply(x, &(struct authenticator_reply){
@@ -261,47 +387,135 @@ void authentication_malformed(struct authentication *x)
 	fail(x, "malformed response");
 }
 
-static bool same_account(const struct authentication *x, struct str authzid)
+void authentication_unavailable(struct authentication *x, const char *reason)
 {
-	char key[AUTH_NAME_MAX + 1];
-
-	return authzid.len == 0 ||
-	       (x->name_valid &&
-		       auth_name_key(authzid, x->authenticator->config->auth.default_domain, key) ==
-			       0 &&
-		       !strcmp(key, x->name));
+	unavailable(x, reason);
 }
 
-static void take_name(struct authentication *x, struct str name)
+// The key form, or what was sent, cut.
+static void take_key(
+	const struct authentication *x, struct str sent, char out[AUTH_NAME_MAX + 1])
 {
-	struct str cut = str_slice(name, 0, sizeof x->name - 1);
+	struct str cut = str_slice(sent, 0, AUTH_NAME_MAX);
 
-	x->name_valid =
-		auth_name_key(name, x->authenticator->config->auth.default_domain, x->name) == 0;
-	if (!x->name_valid && !str_copy(cut, x->name, sizeof x->name))
-		strcpy(x->name, "?"); // holds a NUL
+	if (sent.len == 0)
+		out[0] = '\0';
+	else if (auth_name_key(sent, x->authenticator->config->auth.default_domain, out) &&
+		 !str_copy(cut, out, AUTH_NAME_MAX + 1))
+		strcpy(out, "?"); // holds a NUL
+}
+
+static void take_names(struct authentication *x, struct str authzid, struct str name)
+{
+	take_key(x, authzid, x->authzid);
+	take_key(x, name, x->name);
+	x->account[0] = '\0';
+	x->has_rights = x->own = false;
+}
+
+static struct attempt attempt_make(
+	const struct authentication *x, enum auth_ask ask, struct str name, struct str secret)
+{
+	return (struct attempt){.question = {.ask = ask,
+					.name = name,
+					.secret = secret,
+					.client = x->facts.client,
+					.server = x->facts.server,
+					.default_domain =
+						x->authenticator->config->auth.default_domain}};
 }
 
 void authentication_check(
 	struct authentication *x, struct str authzid, struct str name, struct str password)
 {
-	struct authenticator *a = x->authenticator;
-	uint64_t ms;
+	struct attempt t = attempt_make(x, AUTH_ASK_PASSWORD, name, password);
+	struct auth_chain *chain = x->authenticator->chain;
+	struct auth_chain_result remembered;
 
-	take_name(x, name);
-	auth_checks_key(a->checks, str_from(x->name), password, x->key);
-	ms = auth_guess_delay(&a->guess, str_from(x->name), &x->client, clock_monotonic_ms());
-	if (!same_account(x, authzid))
-		fail(x, "authzid differs");
-	else if (auth_checks_remembered(a->checks, x->key, a->config->auth.cache))
-		ask_account(x);
-	else if (ms)
-		delay(x, ms, password);
+	take_names(x, authzid, name);
+	auth_chain_key(chain, name, password, x->key);
+	if (auth_chain_remembered(chain, &t.question, &remembered)) {
+		take_account(x, &remembered);
+		settle(x);
+	} else {
+		try_it(x, &t);
+	}
+}
+
+void authentication_check_token(
+	struct authentication *x, struct str authzid, struct str name, struct str token)
+{
+	struct attempt t = attempt_make(x, AUTH_ASK_TOKEN, name, token);
+
+	take_names(x, authzid, name);
+	auth_chain_key(x->authenticator->chain, name, token, x->key);
+	try_it(x, &t);
+}
+
+void authentication_check_cram(
+	struct authentication *x, struct str name, struct str digest, struct str challenge)
+{
+	struct attempt t = attempt_make(x, AUTH_ASK_CRAM, name, digest);
+
+	t.question.challenge = challenge;
+	take_names(x, STR_EMPTY, name);
+	mem_random(x->key, sizeof x->key);
+	try_it(x, &t);
+}
+
+void authentication_lookup(struct authentication *x, struct str name, unsigned gives)
+{
+	struct attempt t = attempt_make(x, AUTH_ASK_LOOKUP, name, STR_EMPTY);
+
+	t.gives = gives;
+	take_names(x, STR_EMPTY, name);
+	mem_random(x->key, sizeof x->key);
+	try_it(x, &t);
+}
+
+void authentication_proved(
+	struct authentication *x, struct str authzid, struct str name, struct str last)
+{
+	char before[AUTH_NAME_MAX + 1], key[AUTH_NAME_MAX + 1];
+
+	buf_clear(&x->last);
+	buf_add_str(&x->last, last);
+	memcpy(before, x->name, sizeof before);
+	take_key(x, name, key);
+	// What a lookup of the same name found of it still holds.
+	if (!x->account[0] || strcmp(before, key) != 0) {
+		take_names(x, authzid, name);
+		memcpy(x->account, x->name, sizeof x->account);
+		x->own = true;
+	}
+	take_key(x, authzid, x->authzid);
+	if (is_anonymous(x))
+		succeed(x, AUTHENTICATOR_SUBMIT, STR_EMPTY);
 	else
-		check(x, password);
+		settle(x);
+}
+
+void authentication_refuted(struct authentication *x, struct str name, const char *reason)
+{
+	if (name.len)
+		take_key(x, name, x->name);
+	fail(x, reason);
 }
 
 // ---- dialogues
+static void copy_facts(struct authentication *x, const struct authentication_facts *facts)
+{
+	struct authentication_facts *f = &x->facts;
+	struct str *const strings[] = {&f->server, &f->binding_exporter, &f->binding_end_point,
+		&f->binding_unique, &f->certificate_subject, &f->certificate_names,
+		&f->certificate_fingerprint};
+
+	*f = *facts;
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		if (strings[i]->len)
+			*strings[i] = arena_str(&x->arena, *strings[i]);
+}
+
 struct authentication *authentication_create(
 	struct authenticator *a, const char *mechanism, const struct authentication_facts *facts)
 {
@@ -312,13 +526,13 @@ struct authentication *authentication_create(
 	struct authentication *x = mem_alloc(sizeof *x);
 	x->authenticator = a;
 	x->mechanism = m;
-	x->client = facts->client;
-	x->state = m->create ? m->create(x) : NULL;
+	copy_facts(x, facts);
 	list_init(&x->delayed_link);
-	list_init(&x->asker.link);
-	x->asker.done = on_checked;
+	x->ask.done = on_answered;
+	mem_random(x->key, sizeof x->key);
 	wheel_timer_init(&x->timer, on_delay_over);
 	list_add_last(&a->dialogues, &x->link);
+	x->state = m->create ? m->create(x) : NULL;
 	return x;
 }
 
@@ -346,6 +560,8 @@ void authentication_destroy(struct authentication *x)
 	if (x->mechanism->dispose)
 		x->mechanism->dispose(x->state);
 	list_remove(&x->link);
+	buf_finish_wipe(&x->last);
+	arena_finish(&x->arena);
 	mem_wipe(x->key, sizeof x->key);
 	mem_free(x);
 }
@@ -372,15 +588,23 @@ bool authenticator_mechanism_plaintext(const char *name)
 	return m && m->plaintext;
 }
 
+static int send_question(void *arg, bool to_checker, const struct ipc_check *m)
+{
+	struct authenticator *a = arg;
+
+	return a->host.send ? a->host.send(a->host.arg, to_checker, m) : ERR_CLOSED;
+}
+
 struct authenticator *authenticator_create(uv_loop_t *loop, const struct config *config,
 	struct secrets *secrets, const struct authenticator_host *host)
 {
 	struct authenticator *a = mem_alloc(sizeof *a);
+	struct auth_chain_host chain_host = {.send = send_question, .arg = a};
 
 	a->config = config;
 	a->host = *host;
 	a->wheel = wheel_create(loop);
-	a->checks = auth_checks_create(loop, secrets, (unsigned)config->auth.workers);
+	a->chain = auth_chain_create(loop, a->wheel, config, secrets, &chain_host);
 	auth_guess_init(&a->guess);
 	list_init(&a->dialogues);
 	list_init(&a->delayed);
@@ -400,7 +624,7 @@ void authenticator_destroy(struct authenticator *a)
 		LIST_ENTRY(link, struct authentication, link)->authenticator = NULL;
 		list_remove(link);
 	}
-	auth_checks_destroy(a->checks);
+	auth_chain_destroy(a->chain);
 	auth_guess_finish(&a->guess);
 	wheel_destroy(a->wheel);
 	map_finish(&a->requests);
@@ -410,10 +634,15 @@ void authenticator_destroy(struct authenticator *a)
 void authenticator_set_config(struct authenticator *a, const struct config *config)
 {
 	a->config = config;
-	auth_checks_set_threads(a->checks, (unsigned)config->auth.workers);
+	auth_chain_set_config(a->chain, config);
+}
+
+struct auth_chain *authenticator_chain(struct authenticator *a)
+{
+	return a->chain;
 }
 
 void authenticator_forget(struct authenticator *a, struct str name)
 {
-	auth_checks_forget(a->checks, name);
+	auth_chain_forget(a->chain, name);
 }

@@ -4,6 +4,7 @@
 #ifndef PABAL_AUTH_AUTHENTICATOR_H
 #define PABAL_AUTH_AUTHENTICATOR_H
 
+#include "auth/chain.h"
 #include "auth/mechanism.h"
 #include "config/config.h"
 #include "store/secrets.h"
@@ -17,6 +18,9 @@ struct authenticator;
 struct authenticator_host {
 	void (*account)(void *arg, uint64_t request, struct str name);
 	void *arg;
+	// Sends a question of the chain (chain.h) to role checker, or to role source; NULL: there are
+	// none. Answered by auth_chain_answer.
+	int (*send)(void *arg, bool to_checker, const struct ipc_check *m);
 };
 
 struct authenticator *authenticator_create(uv_loop_t *loop, const struct config *config,
@@ -28,6 +32,7 @@ void authenticator_account(struct authenticator *a, uint64_t request, int state,
 	struct str name);
 // The directory is gone: every question that is open counts as answered "cannot tell now".
 void authenticator_accounts_lost(struct authenticator *a);
+struct auth_chain *authenticator_chain(struct authenticator *a);
 void authenticator_forget(struct authenticator *a, struct str name); // an account changed; "" : all
 
 enum { AUTHENTICATOR_SUBMIT = 1, AUTHENTICATOR_RELAY = 2 }; // rights, as in the directory
@@ -35,11 +40,11 @@ enum authenticator_outcome { AUTHENTICATOR_OK, AUTHENTICATOR_CONTINUE, AUTHENTIC
 	AUTHENTICATOR_UNAVAILABLE };
 struct authenticator_reply {
 	enum authenticator_outcome outcome;
-	struct str challenge;  // of CONTINUE
+	struct str challenge;  // of CONTINUE; of OK: the last challenge, sent with it, or empty
 	struct str account;    // of OK: key form; of FAILED: the name tried, for the log
 	uint32_t rights;       // of OK
 	const char *reason;    // of FAILED and UNAVAILABLE, for the log: "wrong password", "unknown name",
-	                       // "disabled", "authzid differs", …; a literal
+	                       // "disabled", "authzid differs", "SOURCE: …"
 };
 typedef void (*authenticator_done)(void *arg, const struct authenticator_reply *r);
 

@@ -10,6 +10,8 @@ struct entry {
 	struct list link;
 	uint64_t added_ms;
 	uint64_t name_hash;
+	char *note; // own memory, or NULL
+	size_t note_len;
 	unsigned char key[AUTH_CACHE_KEY];
 };
 
@@ -43,6 +45,7 @@ static void drop(struct auth_cache *c, struct entry *e)
 {
 	(void)map_remove(&c->entries, key_of(e->key));
 	list_remove(&e->link);
+	mem_free(e->note);
 	mem_free(e);
 }
 
@@ -63,6 +66,19 @@ bool auth_cache_has(struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY
 void auth_cache_add(struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY], struct str name,
 	uint64_t now_ms)
 {
+	auth_cache_add_note(c, key, name, now_ms, STR_EMPTY);
+}
+
+struct str auth_cache_note(const struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY])
+{
+	const struct entry *e = map_get(&c->entries, key_of(key));
+
+	return e && e->note ? str_make(e->note, e->note_len) : STR_EMPTY;
+}
+
+void auth_cache_add_note(struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY],
+	struct str name, uint64_t now_ms, struct str note)
+{
 	struct entry *e = map_get(&c->entries, key_of(key));
 
 	if (e) {
@@ -76,6 +92,9 @@ void auth_cache_add(struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY
 		map_set(&c->entries, key_of(key), e);
 	}
 	e->added_ms = now_ms;
+	mem_free(e->note);
+	e->note = note.len ? str_dup(note) : NULL;
+	e->note_len = note.len;
 	list_add_last(&c->by_age, &e->link);
 }
 

@@ -26,6 +26,11 @@ bool auth_cache_has(struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY
 	uint64_t life_ms);
 void auth_cache_add(struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY], struct str name,
 	uint64_t now_ms);
+// The same with a few octets that belong to it.
+void auth_cache_add_note(struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY],
+	struct str name, uint64_t now_ms, struct str note);
+// Valid until the next call for this cache; empty when there is none.
+struct str auth_cache_note(const struct auth_cache *c, const unsigned char key[AUTH_CACHE_KEY]);
 void auth_cache_forget(struct auth_cache *c, struct str name); // "": everything
 
 #endif

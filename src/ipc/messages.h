@@ -81,8 +81,10 @@
 #define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now */ \
 	F(u64, request) F(u8, exists) F(str, account)
 #define IPC_FIELDS_account_query(F) F(u64, request) F(str, name)
-#define IPC_FIELDS_account_answer(F) /* state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now */ \
-	F(u64, request) F(u8, state) F(u32, rights) F(str, name)
+#define IPC_FIELDS_account_answer(F) /* state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now, \
+		4 locked, 5 expired. networks, servers: lines of policy_facts; act_as: names, a space between */ \
+	F(u64, request) F(u8, state) F(u32, rights) F(str, name) F(str, networks) F(str, servers) \
+	F(str, act_as) F(str, reason)
 #define IPC_FIELDS_account_changed(F) /* queue -> auth, smtpd: forget what you remember */ F(str, name)
 #define IPC_FIELDS_store_state(F) /* queue -> smtpd, at once and when it changes: no space for new mail */ \
 	F(u8, full)
@@ -113,8 +115,8 @@
 		(port 25 blocked, DNS dead): nobody is blamed */
 
 // auth <-> source, auth <-> checker: auth/source.h tells what is asked and answered
-#define IPC_FIELDS_check(F) /* source: index in the configuration */ \
-	F(u64, request) F(u32, source) F(u8, ask) F(str, name) F(str, secret) F(str, challenge) \
+#define IPC_FIELDS_check(F) /* source: its name, as an index would change at a reload */ \
+	F(u64, request) F(str, source) F(u8, ask) F(str, name) F(str, secret) F(str, challenge) \
 	F(str, client) F(str, server)
 #define IPC_FIELDS_checked(F) \
 	F(u64, request) F(u8, verdict) F(str, account) F(str, reason) F(u8, has_rights) F(u32, rights) \
