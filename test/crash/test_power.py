@@ -13,7 +13,7 @@ import pytest
 
 SEED = int(os.environ.get("PABAL_POWER_SEED", "0")) or random.randrange(1, 10**9, 2)
 
-ROOM = 256 * 1024 * 1024
+ROOM = 48 * 1024 * 1024  # twice what is used
 
 
 def program():
