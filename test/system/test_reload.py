@@ -5,6 +5,7 @@ does, what becomes of rights, and certificates that change on disk."""
 import grp
 import os
 import re
+import shutil
 import signal
 import socket
 import threading
@@ -278,6 +279,28 @@ def test_what_a_refused_configuration_lacked_is_noticed_when_it_comes(pabal):
     more.with_suffix(".new").write_text('banner "mail.example.kr ESMTP completed"\n')
     more.with_suffix(".new").rename(more)
     wait.until(lambda: "completed" in banner(pabal), 15, "the include is read")
+
+
+@pytest.mark.root
+def test_a_configuration_that_a_foreign_group_may_write_is_refused(pabal):
+    shutil.chown(pabal.config, group="mail")
+    pabal.config.chmod(0o664)
+    words = f"chmod g-w {pabal.config}"
+    assert words in pabal.run("check", check=False).stderr
+    done = pabal.reload()
+    assert done.returncode == 1 and words in done.stderr, done.stderr
+    pabal.config.chmod(0o644)
+    reload(pabal)
+
+
+def test_the_self_signed_certificate_is_found_wherever_the_state_is(start):
+    """Nobody names its file, only the folder."""
+    config = server.USUAL.replace('tls { certificate "$certificate" }', "")
+    pabal = start(server.Pabal, config.replace('"$folder/state"', '"state"'))
+    with pabal.client() as client:
+        client.ehlo()
+        assert client.starttls().code == 220
+    assert not pabal.log.events("config", level="error")
 
 
 # ---- the socket for other programs
