@@ -129,11 +129,47 @@ static void read_port(struct str value, uint16_t *out)
 	*out = auth_number_read(value, &port) == 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
+static void read_octets(struct str value, struct auth_line_octets *out)
+{
+	struct buf decoded = {.limit = sizeof out->data};
+
+	out->len = 0;
+	if (value.len && buf_add_base64_decoded(&decoded, value) == 0 &&
+		buf_len(&decoded) <= sizeof out->data) {
+		out->len = buf_len(&decoded);
+		memcpy(out->data, buf_str(&decoded).data, out->len);
+	}
+	buf_finish(&decoded);
+}
+
+// What only our own smtpd sends; whoever reads it from others does not use it.
+static void read_private(struct str field, struct auth_line_request *r)
+{
+	struct str v;
+
+	if (auth_field_is(field, "x-exporter", &v))
+		read_octets(v, &r->exporter);
+	else if (auth_field_is(field, "x-end-point", &v))
+		read_octets(v, &r->end_point);
+	else if (auth_field_is(field, "x-unique", &v))
+		read_octets(v, &r->unique);
+	else if (auth_field_is(field, "x-verified", &v))
+		r->verified = true;
+	else if (auth_field_is(field, "x-subject", &v))
+		(void)auth_value_read(v, r->subject, sizeof r->subject);
+	else if (auth_field_is(field, "x-mailboxes", &v))
+		(void)auth_value_read(v, r->mailboxes, sizeof r->mailboxes);
+	else if (auth_field_is(field, "x-fingerprint", &v))
+		(void)auth_value_read(v, r->fingerprint, sizeof r->fingerprint);
+}
+
 static void read_parameter(struct str field, struct auth_line_request *r)
 {
 	struct str v;
 
-	if (auth_field_is(field, "rip", &v))
+	if (str_starts(field, STR("x-")))
+		read_private(field, r);
+	else if (auth_field_is(field, "rip", &v))
 		read_address(v, &r->client);
 	else if (auth_field_is(field, "lip", &v))
 		read_address(v, &r->local);
@@ -193,6 +229,33 @@ static int add_value(struct buf *out, const char *key, const char *value)
 	return err;
 }
 
+static int add_octets(struct buf *out, const char *key, const struct auth_line_octets *o)
+{
+	int err = 0;
+
+	if (o->len) {
+		err = buf_add_format(out, "\t%s=", key);
+		if (!err)
+			err = buf_add_base64(out, str_make(o->data, o->len));
+	}
+	return err;
+}
+
+static int add_private(struct buf *out, const struct auth_line_request *r)
+{
+	int err = add_value(out, "server", r->server);
+
+	err = err ? err : add_value(out, "session", r->session);
+	err = err ? err : add_octets(out, "x-exporter", &r->exporter);
+	err = err ? err : add_octets(out, "x-end-point", &r->end_point);
+	err = err ? err : add_octets(out, "x-unique", &r->unique);
+	if (!err && r->verified)
+		err = buf_add_text(out, "\tx-verified");
+	err = err ? err : add_value(out, "x-subject", r->subject);
+	err = err ? err : add_value(out, "x-mailboxes", r->mailboxes);
+	return err ? err : add_value(out, "x-fingerprint", r->fingerprint);
+}
+
 int auth_line_request_add(
 	struct buf *out, const struct auth_line_request *r, struct str response, bool trusted)
 {
@@ -205,9 +268,7 @@ int auth_line_request_add(
 	if (!err)
 		err = add_address(&line, "r", &r->client, r->client_port);
 	if (!err && trusted)
-		err = add_value(&line, "server", r->server);
-	if (!err && trusted)
-		err = add_value(&line, "session", r->session);
+		err = add_private(&line, r);
 	if (!err && r->has_response) {
 		err = buf_add_text(&line, "\tresp=");
 		if (!err)

@@ -59,6 +59,12 @@ struct auth_reply {
 	bool may_submit, may_relay; // of OK; both true when the server tells no rights
 	struct str reason;     // for the log
 };
+// What role auth may know of the TLS below a dialogue; strings live as long as the call.
+struct auth_tls {
+	struct str exporter, end_point, unique; // channel bindings; "" : none
+	bool verified;                          // the client's certificate is good
+	struct str subject, mailboxes, fingerprint;
+};
 typedef void (*auth_client_done)(void *arg, const struct auth_reply *reply);
 struct auth_exchange;
 struct auth_request {
@@ -69,6 +75,7 @@ struct auth_request {
 	uint16_t client_port, local_port;
 	struct str server;       // name of the server block
 	uint64_t session;
+	const struct auth_tls *tls; // NULL: none
 };
 // done is called for each step, never from inside a call below; after OK, FAILED or UNAVAILABLE the
 // exchange is gone. A lost connection answers UNAVAILABLE, and so do 60 s of silence.

@@ -37,6 +37,27 @@ void auth_connection_cancel(struct auth_exchange *x)
 	}
 }
 
+static void put_octets(struct str octets, struct auth_line_octets *out)
+{
+	if (octets.len <= sizeof out->data) {
+		out->len = octets.len;
+		if (octets.len)
+			memcpy(out->data, octets.data, octets.len);
+	}
+}
+
+// A text that does not fit is left out whole: half a name is another one.
+static void put_tls(const struct auth_tls *tls, struct auth_line_request *out)
+{
+	put_octets(tls->exporter, &out->exporter);
+	put_octets(tls->end_point, &out->end_point);
+	put_octets(tls->unique, &out->unique);
+	out->verified = tls->verified;
+	(void)str_copy(tls->subject, out->subject, sizeof out->subject);
+	(void)str_copy(tls->mailboxes, out->mailboxes, sizeof out->mailboxes);
+	(void)str_copy(tls->fingerprint, out->fingerprint, sizeof out->fingerprint);
+}
+
 static int add_request(struct auth_connection *k, uint32_t id, const struct auth_request *r)
 {
 	struct auth_line_request line = {
@@ -53,6 +74,8 @@ static int add_request(struct auth_connection *k, uint32_t id, const struct auth
 	if (!str_copy(str_from(r->mechanism), line.mechanism, sizeof line.mechanism))
 		return ERR_LIMIT;
 	(void)str_copy(r->server, line.server, sizeof line.server);
+	if (r->tls)
+		put_tls(r->tls, &line);
 	if (r->session)
 		(void)str_copy(str_from(id_format(r->session, session)), line.session,
 			sizeof line.session);

@@ -27,6 +27,12 @@ int auth_value_add(struct buf *out, struct str value); // escaped
 int auth_number_read(struct str field, uint32_t *out); // an id; ERR_SYNTAX
 bool auth_mechanism_name_ok(struct str name);	       // RFC 4422 3.1
 
+// Octets that a value of the wire cannot hold as they are.
+struct auth_line_octets {
+	char data[64];
+	size_t len;
+};
+
 // AUTH, from the field after the word on. ERR_SYNTAX when id or mechanism are none.
 struct auth_line_request {
 	uint32_t id;
@@ -35,6 +41,10 @@ struct auth_line_request {
 	struct ipaddr client, local;
 	uint16_t client_port, local_port;
 	char server[256], session[32];
+	// Of TLS; sent on the private socket only.
+	struct auth_line_octets exporter, end_point, unique; // channel bindings
+	bool verified;					     // the client's certificate is good
+	char subject[256], mailboxes[512], fingerprint[65];  // of it
 	bool has_response;
 	struct str response; // base64, points into the line; data NULL: none
 };

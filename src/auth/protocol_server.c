@@ -199,13 +199,29 @@ static void on_pid(struct auth_server *s, struct str fields)
 	s->pid_seen = true;
 }
 
+static struct str octets_of(const struct auth_line_octets *o)
+{
+	return str_make(o->data, o->len);
+}
+
 static struct authentication_facts facts_of(
 	const struct auth_server *s, const struct auth_line_request *r)
 {
-	return (struct authentication_facts){.server = str_from(r->server),
+	struct authentication_facts facts = {.server = str_from(r->server),
 		.client = r->client,
 		.secured = r->secured,
 		.trusted = s->options.trusted};
+
+	if (!s->options.trusted || !r->secured)
+		return facts;
+	facts.binding_exporter = octets_of(&r->exporter);
+	facts.binding_end_point = octets_of(&r->end_point);
+	facts.binding_unique = octets_of(&r->unique);
+	facts.certificate_verified = r->verified;
+	facts.certificate_subject = str_from(r->subject);
+	facts.certificate_names = str_from(r->mailboxes);
+	facts.certificate_fingerprint = str_from(r->fingerprint);
+	return facts;
 }
 
 static void on_auth(struct auth_server *s, struct str fields)

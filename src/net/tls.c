@@ -322,6 +322,27 @@ void tls_prepare(void)
 }
 
 // ---- facts
+// Those with a NUL or a blank inside are no addresses.
+static void list_mailboxes(X509 *certificate, struct tls_facts *out)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	size_t used = 0, size = sizeof(out->peer_mailboxes);
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		if (name->type != GEN_EMAIL)
+			continue;
+		struct str text = str_make(ASN1_STRING_get0_data(name->d.rfc822Name),
+			(size_t)ASN1_STRING_length(name->d.rfc822Name));
+		if (text.len == 0 || str_find(text, '\0') >= 0 || str_find(text, ' ') >= 0 ||
+			used + text.len + 2 > size)
+			continue;
+		used += (size_t)snprintf(out->peer_mailboxes + used, size - used, "%s%.*s",
+			used ? " " : "", STR_ARG(text));
+	}
+	GENERAL_NAMES_free(names);
+}
+
 static void describe_peer(X509 *certificate, struct tls_facts *out)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -360,6 +381,7 @@ void tls_get_facts(SSL *ssl, struct tls_facts *out)
 		return;
 	out->verified = SSL_get_verify_result(ssl) == X509_V_OK;
 	describe_peer(peer, out);
+	list_mailboxes(peer, out);
 	X509_free(peer);
 }
 

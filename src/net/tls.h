@@ -40,8 +40,23 @@ struct tls_facts {
 	bool resumed;
 	char peer_subject[256]; // "" without a certificate
 	char peer_fingerprint[65]; // SHA-256 hex, "" without
+	char peer_mailboxes[512]; // e-mail addresses of its certificate (SAN), with blanks between
 };
 void tls_get_facts(SSL *ssl, struct tls_facts *out);
+
+// What both ends of a TLS connection know and nobody between them (RFC 5056): a proof that holds
+// it is good on this connection only. Length 0: this connection has none of the kind.
+struct tls_binding {
+	uint8_t octets[64];
+	size_t len;
+};
+struct tls_bindings {
+	struct tls_binding exporter;  // tls-exporter (RFC 9266)
+	struct tls_binding unique;    // tls-unique (RFC 5929 3): TLS 1.2
+	struct tls_binding end_point; // tls-server-end-point (RFC 5929 4)
+};
+void tls_server_get_bindings(SSL *ssl, struct tls_bindings *out); // of the server's end
+void tls_client_get_bindings(SSL *ssl, struct tls_bindings *out);
 // The words of the last failure on this thread, in terms an administrator can use
 // ("no shared cipher: the other side has only ...").
 void tls_describe_failure(SSL *ssl, int ssl_error, char *out, size_t out_size);

@@ -144,6 +144,38 @@ static void requests_as_we_write_them(void **state)
 	buf_finish(&b);
 }
 
+static void what_tls_says_crosses_the_private_socket(void **state)
+{
+	struct auth_line_request r = {.id = 9, .mechanism = "EXTERNAL", .secured = true, .verified = true,
+		.subject = "CN=K\xc3\xa4thi,O=a=b", .mailboxes = "kim@example.kr lee@example.kr",
+		.fingerprint = "00ff", .exporter = {"\0ex\n\t", 6}, .unique = {"u", 1},
+		.has_response = true}, read;
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	memset(r.end_point.data, 'e', sizeof r.end_point.data);
+	r.end_point.len = sizeof r.end_point.data;
+	assert_int_equal(auth_line_request_add(&b, &r, STR("kim"), true), 0);
+	assert_int_equal(auth_line_request_read(str_slice(buf_str(&b), 5, buf_len(&b) - 1), &read), 0);
+	assert_true(read.verified);
+	assert_string_equal(read.subject, r.subject);
+	assert_string_equal(read.mailboxes, r.mailboxes);
+	assert_string_equal(read.fingerprint, r.fingerprint);
+	assert_memory_equal(&read.exporter, &r.exporter, sizeof r.exporter);
+	assert_memory_equal(&read.unique, &r.unique, sizeof r.unique);
+	assert_memory_equal(&read.end_point, &r.end_point, sizeof r.end_point);
+	buf_clear(&b);
+	assert_int_equal(auth_line_request_add(&b, &r, STR_EMPTY, false), 0);
+	assert_string_equal(buf_cstr(&b), "AUTH\t9\tEXTERNAL\tservice=smtp\tnologin\tsecured\tresp=\n");
+	buf_finish(&b);
+	// Too long, or not base64: as if it were not there.
+	assert_int_equal(auth_line_request_read(STR("1\tPLAIN\tx-exporter=%\tx-unique="
+		"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg="),
+		&read), 0);
+	assert_int_equal(read.exporter.len, 0);
+	assert_int_equal(read.unique.len, 0);
+}
+
 static void replies(void **state)
 {
 	(void)state;
@@ -244,7 +276,7 @@ int main(void)
 		cmocka_unit_test(values),
 		cmocka_unit_test(requests),
 		cmocka_unit_test(requests_as_we_write_them),
-		cmocka_unit_test(replies),
+		cmocka_unit_test(what_tls_says_crosses_the_private_socket), cmocka_unit_test(replies),
 		cmocka_unit_test(replies_as_we_write_them),
 		cmocka_unit_test(mechanisms),
 	};

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct fixture_identity authority, ec, rsa, wild, stranger, expired;
+static struct fixture_identity authority, ec, rsa, wild, stranger, expired, person;
 static struct tls_tickets tickets;
 
 static int set_up(void **state)
@@ -22,6 +22,8 @@ static int set_up(void **state)
 	wild = fixture_make("EC", "wild", "DNS:*.example.org", &authority, 30);
 	stranger = fixture_make("EC", "stranger", "DNS:mail.example.kr", NULL, 30);
 	expired = fixture_make("EC", "expired", "DNS:mail.example.kr", &authority, -2);
+	person = fixture_make("EC", "Kim",
+		"email:kim@example.kr,DNS:laptop.example.kr,email:kim@example.org", &authority, 30);
 	memset(tickets.current, 1, sizeof(tickets.current));
 	memset(tickets.previous, 2, sizeof(tickets.previous));
 	tls_prepare();
@@ -31,7 +33,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	struct fixture_identity *all[] = {&authority, &ec, &rsa, &wild, &stranger, &expired};
+	struct fixture_identity *all[] = {&authority, &ec, &rsa, &wild, &stranger, &expired, &person};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		fixture_finish(all[i]);
@@ -177,6 +179,42 @@ static void client_and_server_agree_and_know_each_other(void **state)
 	assert_string_equal(facts.peer_subject, "");
 	assert_string_equal(facts.peer_fingerprint, "");
 	part(&m);
+	close_both(&b);
+}
+
+static void assert_same(const struct tls_binding *a, const struct tls_binding *b, size_t len)
+{
+	assert_int_equal(a->len, len);
+	assert_int_equal(b->len, len);
+	assert_memory_equal(a->octets, b->octets, len);
+}
+
+static void both_ends_have_the_same_channel_bindings(void **state)
+{
+	static const struct {
+		int version;
+		size_t exporter, unique;
+	} rows[] = {{TLS1_3_VERSION, 32, 0}, {TLS1_2_VERSION, 32, 12}};
+	struct tls_bindings ours, theirs, before = {0};
+	struct meeting m;
+	struct both b;
+
+	open_both(&b);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		SSL *client = tls_client_session(b.client, "mail.example.kr", true);
+		assert_int_equal(SSL_set_max_proto_version(client, rows[i].version), 1);
+		meet(&m, client, tls_server_session(b.server));
+		shake(&m);
+		assert_int_equal(m.server_error, 0);
+		tls_client_get_bindings(m.client, &theirs);
+		tls_server_get_bindings(m.server, &ours);
+		assert_same(&ours.exporter, &theirs.exporter, rows[i].exporter);
+		assert_same(&ours.unique, &theirs.unique, rows[i].unique);
+		assert_same(&ours.end_point, &theirs.end_point, 32);
+		assert_memory_not_equal(&ours.exporter, &before.exporter, sizeof ours.exporter);
+		before = ours;
+		part(&m);
+	}
 	close_both(&b);
 }
 
@@ -389,11 +427,13 @@ static void client_certificates_are_judged_not_required(void **state)
 		const struct fixture_identity *shown;
 		const char *subject;
 		bool verified;
+		const char *mailboxes;
 	} rows[] = {
-		{&ec, "CN=mail.example.kr", true},
-		{&stranger, "CN=stranger", false},
-		{&expired, "CN=expired", false},
-		{NULL, "", false},
+		{&ec, "CN=mail.example.kr", true, ""},
+		{&person, "CN=Kim", true, "kim@example.kr kim@example.org"},
+		{&stranger, "CN=stranger", false, ""},
+		{&expired, "CN=expired", false, ""},
+		{NULL, "", false, ""},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -421,6 +461,7 @@ static void client_certificates_are_judged_not_required(void **state)
 		tls_get_facts(m.server, &facts);
 		assert_string_equal(facts.peer_subject, rows[i].subject);
 		assert_int_equal(facts.verified, rows[i].verified);
+		assert_string_equal(facts.peer_mailboxes, rows[i].mailboxes);
 		part(&m);
 		close_both(&b);
 	}
@@ -677,6 +718,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(client_and_server_agree_and_know_each_other),
+		cmocka_unit_test(both_ends_have_the_same_channel_bindings),
 		cmocka_unit_test(the_kind_of_key_follows_the_client),
 		cmocka_unit_test(names_choose_the_certificate),
 		cmocka_unit_test(a_session_outlives_its_server),
