@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: ISC
 #include "auth/source.h"
 
+#include "auth/source/kinds.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
 const struct auth_source_kind *const auth_source_kinds[] = {
+	&auth_source_checkpassword,
+	&auth_source_dovecot,
+	&auth_source_pam,
+	&auth_source_poppasswd,
+	&auth_source_saslauthd,
+	&auth_source_vpopmail,
 	NULL,
 };
 const size_t auth_source_kind_count = sizeof auth_source_kinds / sizeof *auth_source_kinds - 1;
@@ -32,6 +40,12 @@ struct str auth_question_bare(const struct auth_question *q)
 		!str_equal_nocase(str_skip(q->name, (size_t)at + 1), q->default_domain))
 		return q->name;
 	return str_slice(q->name, 0, (size_t)at);
+}
+
+bool auth_question_sound(const struct auth_question *q)
+{
+	return q->name.len && q->secret.len && str_find(q->name, '\0') < 0 &&
+	       str_find(q->secret, '\0') < 0;
 }
 
 void auth_answer_set(struct auth_answer *a, enum auth_verdict verdict, const char *format, ...)

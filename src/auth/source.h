@@ -49,6 +49,8 @@ struct auth_question {
 // The name as files and programs of one machine know it: without "@default-domain"; a name of any
 // other domain stays whole, so that it cannot pass for a user of ours.
 struct str auth_question_bare(const struct auth_question *q);
+// Neither name nor secret is empty or has a NUL in it, which C strings would end at.
+bool auth_question_sound(const struct auth_question *q);
 
 // Fixed storage, so that it crosses processes as it is. Wiped by its owner.
 struct auth_answer {
