@@ -4,6 +4,7 @@
 // success.
 #include "auth/authenticator.h"
 
+#include "auth/account.h"
 #include "auth/guess.h"
 #include "auth/name.h"
 #include "base/arena.h"
@@ -11,6 +12,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
+
+#include <stdio.h>
 
 #define DELAYED_MAX	    4000 // attempts that wait for their time
 #define DELAYED_ADDRESS_MAX 8	 // of one client address
@@ -199,34 +202,80 @@ static void ask_account(struct authentication *x)
 	a->host.account(a->host.arg, x->request, str_from(x->account));
 }
 
-// Who has proved who it is may act as itself only.
-static void settle(struct authentication *x)
+// Who has proved who it is may act as itself, and as others that it was granted.
+static bool acts_as_another(const struct authentication *x)
 {
-	if (x->authzid[0] && strcmp(x->authzid, x->name) != 0 &&
-		strcmp(x->authzid, x->account) != 0)
-		fail(x, "authzid differs");
-	else
-		ask_account(x);
+	return x->authzid[0] && strcmp(x->authzid, x->name) != 0 &&
+	       strcmp(x->authzid, x->account) != 0;
 }
 
-void authenticator_account(
-	struct authenticator *a, uint64_t request, int state, uint32_t rights, struct str name)
+static void settle(struct authentication *x)
+{
+	ask_account(x);
+}
+
+static void fail_with(struct authentication *x, const char *words, struct str detail)
+{
+	char reason[AUTH_REASON_OCTETS];
+
+	snprintf(reason, sizeof reason, "%s%s%.*s", words, detail.len ? ": " : "",
+		STR_ARG(str_slice(detail, 0, 120)));
+	fail(x, reason);
+}
+
+// Our own smtpd looks at the place at each MAIL, and says so; for others it is said here. Who acts
+// as another must be in its own place as well.
+static void account_enabled(struct authentication *x, const struct auth_account *found)
+{
+	bool other = acts_as_another(x);
+	struct str who;
+
+	if ((other || !x->facts.trusted) &&
+		!auth_account_fits(found, &x->facts.client, x->facts.server, &who)) {
+		fail_with(x, "may not be used from there or through this server", who);
+	} else if (!other) {
+		succeed(x, found->rights, found->name);
+	} else if (!auth_account_may_act_as(found, str_from(x->authzid))) {
+		fail(x, "authzid differs");
+	} else { // that account must be usable, too
+		memcpy(x->account, x->authzid, sizeof x->account);
+		x->own = true;
+		(void)map_remove(&x->authenticator->requests, request_key(&x->request));
+		ask_account(x);
+	}
+}
+
+void authenticator_account_found(
+	struct authenticator *a, uint64_t request, const struct auth_account *found)
 {
 	struct authentication *x = map_get(&a->requests, request_key(&request));
 
 	if (!x)
 		return; // cancelled in the meantime
-	if (state == 1)
-		succeed(x, rights, name);
-	else if (state == 2)
+	if (found->state == AUTH_ACCOUNT_ENABLED)
+		account_enabled(x, found);
+	else if (found->state == AUTH_ACCOUNT_DISABLED)
 		fail(x, "disabled");
-	else if (state == 0 && !x->own) // known to a foreign source alone
+	else if (found->state == AUTH_ACCOUNT_LOCKED)
+		fail_with(x, "locked", found->reason);
+	else if (found->state == AUTH_ACCOUNT_EXPIRED)
+		fail(x, "expired");
+	else if (found->state != AUTH_ACCOUNT_NONE)
+		unavailable(x, "the accounts cannot be read now");
+	else if (acts_as_another(x))
+		fail(x, "authzid differs");
+	else if (!x->own) // known to a foreign source alone
 		succeed(x, x->has_rights ? x->rights : AUTHENTICATOR_SUBMIT | AUTHENTICATOR_RELAY,
 			STR_EMPTY);
-	else if (state == 0)
-		fail(x, "unknown name");
 	else
-		unavailable(x, "the accounts cannot be read now");
+		fail(x, "unknown name");
+}
+
+void authenticator_account(
+	struct authenticator *a, uint64_t request, int state, uint32_t rights, struct str name)
+{
+	authenticator_account_found(a, request,
+		&(struct auth_account){.state = state, .rights = rights, .name = name});
 }
 
 static struct authentication *first_in(struct authenticator *a, bool (*is)(enum stage stage))

@@ -4,6 +4,7 @@
 #ifndef PABAL_AUTH_AUTHENTICATOR_H
 #define PABAL_AUTH_AUTHENTICATOR_H
 
+#include "auth/account.h"
 #include "auth/chain.h"
 #include "auth/mechanism.h"
 #include "config/config.h"
@@ -27,9 +28,12 @@ struct authenticator *authenticator_create(uv_loop_t *loop, const struct config 
 	struct secrets *secrets, const struct authenticator_host *host);
 void authenticator_destroy(struct authenticator *a); // open steps are answered UNAVAILABLE first
 void authenticator_set_config(struct authenticator *a, const struct config *config); // between two events
-// state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now.
+// state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now, 4 locked, 5 expired.
 void authenticator_account(struct authenticator *a, uint64_t request, int state, uint32_t rights,
 	struct str name);
+// The same with all that the directory knows.
+void authenticator_account_found(
+	struct authenticator *a, uint64_t request, const struct auth_account *found);
 // The directory is gone: every question that is open counts as answered "cannot tell now".
 void authenticator_accounts_lost(struct authenticator *a);
 struct auth_chain *authenticator_chain(struct authenticator *a);

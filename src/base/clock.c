@@ -2,6 +2,9 @@
 // Reading the two clocks and writing dates. Never looks at the locale.
 #include "base/clock.h"
 
+#include "base/error.h"
+#include "base/unit.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -75,4 +78,49 @@ const char *clock_format_rfc3339(uint64_t wall_ms, char out[CLOCK_DATE_MAX])
 		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
 	str_copy(str_from(text), out, CLOCK_DATE_MAX);
 	return out;
+}
+
+static bool take_number(struct str *s, unsigned digits, char end, int *out)
+{
+	uint64_t value;
+
+	if (s->len < digits || str_to_u64(str_slice(*s, 0, digits), &value))
+		return false;
+	*out = (int)value;
+	*s = str_skip(*s, digits);
+	if (!s->len)
+		return end == '\0' || end == 'T';
+	if (s->data[0] != end)
+		return false;
+	*s = str_skip(*s, 1);
+	return true;
+}
+
+int clock_parse_date(struct str s, uint64_t now_ms, uint64_t *out_ms)
+{
+	struct tm tm = {.tm_isdst = -1}, made;
+	uint64_t duration;
+
+	if (str_find(s, '-') < 0) {
+		if (s.len && char_lower(s.data[s.len - 1]) >= 'a' && !unit_parse_duration(s, &duration) &&
+			duration < UINT64_MAX / 4) {
+			*out_ms = now_ms + duration;
+			return 0;
+		}
+		return ERR_SYNTAX;
+	}
+	if (!take_number(&s, 4, '-', &tm.tm_year) || !take_number(&s, 2, '-', &tm.tm_mon) ||
+		!take_number(&s, 2, 'T', &tm.tm_mday))
+		return ERR_SYNTAX;
+	if (s.len && (!take_number(&s, 2, ':', &tm.tm_hour) || !take_number(&s, 2, '\0', &tm.tm_min)))
+		return ERR_SYNTAX;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	made = tm;
+	time_t seconds = mktime(&made);
+	// mktime makes the 3rd of March of the 31st of February.
+	if (s.len || seconds < 0 || made.tm_mday != tm.tm_mday || made.tm_mon != tm.tm_mon)
+		return ERR_SYNTAX;
+	*out_ms = (uint64_t)seconds * 1000;
+	return 0;
 }

@@ -12,6 +12,8 @@ uint64_t clock_monotonic_ms(void);
 const char *clock_format_rfc5322(uint64_t wall_ms, char out[CLOCK_DATE_MAX]);
 // RFC 3339 UTC with milliseconds: "2026-11-22T01:00:00.123Z".
 const char *clock_format_rfc3339(uint64_t wall_ms, char out[CLOCK_DATE_MAX]);
+// "2026-12-31" or "2026-12-31T18:00" in local time, or a duration from now ("30d"). ERR_SYNTAX.
+int clock_parse_date(struct str s, uint64_t now_ms, uint64_t *out_ms);
 // Loads the time zone while files can still be opened.
 void clock_prepare(void);
 

@@ -30,7 +30,7 @@ enum {
 
 enum policy_existence { POLICY_EXISTS_NO, POLICY_EXISTS_YES, POLICY_EXISTS_UNKNOWN };
 enum policy_account { POLICY_ACCOUNT_NONE, POLICY_ACCOUNT_ENABLED, POLICY_ACCOUNT_DISABLED,
-	POLICY_ACCOUNT_UNKNOWN };
+	POLICY_ACCOUNT_UNKNOWN, POLICY_ACCOUNT_LOCKED, POLICY_ACCOUNT_EXPIRED };
 
 struct policy_facts {
 	const struct config *config;
@@ -46,6 +46,10 @@ struct policy_facts {
 	struct str account;                // authenticated account, "" for none
 	enum policy_account account_state;
 	bool account_may_submit, account_may_relay;
+	// Where the account may be used: lines "WHO<tab>words" (networks; names of server blocks), all of
+	// which must fit; "" : everywhere. WHO says it: "account", "group staff".
+	struct str account_networks, account_servers;
+	struct str account_reason;         // why it is locked, for the log
 	bool store_full;                   // below the free space that is kept: no new mail
 
 	const struct smtp_address *sender;    // from MAIL on

@@ -18,8 +18,12 @@ enum policy_rule {
 	POLICY_RULE_MAX_MESSAGES,
 	POLICY_RULE_MAX_SIZE,
 	POLICY_RULE_ACCOUNT_DISABLED,
+	POLICY_RULE_ACCOUNT_LOCKED,
+	POLICY_RULE_ACCOUNT_EXPIRED,
 	POLICY_RULE_ACCOUNT_REMOVED,
 	POLICY_RULE_ACCOUNT_UNKNOWN,
+	POLICY_RULE_ACCOUNT_NETWORKS,
+	POLICY_RULE_ACCOUNT_SERVERS,
 	POLICY_RULE_SUBMIT_DENIED,
 	POLICY_RULE_SENDER_BAD,
 	POLICY_RULE_STORE_FULL,
@@ -44,6 +48,8 @@ const char *policy_rule_name(enum policy_rule rule);
 void policy_verdict_set(struct policy_verdict *v, enum policy_rule rule, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void policy_verdict_need(struct policy_verdict *v, unsigned need);
+// Names what beside the configuration decided, "group staff".
+void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struct str words);
 // Names the line of the configuration that decided. client may be NULL.
 void policy_verdict_cite(struct policy_verdict *v, const struct config_client *client);
 

@@ -29,8 +29,12 @@ static const struct rule {
 	[POLICY_RULE_MAX_MESSAGES] = {"max-messages", POLICY_DROP, false, 421, "4.7.0"},
 	[POLICY_RULE_MAX_SIZE] = {"max-message-size", POLICY_REFUSE, false, 552, "5.3.4"},
 	[POLICY_RULE_ACCOUNT_DISABLED] = {"account-disabled", POLICY_REFUSE, false, 550, "5.7.1"},
+	[POLICY_RULE_ACCOUNT_LOCKED] = {"account-locked", POLICY_REFUSE, false, 550, "5.7.1"},
+	[POLICY_RULE_ACCOUNT_EXPIRED] = {"account-expired", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_ACCOUNT_REMOVED] = {"account-removed", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_ACCOUNT_UNKNOWN] = {"account-uncertain", POLICY_DEFER, false, 451, "4.3.0"},
+	[POLICY_RULE_ACCOUNT_NETWORKS] = {"account-from-networks", POLICY_REFUSE, false, 550, "5.7.1"},
+	[POLICY_RULE_ACCOUNT_SERVERS] = {"account-servers", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_SUBMIT_DENIED] = {"submit-denied", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_SENDER_BAD] = {"sender-without-domain", POLICY_REFUSE, false, 553, "5.1.7"},
 	[POLICY_RULE_STORE_FULL] = {"store-full", POLICY_DEFER, false, 452, "4.3.1"},
@@ -76,6 +80,11 @@ void policy_verdict_set(struct policy_verdict *v, enum policy_rule rule, const c
 void policy_verdict_need(struct policy_verdict *v, unsigned need)
 {
 	*v = (struct policy_verdict){.kind = POLICY_NEED, .need = need, .rule = "need"};
+}
+
+void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struct str words)
+{
+	snprintf(v->rule_text, sizeof(v->rule_text), "%s%.*s", what, STR_ARG(words));
 }
 
 void policy_verdict_cite(struct policy_verdict *v, const struct config_client *client)

@@ -22,6 +22,11 @@ const struct control_handler queue_admin_handlers[] = {
 	{"account enable", queue_admin_account_enable},
 	{"account disable", queue_admin_account_disable},
 	{"account remove", queue_admin_account_remove},
+	{"account set", queue_admin_account_set},
+	{"account group add", queue_admin_group_add},
+	{"account group set", queue_admin_group_set},
+	{"account group remove", queue_admin_group_remove},
+	{"account group list", queue_admin_group_list},
 	{"trace", queue_admin_trace},
 };
 const size_t queue_admin_handler_count = ARRAY_SIZE(queue_admin_handlers);

@@ -16,7 +16,9 @@ struct queue_admin {
 // arg of every handler is a struct queue_admin. Commands and their arguments (all optional unless
 // said): "queue list|show|retry|hold|release|delete" {id, sender, recipient, domain, account, state, limit},
 // "account list|show" {name}, "account add" {name (required), rights, quota}, "account enable|disable|
-// remove" {name (required)}, "trace" {id | address | client, name, since, limit}, "queue status" {}.
+// remove" {name (required)}, "account set" {name (required), submit, relay (yes, no, default), from,
+// servers, groups, act_as (words), expires, lock, unlock}, "account group add|set" {group (required),
+// submit, relay, from, servers}, "account group remove" {group}, "account group list" {}, "trace" {id | address | client, name, since, limit}, "queue status" {}.
 // Rows: a recipient (list, show), then the message with its headers (show); an account; {"event": …}
 // (trace); causes of refusals and deferrals (status, whose numbers are in done).
 extern const struct control_handler queue_admin_handlers[];

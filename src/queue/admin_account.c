@@ -23,26 +23,22 @@ static const struct {
 
 static json_t *row_of(const struct store_account *a)
 {
-	char words[64] = "";
-	for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
-		if (a->rights & rights[i].bit)
-			snprintf(words + strlen(words), sizeof words - strlen(words), "%s%s",
-				words[0] ? " " : "", rights[i].name);
 	json_t *row = json_object();
 	json_object_set_new(row, "id", queue_json_id(a->id));
 	json_object_set_new(row, "name", queue_json_text(a->name));
 	json_object_set_new(row, "enabled", json_boolean(a->enabled));
-	json_object_set_new(row, "rights", json_string(words));
 	json_object_set_new(row, "quota", queue_json_number(a->quota));
 	json_object_set_new(row, "created", queue_json_number(a->created_ms));
 	json_object_set_new(row, "changed", queue_json_number(a->changed_ms));
+	queue_admin_add_rights(row, a);
 	return row;
 }
 
-// "submit relay", "submit,relay", "none"; "" stands for both.
-static int parse_rights(struct str words, uint32_t *out)
+// "submit relay", "submit,relay", "none"; "" : as everybody.
+static int parse_rights(struct str words, uint32_t *out, uint32_t *out_stated)
 {
-	*out = words.len ? 0 : ACCOUNT_MAY_SUBMIT | ACCOUNT_MAY_RELAY;
+	*out_stated = words.len ? ACCOUNT_RIGHTS_ALL : 0;
+	*out = words.len ? 0 : ACCOUNT_RIGHTS_ALL;
 	if (str_equal(words, STR("none")))
 		return 0;
 	while (words.len) {
@@ -70,8 +66,7 @@ static int parse_quota(const json_t *arguments, uint64_t *out)
 	return queue_json_argument_number(arguments, "quota", 0, out);
 }
 
-// The key form of the name; a bare one belongs to the default domain.
-static bool take_name(struct control_call *call, const json_t *arguments, const struct config *c,
+bool queue_admin_take_name(struct control_call *call, const json_t *arguments, const struct config *c,
 	char out[SMTP_ADDRESS_MAX])
 {
 	struct str name;
@@ -154,7 +149,7 @@ static struct change *change_create(struct control_call *call, const json_t *arg
 	c->call = call;
 	c->admin = admin;
 	c->command = command;
-	if (take_name(call, arguments, c->admin->config, c->name))
+	if (queue_admin_take_name(call, arguments, c->admin->config, c->name))
 		return c;
 	mem_free(c);
 	return NULL;
@@ -225,7 +220,7 @@ void queue_admin_account_add(struct control_call *call, const json_t *arguments,
 	a.name = name;
 	a.changed_ms = a.created_ms;
 	struct str domain = str_skip(name, (size_t)str_find_last(name, '@') + 1);
-	if (queue_json_argument(arguments, "rights", &words) || parse_rights(words, &a.rights)) {
+	if (queue_json_argument(arguments, "rights", &words) || parse_rights(words, &a.rights, &a.stated)) {
 		control_fail(call, "syntax", "%s", TEXT("rights are submit and relay, or none"));
 	} else if (parse_quota(arguments, &a.quota)) {
 		control_fail(call, "syntax", "%s", TEXT("a quota is a size like 1G"));

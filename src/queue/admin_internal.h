@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "queue/admin.h"
+#include "smtp/address.h"
 
 // ---- JSON
 json_t *queue_json_text(struct str s);  // what is not UTF-8 becomes '?'
@@ -26,6 +27,13 @@ void queue_admin_fail(struct control_call *call, int err);
 // The one line that says who did what.
 void queue_admin_event(struct control_call *call, const char *command, struct str what, uint64_t count);
 
+// ---- accounts
+// The key form of the argument "name"; a bare one belongs to the default domain. Fails the call.
+bool queue_admin_take_name(struct control_call *call, const json_t *arguments, const struct config *c,
+	char out[SMTP_ADDRESS_MAX]);
+// What it may do, and who says so.
+void queue_admin_add_rights(json_t *row, const struct store_account *a);
+
 // ---- handlers
 void queue_admin_list(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_show(struct control_call *call, const json_t *arguments, void *arg);
@@ -38,6 +46,11 @@ void queue_admin_trace(struct control_call *call, const json_t *arguments, void 
 void queue_admin_account_list(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_show(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_add(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_set(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_group_add(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_group_set(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_group_remove(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_group_list(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_enable(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_disable(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_remove(struct control_call *call, const json_t *arguments, void *arg);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "queue/rights.h"
 #include "smtp/address.h"
 
 #define ENTRIES_MAX 10000
@@ -15,7 +16,7 @@ struct entry {
 	struct list link;          // in directory.used, most recent first
 	struct directory_entry answer;
 	size_t key_len;
-	char key[];                // 'a' or 'n' and the name; behind it the account's name
+	char key[];                // 'a' or 'n' and the name; behind it the texts of answer
 };
 
 struct directory {
@@ -73,13 +74,22 @@ void queue_directory_destroy(struct directory *d)
 
 static void remember(struct directory *d, const struct question *q, const struct directory_entry *a)
 {
-	struct entry *e = mem_alloc(sizeof *e + q->key_len + a->name.len);
+	const struct str *from[] = DIRECTORY_TEXTS(a);
+	size_t len = q->key_len;
+	for (unsigned i = 0; i < DIRECTORY_TEXT_COUNT; i++)
+		len += from[i]->len;
+	struct entry *e = mem_alloc(sizeof *e + len);
+	struct str *to[] = DIRECTORY_TEXTS(&e->answer);
+	char *at = e->key + q->key_len;
 	e->answer = *a;
 	e->key_len = q->key_len;
 	memcpy(e->key, q->key, q->key_len);
-	if (a->name.len)
-		memcpy(e->key + q->key_len, a->name.data, a->name.len);
-	e->answer.name = str_make(e->key + q->key_len, a->name.len);
+	for (unsigned i = 0; i < DIRECTORY_TEXT_COUNT; i++) {
+		if (from[i]->len)
+			memcpy(at, from[i]->data, from[i]->len);
+		*to[i] = str_make(at, from[i]->len);
+		at += from[i]->len;
+	}
 	if (d->entries.count >= ENTRIES_MAX)
 		forget(d, LIST_ENTRY(d->used.prev, struct entry, link));
 	struct entry *old = map_get(&d->entries, str_make(e->key, e->key_len));
@@ -94,12 +104,20 @@ static void on_answer(void *arg, int err, const struct store_account *a)
 	struct question *q = arg;
 	struct directory *d = q->directory;
 	struct directory_entry answer = {.err = err};
-	if (!err)
+	struct buf networks = BUF_INIT, servers = BUF_INIT;
+	if (!err) {
+		queue_limits(a, false, &networks);
+		queue_limits(a, true, &servers);
 		answer = (struct directory_entry){.id = a->id, .enabled = a->enabled,
-			.rights = a->rights, .name = a->name};
+			.locked = a->locked, .expires_ms = a->expires_ms, .rights = queue_rights(a),
+			.name = a->name, .networks = buf_str(&networks), .servers = buf_str(&servers),
+			.act_as = a->act_as, .reason = a->lock_reason};
+	}
 	if ((!err || err == ERR_NOT_FOUND) && q->generation == d->generation)
 		remember(d, q, &answer);
 	q->done(q->arg, &answer);
+	buf_finish(&networks);
+	buf_finish(&servers);
 	mem_free(q);
 }
 

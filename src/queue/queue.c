@@ -232,9 +232,8 @@ struct question {
 	queue_recipient_known recipient;
 	queue_account_known account;
 	void *arg;
-	uint8_t state;
-	uint32_t rights;
-	char name[SMTP_ADDRESS_MAX];
+	struct queue_account found;
+	char *texts;           // of found; NULL: there are none
 };
 
 static void give_question(struct queue *q, struct answer *a)
@@ -242,26 +241,55 @@ static void give_question(struct queue *q, struct answer *a)
 	struct question *x = LIST_ENTRY(a, struct question, answer);
 	(void)q;
 	if (x->recipient)
-		x->recipient(x->arg, x->state, str_from(x->name));
+		x->recipient(x->arg, x->found.state, x->found.name);
 	else
-		x->account(x->arg, x->state, x->rights, str_from(x->name));
+		x->account(x->arg, &x->found);
+	mem_free(x->texts);
 	mem_free(x);
 }
 
 enum { EXISTS_NO, EXISTS_YES, EXISTS_UNKNOWN };
-enum { ACCOUNT_NONE, ACCOUNT_ENABLED, ACCOUNT_DISABLED, ACCOUNT_UNKNOWN };
+enum { ACCOUNT_NONE, ACCOUNT_ENABLED, ACCOUNT_DISABLED, ACCOUNT_UNKNOWN, ACCOUNT_LOCKED, ACCOUNT_EXPIRED };
+
+static uint8_t account_state(const struct directory_entry *e)
+{
+	if (e->err)
+		return e->err == ERR_NOT_FOUND ? ACCOUNT_NONE : ACCOUNT_UNKNOWN;
+	if (!e->enabled)
+		return ACCOUNT_DISABLED;
+	if (e->locked)
+		return ACCOUNT_LOCKED;
+	return e->expires_ms && e->expires_ms <= clock_wall_ms() ? ACCOUNT_EXPIRED : ACCOUNT_ENABLED;
+}
+
+static void copy_texts(struct question *x, const struct directory_entry *e)
+{
+	const struct str *from[] = DIRECTORY_TEXTS(e);
+	struct str *to[] = DIRECTORY_TEXTS(&x->found);
+	size_t len = 0;
+	for (unsigned i = 0; i < DIRECTORY_TEXT_COUNT; i++)
+		len += from[i]->len;
+	if (!len)
+		return;
+	char *at = x->texts = mem_alloc(len);
+	for (unsigned i = 0; i < DIRECTORY_TEXT_COUNT; i++) {
+		if (from[i]->len)
+			memcpy(at, from[i]->data, from[i]->len);
+		*to[i] = str_make(at, from[i]->len);
+		at += from[i]->len;
+	}
+}
 
 static void on_known(void *arg, const struct directory_entry *e)
 {
 	struct question *x = arg;
 	if (x->recipient)
-		x->state = e->err ? e->err == ERR_NOT_FOUND ? EXISTS_NO : EXISTS_UNKNOWN : EXISTS_YES;
+		x->found.state = e->err ? e->err == ERR_NOT_FOUND ? EXISTS_NO : EXISTS_UNKNOWN : EXISTS_YES;
 	else
-		x->state = e->err ? e->err == ERR_NOT_FOUND ? ACCOUNT_NONE : ACCOUNT_UNKNOWN :
-			e->enabled ? ACCOUNT_ENABLED : ACCOUNT_DISABLED;
-	x->rights = e->rights;
+		x->found.state = account_state(e);
+	x->found.rights = e->rights;
 	if (!e->err)
-		str_copy(e->name, x->name, sizeof x->name);
+		copy_texts(x, e);
 	if (!x->later)
 		give_question(NULL, &x->answer);
 	else
@@ -293,8 +321,9 @@ void queue_recipient(struct queue *q, struct str key, queue_recipient_known done
 	bool role = queue_is_role_address(q->config, key, domain);
 	x->recipient = done;
 	if (role || queue_takes_any(q->config, domain)) {
-		x->state = EXISTS_YES;
-		str_copy(role ? q->config->postmaster : key, x->name, sizeof x->name);
+		struct directory_entry found = {.name = role ? q->config->postmaster : key};
+		x->found.state = EXISTS_YES;
+		copy_texts(x, &found);
 		x->later = false;
 	} else {
 		queue_directory_address(q->directory, key, on_known, x);

@@ -49,7 +49,15 @@ typedef void (*queue_submitted)(void *arg, int err, uint64_t message);
 void queue_submit(struct queue *q, const struct ipc_submit *m, int fd, queue_submitted done, void *arg);
 typedef void (*queue_recipient_known)(void *arg, uint8_t exists, struct str account);
 void queue_recipient(struct queue *q, struct str key, queue_recipient_known done, void *arg);
-typedef void (*queue_account_known)(void *arg, uint8_t state, uint32_t rights, struct str name);
+// What may be done with an account now. Texts live as long as the call.
+struct queue_account {
+	uint8_t state;             // of ipc account_answer
+	uint32_t rights;           // ACCOUNT_MAY_*, its groups considered
+	struct str name;
+	struct str networks, servers; // limits, as queue/rights.h writes them
+	struct str act_as, reason; // reason: why it is locked
+};
+typedef void (*queue_account_known)(void *arg, const struct queue_account *a);
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg);
 int queue_spool_open(struct queue *q, uint64_t *out_spool, int *out_fd, struct error *err);
 // A command was refused somewhere: counted by rule for "queue status".

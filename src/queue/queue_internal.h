@@ -282,10 +282,14 @@ void queue_claim_freed(struct queue *q);
 struct directory_entry {
 	int err;                   // 0, ERR_NOT_FOUND, or why it cannot be told
 	uint64_t id;
-	bool enabled;
+	bool enabled, locked;
+	uint64_t expires_ms;       // 0: never
 	uint32_t rights;
-	struct str name;
+	struct str name, networks, servers, act_as, reason; // as of struct queue_account
 };
+// The texts of an entry, for copying.
+#define DIRECTORY_TEXTS(e) {&(e)->name, &(e)->networks, &(e)->servers, &(e)->act_as, &(e)->reason}
+#define DIRECTORY_TEXT_COUNT 5
 typedef void (*directory_done)(void *arg, const struct directory_entry *e);
 struct directory;
 struct directory *queue_directory_create(struct store *s);

@@ -77,7 +77,9 @@ static void on_account_answer(void *arg, struct str body, int fd)
 	if (ipc_decode_account_answer(body, &m) || !a->authenticator)
 		return;
 	if (!(m.request & AUTH_SWEEP_REQUEST))
-		authenticator_account(a->authenticator, m.request, m.state, m.rights, m.name);
+		authenticator_account_found(a->authenticator, m.request,
+			&(struct auth_account){m.state, m.rights, m.name, m.networks, m.servers,
+				m.act_as, m.reason});
 	else if (a->sweep && !auth_sweep_answer(a->sweep, &m))
 		end_sweep(a);
 }

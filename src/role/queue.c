@@ -112,10 +112,12 @@ static void take_recipient_query(void *arg, struct str body, int fd)
 		queue_recipient(p->role->queue, m.key, on_recipient_known, ask(p, m.request));
 }
 
-static void on_account_known(void *arg, uint8_t state, uint32_t rights, struct str name)
+static void on_account_known(void *arg, const struct queue_account *a)
 {
 	struct question *q = arg;
-	struct ipc_account_answer m = {.request = q->request, .state = state, .rights = rights, .name = name};
+	struct ipc_account_answer m = {.request = q->request, .state = a->state, .rights = a->rights,
+		.name = a->name, .networks = a->networks, .servers = a->servers, .act_as = a->act_as,
+		.reason = a->reason};
 	if (q->peer->channel)
 		(void)ipc_send_account_answer(q->peer->channel, &m);
 	answered(q);

@@ -217,6 +217,7 @@ static void connection_destroy(struct connection *c)
 	connection_auth_cancel(c);
 	connection_spool_abort(c);
 	mem_free(c->facts);
+	mem_free(c->limits);
 	if (c->counted) {
 		(void)map_remove(&s->sessions, smtpd_key(&c->id));
 		struct ipc_client_close m = {.session = c->id};

@@ -31,6 +31,7 @@ struct connection {
 	uint64_t request;             // the question that is open at queue; 0: none
 	struct policy_facts *facts;   // being filled, while questions of a need are open
 	unsigned facts_need;          // still open
+	char *limits;                 // octets of facts->account_networks and the like
 	struct auth_exchange *exchange;
 	struct spool_writer *spool;
 	uint64_t spool_id;

@@ -79,9 +79,12 @@ void connection_ask_next_fact(struct connection *c)
 	} else {
 		struct policy_facts filled = *c->facts;
 		unsigned known = filled.known;
+		char *limits = c->limits;
 		mem_free(c->facts);
 		c->facts = NULL;
+		c->limits = NULL;
 		ANSWER(c, session_facts(c->session, known, &filled));
+		mem_free(limits);
 	}
 }
 
@@ -126,6 +129,23 @@ void smtpd_client_counts(void *arg, struct str body, int fd)
 	fact_known(c, POLICY_FACT_CONNECTIONS);
 }
 
+// The frame is gone before the session hears of it.
+static void keep_limits(struct connection *c, const struct ipc_account_answer *m)
+{
+	const struct str *from[] = {&m->networks, &m->servers, &m->reason};
+	struct str *to[] = {&c->facts->account_networks, &c->facts->account_servers,
+		&c->facts->account_reason};
+	size_t at = 0;
+	mem_free(c->limits);
+	c->limits = mem_alloc(m->networks.len + m->servers.len + m->reason.len + 1);
+	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
+		if (from[i]->len)
+			memcpy(c->limits + at, from[i]->data, from[i]->len);
+		*to[i] = str_make(c->limits + at, from[i]->len);
+		at += from[i]->len;
+	}
+}
+
 void smtpd_account_answer(void *arg, struct str body, int fd)
 {
 	struct ipc_account_answer m;
@@ -136,10 +156,12 @@ void smtpd_account_answer(void *arg, struct str body, int fd)
 	if (!c || !c->facts)
 		return;
 	static const enum policy_account states[] = {POLICY_ACCOUNT_NONE, POLICY_ACCOUNT_ENABLED,
-		POLICY_ACCOUNT_DISABLED, POLICY_ACCOUNT_UNKNOWN};
+		POLICY_ACCOUNT_DISABLED, POLICY_ACCOUNT_UNKNOWN, POLICY_ACCOUNT_LOCKED,
+		POLICY_ACCOUNT_EXPIRED};
 	c->facts->account_state = m.state < ARRAY_SIZE(states) ? states[m.state] : POLICY_ACCOUNT_UNKNOWN;
 	c->facts->account_may_submit = m.rights & ACCOUNT_MAY_SUBMIT;
 	c->facts->account_may_relay = m.rights & ACCOUNT_MAY_RELAY;
+	keep_limits(c, &m);
 	fact_known(c, POLICY_FACT_ACCOUNT);
 }
 

@@ -18,10 +18,32 @@ bool session_auth_offered(const struct session *s, const char **out_mechanisms)
 	return *out_mechanisms[0];
 }
 
+void session_set_limits(struct session *s, const struct policy_facts *from)
+{
+	struct str *to[] = {&s->facts.account_networks, &s->facts.account_servers,
+		&s->facts.account_reason};
+	const struct str *texts[] = {from ? &from->account_networks : &STR_EMPTY,
+		from ? &from->account_servers : &STR_EMPTY, from ? &from->account_reason : &STR_EMPTY};
+	size_t len = 0, at = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(to); i++)
+		len += texts[i]->len;
+	char *octets = len ? mem_alloc(len) : NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
+		if (texts[i]->len)
+			memcpy(octets + at, texts[i]->data, texts[i]->len);
+		*to[i] = texts[i]->len ? str_make(octets + at, texts[i]->len) : STR_EMPTY;
+		at += texts[i]->len;
+	}
+	mem_free(s->limits);
+	s->limits = octets;
+}
+
 void session_forget_login(struct session *s)
 {
 	mem_free(s->account);
 	s->account = NULL;
+	session_set_limits(s, NULL);
 	s->facts.account = STR_EMPTY;
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
 	s->facts.account_state = POLICY_ACCOUNT_NONE;

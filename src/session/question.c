@@ -61,8 +61,10 @@ enum reply session_ask(struct session *s, enum question question)
 	return REPLY_NONE;
 }
 
-static void merge(struct policy_facts *own, unsigned known, const struct policy_facts *filled)
+static void merge(struct session *s, unsigned known, const struct policy_facts *filled)
 {
+	struct policy_facts *own = &s->facts;
+
 	if (known & POLICY_FACT_CONNECTIONS) {
 		own->connections_address = filled->connections_address;
 		own->connections_network = filled->connections_network;
@@ -72,6 +74,7 @@ static void merge(struct policy_facts *own, unsigned known, const struct policy_
 		own->account_state = filled->account_state;
 		own->account_may_submit = filled->account_may_submit;
 		own->account_may_relay = filled->account_may_relay;
+		session_set_limits(s, filled);
 	}
 	if (known & POLICY_FACT_RECIPIENT)
 		own->recipient_exists = filled->recipient_exists;
@@ -86,7 +89,7 @@ void session_facts(struct session *s, unsigned known, const struct policy_facts 
 		return;
 	session_enter(s);
 	s->wait = SESSION_WAIT_NONE;
-	merge(&s->facts, known & s->asked, filled);
+	merge(s, known & s->asked, filled);
 	step(s);
 	session_leave(s);
 }

@@ -65,6 +65,7 @@ struct session {
 	struct session_tls *tls;          // NULL: plain
 	char *helo;                       // NULL before HELO
 	char *account;                    // NULL before AUTH
+	char *limits;                     // octets of facts.account_networks and the like; NULL: none
 	struct transaction *transaction;  // NULL outside of one
 	struct policy_verdict *verdict;   // kept for session_delayed or the end of a refused chunk
 	struct buf output;
@@ -151,6 +152,8 @@ struct smtp_limits session_limits(const struct session *s);
 // ---- helpers of verbs
 bool session_tls_offered(const struct session *s);
 bool session_auth_offered(const struct session *s, const char **out_mechanisms);
+// Where the account may be used, copied; NULL: everywhere.
+void session_set_limits(struct session *s, const struct policy_facts *from);
 void session_forget_login(struct session *s);
 void session_auth_abort(struct session *s); // an exchange that is under way
 // A transaction has ended with this reply.

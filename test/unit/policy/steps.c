@@ -216,6 +216,55 @@ static void test_mail_account(void **state)
 	log_in(&c, POLICY_ACCOUNT_UNKNOWN);
 	policy_mail(&c.f, &c.v);
 	expect(&c.v, POLICY_DEFER, "account-uncertain", 451, "4.3.0");
+	c.f.account_state = POLICY_ACCOUNT_LOCKED;
+	c.f.account_reason = STR("stolen telephone");
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "account-locked", 550, "5.7.1");
+	assert_null(strstr(c.v.reply.text, "stolen")); // the log's, not the client's
+	assert_string_equal(c.v.rule_text, "lock: stolen telephone");
+	c.f.account_state = POLICY_ACCOUNT_EXPIRED;
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "account-expired", 550, "5.7.1");
+}
+
+// From where and through which port an account may send, and who says so.
+static void test_mail_places(void **state)
+{
+	static const struct {
+		const char *networks, *servers;
+		const char *rule, *who; // rule NULL: allowed
+	} rows[] = {
+		{"", "", NULL},
+		{"account\t203.0.113.0/24", "", NULL},
+		{"account\t192.0.2.0/24 10.0.0.0/8", "", "account-from-networks", "account"},
+		{"group staff\t203.0.113.7\ngroup night\t10.0.0.0/8", "", "account-from-networks",
+			"group night"},
+		{"group staff\t203.0.113.7\ngroup night\t0.0.0.0/0 ::/0", "", NULL},
+		{"rubbish", "", "account-from-networks", "rubbish"},
+		{"", "account\tmx submission", NULL},
+		{"", "group staff\tmx", "account-servers", "group staff"},
+		{"account\t203.0.113.7", "account\tsub", "account-servers", "account"},
+	};
+	struct mail_case c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		begin(&c, SERVER_SUBMISSION, "<kim@example.org>");
+		log_in(&c, POLICY_ACCOUNT_ENABLED);
+		c.f.account_networks = str_from(rows[i].networks);
+		c.f.account_servers = str_from(rows[i].servers);
+		policy_mail(&c.f, &c.v);
+		if (!rows[i].rule) {
+			assert_int_equal(c.v.kind, POLICY_ALLOW);
+			continue;
+		}
+		expect(&c.v, POLICY_REFUSE, rows[i].rule, 550, "5.7.1");
+		assert_string_equal(c.v.rule_text, rows[i].who);
+		assert_non_null(strstr(c.v.reply.text, "kim@example.org may not send"));
+	}
+	c.f.account_networks = STR("account\t10.0.0.0/8");
+	policy_mail(&c.f, &c.v);
+	assert_string_equal(c.v.reply.text, "account-from-networks: account kim@example.org may not "
+		"send from 203.0.113.7; ask the administrator");
 }
 
 static void test_rcpt_facts_and_limits(void **state)
@@ -278,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_mail_limits),
 		cmocka_unit_test(test_mail_store_full),
 		cmocka_unit_test(test_mail_account),
+		cmocka_unit_test(test_mail_places),
 		cmocka_unit_test(test_rcpt_facts_and_limits),
 		cmocka_unit_test(test_route_refused),
 	};

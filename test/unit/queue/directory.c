@@ -22,7 +22,7 @@ struct known {
 	unsigned answers;
 	int state;
 	uint32_t rights;
-	char name[SMTP_ADDRESS_MAX];
+	char name[SMTP_ADDRESS_MAX], networks[200], servers[100], reason[100], act_as[100];
 };
 
 static void on_recipient(void *arg, uint8_t exists, struct str account)
@@ -33,13 +33,17 @@ static void on_recipient(void *arg, uint8_t exists, struct str account)
 	str_copy(account, k->name, sizeof k->name);
 }
 
-static void on_account(void *arg, uint8_t state, uint32_t rights, struct str name)
+static void on_account(void *arg, const struct queue_account *a)
 {
 	struct known *k = arg;
 	k->answers++;
-	k->state = state;
-	k->rights = rights;
-	str_copy(name, k->name, sizeof k->name);
+	k->state = a->state;
+	k->rights = a->rights;
+	str_copy(a->name, k->name, sizeof k->name);
+	str_copy(a->networks, k->networks, sizeof k->networks);
+	str_copy(a->servers, k->servers, sizeof k->servers);
+	str_copy(a->reason, k->reason, sizeof k->reason);
+	str_copy(a->act_as, k->act_as, sizeof k->act_as);
 }
 
 static struct known recipient(const char *key)
