@@ -7,6 +7,7 @@
 #include "auth/account.h"
 #include "auth/guess.h"
 #include "auth/name.h"
+#include "auth/sasl.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/list.h"
@@ -616,12 +617,18 @@ void authentication_destroy(struct authentication *x)
 }
 
 // ---- the authenticator
+// Those that anybody may use who cannot say more of the connection.
 static void list_mechanisms(struct authenticator *a)
 {
+	size_t used = 0;
+
 	for (size_t i = 0; i < auth_mechanism_count; i++) {
-		if (i)
-			strcat(a->mechanisms, " ");
-		strcat(a->mechanisms, auth_mechanisms[i]->name);
+		const struct auth_mechanism *m = auth_mechanisms[i];
+		if (m->on_request || m->needs_tls || (m->by_library && !auth_sasl_has(m->name)))
+			continue;
+		if (used + strlen(m->name) + 2 <= sizeof a->mechanisms)
+			used += (size_t)snprintf(a->mechanisms + used,
+				sizeof a->mechanisms - used, "%s%s", used ? " " : "", m->name);
 	}
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// PLAIN and LOGIN. In the order in which they are offered.
-#include "auth/mechanism.h"
+// PLAIN and LOGIN, and the table of all mechanisms.
+#include "auth/mechanism_rows.h"
 
 #include "base/memory.h"
 
@@ -70,8 +70,21 @@ static const struct auth_mechanism login = {.name = "LOGIN",
 	.dispose = login_dispose};
 
 const struct auth_mechanism *const auth_mechanisms[] = {
+	&auth_mechanism_external,
+	&auth_mechanism_gssapi,
+	&auth_mechanism_gss_spnego,
+	&auth_mechanism_scram_512_plus,
+	&auth_mechanism_scram_512,
+	&auth_mechanism_scram_256_plus,
+	&auth_mechanism_scram_256,
+	&auth_mechanism_scram_1_plus,
+	&auth_mechanism_scram_1,
+	&auth_mechanism_digest_md5,
+	&auth_mechanism_cram_md5,
+	&auth_mechanism_ntlm,
 	&plain,
 	&login,
+	&auth_mechanism_anonymous,
 };
 const size_t auth_mechanism_count = ARRAY_SIZE(auth_mechanisms);
 

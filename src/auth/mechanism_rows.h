@@ -12,6 +12,10 @@ extern const struct auth_mechanism auth_mechanism_scram_1, auth_mechanism_scram_
 extern const struct auth_mechanism auth_mechanism_digest_md5, auth_mechanism_ntlm,
 	auth_mechanism_otp, auth_mechanism_gssapi, auth_mechanism_gss_spnego;
 
+// ---- mechanism_own.c
+extern const struct auth_mechanism auth_mechanism_external, auth_mechanism_anonymous,
+	auth_mechanism_cram_md5;
+
 // Whether the server this dialogue came to offers mechanisms with channel bindings now.
 bool auth_mechanism_offers_binding(const struct authentication *x);
 

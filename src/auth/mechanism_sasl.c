@@ -386,6 +386,7 @@ static void *talk_create(struct authentication *x, const struct kind *kind)
 	} \
 	const struct auth_mechanism auth_mechanism_##id = {.name = wire_name, \
 		.needs = what_needs, \
+		.by_library = true, \
 		.create = create_##id, \
 		.step = talk_step, \
 		.looked_up = on_looked_up, \

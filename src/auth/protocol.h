@@ -6,6 +6,7 @@
 #define PABAL_AUTH_PROTOCOL_H
 
 #include "auth/authenticator.h"
+#include "auth/offers.h"
 #include "base/error.h"
 #include "base/ipaddr.h"
 #include "net/wheel.h"
@@ -21,12 +22,15 @@ struct auth_server_options {
 	uv_loop_t *loop;
 	struct authenticator *authenticator;
 	bool trusted;
+	const struct auth_offer_state *offers; // kept; NULL: every mechanism may be used
 	struct wheel *wheel;      // NULL: one of its own
 	void (*closed)(struct auth_server *s, void *arg); // the peer is gone: destroy it, here or later
 	void *arg;
 };
 struct auth_server *auth_server_create(const struct auth_server_options *o, int fd); // takes fd
 void auth_server_destroy(struct auth_server *s);
+// *offers changed: our own smtpd is told.
+void auth_server_offers_changed(struct auth_server *s);
 
 // ---------------------------------------------------------------- client side
 // One connection to an authentication server that is made again when it is lost.
@@ -50,6 +54,10 @@ void auth_client_connected(struct auth_client *c, int fd);
 // What its MECH lines list, usable now: space-separated, "" while there is no service. Plaintext
 // ones (PLAIN, LOGIN) only with tls or plaintext_ok.
 const char *auth_client_mechanisms(struct auth_client *c, bool tls, bool plaintext_ok);
+
+// What role auth told us to offer at the server block of this name; NULL: it told nothing. Stands while
+// there is no connection; until the next line of the kind.
+const char *auth_client_offers(struct auth_client *c, struct str server, bool tls);
 
 enum auth_outcome { AUTH_OK, AUTH_CONTINUE, AUTH_FAILED, AUTH_UNAVAILABLE };
 struct auth_reply {

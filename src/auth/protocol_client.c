@@ -204,6 +204,39 @@ const char *auth_client_mechanisms(struct auth_client *c, bool tls, bool plainte
 	return tls || plaintext_ok ? c->current->mechanisms : c->current->not_plaintext;
 }
 
+static struct auth_offer *find_offer(struct auth_client *c, struct str server)
+{
+	LIST_EACH(link, &c->offers) {
+		struct auth_offer *o = LIST_ENTRY(link, struct auth_offer, link);
+		if (str_equal(str_from(o->server), server))
+			return o;
+	}
+	return NULL;
+}
+
+void auth_client_take_offer(struct auth_client *c, const struct auth_offer *offer)
+{
+	struct auth_offer *o = find_offer(c, str_from(offer->server));
+
+	if (!o && c->offer_count == AUTH_CLIENT_OFFERS_MAX)
+		return;
+	if (!o) {
+		o = mem_alloc(sizeof *o);
+		list_add_last(&c->offers, &o->link);
+		c->offer_count++;
+	}
+	memcpy(o->server, offer->server, sizeof o->server);
+	memcpy(o->before, offer->before, sizeof o->before);
+	memcpy(o->after, offer->after, sizeof o->after);
+}
+
+const char *auth_client_offers(struct auth_client *c, struct str server, bool tls)
+{
+	const struct auth_offer *o = find_offer(c, server);
+
+	return !o ? NULL : tls ? o->after : o->before;
+}
+
 struct auth_exchange *auth_client_start(
 	struct auth_client *c, const struct auth_request *r, auth_client_done done, void *arg)
 {
@@ -247,6 +280,7 @@ struct auth_client *auth_client_create(const struct auth_client_options *o)
 	c->retry_ms = RETRY_FIRST_MS;
 	list_init(&c->connections);
 	list_init(&c->exchanges);
+	list_init(&c->offers);
 	wheel_timer_init(&c->timer, on_timer);
 	o->connect(o->arg);
 	return c;
@@ -263,6 +297,10 @@ void auth_client_destroy(struct auth_client *c)
 	while (!list_empty(&c->connections))
 		auth_connection_close(
 			LIST_ENTRY(c->connections.next, struct auth_connection, link), "");
+	LIST_EACH(link, &c->offers) {
+		list_remove(link);
+		mem_free(LIST_ENTRY(link, struct auth_offer, link));
+	}
 	wheel_clear(c->wheel, &c->timer);
 	wheel_destroy(c->wheel);
 	mem_free(c);

@@ -28,7 +28,17 @@ struct auth_connection {
 	char not_plaintext[AUTH_MECHANISMS_MAX]; // those of them that do not show the password
 };
 
+// What to offer at one server block.
+struct auth_offer {
+	struct list link;
+	char server[256];
+	char before[AUTH_OFFER_MAX], after[AUTH_OFFER_MAX]; // TLS
+};
+#define AUTH_CLIENT_OFFERS_MAX 256
+
 struct auth_client {
+	struct list offers; // struct auth_offer
+	unsigned offer_count;
 	struct auth_client_options options;
 	struct wheel *wheel;
 	struct list connections;
@@ -64,6 +74,7 @@ void auth_connection_cancel(struct auth_exchange *x);			    // tells the server
 void auth_connection_remove(struct auth_exchange *x);			    // takes it out
 
 // ---- protocol_client.c
+void auth_client_take_offer(struct auth_client *c, const struct auth_offer *o); // copied
 void auth_client_greeted(struct auth_connection *k);
 void auth_client_lost(struct auth_connection *k, const char *why); // closes it
 void auth_client_idle(struct auth_connection *k); // no exchange is left on it; may close it

@@ -154,6 +154,26 @@ static void on_mechanism(struct auth_connection *k, struct str fields)
 		add_mechanism(k->not_plaintext, m.name);
 }
 
+static bool read_names(struct str *fields, char out[AUTH_OFFER_MAX])
+{
+	struct str field;
+
+	return auth_field_take(fields, &field) &&
+	       str_only(field, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ ") &&
+	       str_copy(field, out, AUTH_OFFER_MAX);
+}
+
+static void on_offer(struct auth_connection *k, struct str fields)
+{
+	struct auth_offer o = {0};
+	struct str name;
+
+	if (k->client->options.trusted && auth_field_take(&fields, &name) &&
+		auth_value_read(name, o.server, sizeof o.server) == 0 &&
+		read_names(&fields, o.before) && read_names(&fields, o.after))
+		auth_client_take_offer(k->client, &o);
+}
+
 static void on_version(struct auth_connection *k, struct str fields)
 {
 	struct str field;
@@ -183,6 +203,7 @@ static const struct {
 } words[] = {
 	{"VERSION", on_version},
 	{"MECH", on_mechanism},
+	{"OFFER", on_offer},
 	{"DONE", on_greeted},
 };
 

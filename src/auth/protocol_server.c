@@ -37,6 +37,7 @@ struct exchange {
 	char session[32];
 	struct authentication *authentication;
 	bool answered; // the peer's turn
+	struct auth_line_reply *proved; // OK, as soon as the peer has taken the last challenge
 	struct wheel_timer timer;
 };
 
@@ -59,6 +60,7 @@ static void exchange_destroy(struct exchange *x)
 	list_remove(&x->link);
 	wheel_clear(x->server->wheel, &x->timer);
 	authentication_destroy(x->authentication);
+	mem_free(x->proved);
 	mem_free(x);
 }
 
@@ -126,6 +128,15 @@ static void fill(
 	r->disabled = !strcmp(from->reason, "disabled");
 }
 
+static void send_challenge(struct exchange *x, struct str challenge)
+{
+	struct auth_line_reply r = {.outcome = AUTH_LINE_CONT, .id = x->id};
+
+	x->answered = true;
+	wheel_set(x->server->wheel, &x->timer, AUTH_EXCHANGE_MS);
+	send_reply(x->server, &r, challenge);
+}
+
 static void on_step(void *arg, const struct authenticator_reply *from)
 {
 	struct exchange *x = arg;
@@ -134,16 +145,32 @@ static void on_step(void *arg, const struct authenticator_reply *from)
 
 	report(x, from);
 	if (from->outcome == AUTHENTICATOR_CONTINUE) {
-		r.outcome = AUTH_LINE_CONT;
-		x->answered = true;
-		wheel_set(s->wheel, &x->timer, AUTH_EXCHANGE_MS);
-		send_reply(s, &r, from->challenge);
+		send_challenge(x, from->challenge);
 		return;
 	}
 	r.outcome = from->outcome == AUTHENTICATOR_OK ? AUTH_LINE_OK : AUTH_LINE_FAIL;
 	fill(x, from, &r);
+	if (r.outcome == AUTH_LINE_OK && from->challenge.len) {
+		// SMTP has no room for data with success: the client takes it and says nothing.
+		x->proved = mem_alloc(sizeof *x->proved);
+		*x->proved = r;
+		send_challenge(x, from->challenge);
+		return;
+	}
 	send_reply(s, &r, STR_EMPTY);
 	exchange_destroy(x);
+}
+
+static void finish_proved(struct exchange *x, struct str response)
+{
+	struct auth_server *s = x->server;
+	struct auth_line_reply r = *x->proved;
+
+	exchange_destroy(x);
+	if (response.len)
+		fail_at_once(s, r.id, "malformed response", false);
+	else
+		send_reply(s, &r, STR_EMPTY);
 }
 
 static void on_silence(struct wheel_timer *t)
@@ -224,6 +251,20 @@ static struct authentication_facts facts_of(
 	return facts;
 }
 
+static bool may_use(const struct auth_server *s, const struct auth_line_request *r)
+{
+	const struct auth_mechanism *m = auth_mechanism_find(r->mechanism);
+	char list[AUTH_OFFER_MAX];
+
+	if (!m || (m->private_only && !s->options.trusted))
+		return false;
+	if (!s->options.offers)
+		return true;
+	auth_offers_for(s->options.offers, s->options.trusted ? str_from(r->server) : STR_EMPTY,
+		r->secured, list);
+	return auth_offers_have(list, r->mechanism);
+}
+
 static void on_auth(struct auth_server *s, struct str fields)
 {
 	bool trusted = s->options.trusted;
@@ -237,6 +278,8 @@ static void on_auth(struct auth_server *s, struct str fields)
 		fail_at_once(s, r.id, "too many exchanges at once", true);
 	} else if (!trusted && !r.secured && authenticator_mechanism_plaintext(r.mechanism)) {
 		fail_at_once(s, r.id, "plaintext passwords need a secured connection", false);
+	} else if (!may_use(s, &r)) {
+		fail_at_once(s, r.id, "no such mechanism", false);
 	} else if (facts = facts_of(s, &r),
 		!(a = authentication_create(s->options.authenticator, r.mechanism, &facts))) {
 		fail_at_once(s, r.id, "no such mechanism", false);
@@ -268,6 +311,8 @@ static void on_cont(struct auth_server *s, struct str fields)
 		fail_at_once(s, id, "no such exchange", false); // it was too slow
 	else if (!x->answered)
 		break_off(s, "it continues before it was asked to");
+	else if (x->proved)
+		finish_proved(x, response);
 	else
 		step(x, response);
 }
@@ -362,9 +407,32 @@ static void on_timer(struct wheel_timer *t)
 	end(s);
 }
 
+// A word of our own, for our own smtpd: OFFER, server, without TLS, with TLS.
+static void add_offers(struct auth_server *s, struct buf *out)
+{
+	const struct auth_offer_state *o = s->options.offers;
+	char before[AUTH_OFFER_MAX], after[AUTH_OFFER_MAX];
+
+	for (size_t i = 0; o && s->options.trusted && i < o->config->server_count; i++) {
+		const struct config_server *server = &o->config->servers[i];
+		auth_offers(o->config, server, &o->facts, false, before);
+		auth_offers(o->config, server, &o->facts, true, after);
+		buf_add_text(out, "OFFER\t");
+		auth_value_add(out, server->name);
+		buf_add_format(out, "\t%s\t%s\n", before, after);
+	}
+}
+
+void auth_server_offers_changed(struct auth_server *s)
+{
+	add_offers(s, stream_output(s->stream));
+	stream_flush(s->stream);
+}
+
 static void greet(struct auth_server *s)
 {
 	struct buf *out = stream_output(s->stream);
+	char public[AUTH_OFFER_MAX];
 	struct str name, names = str_from(authenticator_mechanisms(s->options.authenticator));
 	static uint32_t connections;
 	unsigned char
@@ -372,11 +440,16 @@ static void greet(struct auth_server *s)
 	char mechanism[AUTH_MECHANISM_MAX + 1];
 
 	mem_random(cookie, sizeof cookie);
+	if (s->options.offers) {
+		auth_offers_public(s->options.offers->config, &s->options.offers->facts, public);
+		names = str_from(public);
+	}
 	buf_add_format(out, "VERSION\t%d\t%d\n", AUTH_VERSION_MAJOR, AUTH_VERSION_MINOR);
 	while (str_split(&names, ' ', &name))
-		if (str_copy(name, mechanism, sizeof mechanism))
+		if (name.len && str_copy(name, mechanism, sizeof mechanism))
 			buf_add_format(out, "MECH\t%s%s\n", mechanism,
 				authenticator_mechanism_plaintext(mechanism) ? "\tplaintext" : "");
+	add_offers(s, out);
 	buf_add_format(out, "SPID\t%ld\nCUID\t%u\nCOOKIE\t", (long)getpid(), ++connections);
 	buf_add_hex(out, str_make(cookie, sizeof cookie));
 	buf_add_text(out, "\nDONE\n");

@@ -76,6 +76,7 @@ struct config_server {
 	struct config_list trust_mechanisms; // that give the right to relay; none: all but ANONYMOUS
 	struct str banner;      // "" : HOSTNAME ESMTP
 	enum config_help help;
+	bool auth_equals;           // compat auth-equals: 250-AUTH=LOGIN PLAIN, too
 	uint64_t max_message_size;  // octets
 	uint64_t max_recipients;    // a message
 	uint64_t max_messages;      // a connection
@@ -211,6 +212,10 @@ struct config {
 		struct str default_domain;    // bare user names become user@default-domain
 		uint64_t cache;               // ms a success is remembered; 0: off
 		uint64_t workers;             // hashing threads
+		struct config_list external;  // EXTERNAL, in pairs: "email VALUE" (or fingerprint,
+		                              // subject), then the account
+		struct config_file keytab;    // GSSAPI; "" : the system's
+		struct str realm, realm_domain; // user@REALM is user@DOMAIN here
 	} auth;
 
 	struct {

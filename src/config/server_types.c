@@ -210,10 +210,10 @@ const struct config_type config_type_key = {TEXT_MARK("the path of a PEM file in
 const struct config_type config_type_pass_phrase = {TEXT_MARK("the path of a file in quotes"),
 	"\"PATH\"", true, parse_of_certificate, NULL, NULL, NULL};
 
-// ---- require { tls auth }, compat { help-not-implemented }: sets of words
+// ---- require { tls auth }, compat { help-not-implemented auth-equals }: sets of words
 
 static const char *const require_words[] = {"tls", "auth", NULL};
-static const char *const compat_words[] = {"help-not-implemented", NULL};
+static const char *const compat_words[] = {"help-not-implemented", "auth-equals", NULL};
 
 // Bits of the words in braces, or of one word without.
 static unsigned take_set(
@@ -276,27 +276,39 @@ static void carry_require(struct config_codec *c, const struct config_setting *s
 	config_carry_bool(c, &server->require_auth);
 }
 
+// The row names the first of two fields, in a server or in what servers begin with.
+static struct config_server *compat_of(const struct config_setting *s, const void *base)
+{
+	return (struct config_server *)((char *)config_field(s, (void *)base) -
+					offsetof(struct config_server, help));
+}
+
 static void parse_compat(struct config_parser *p, const struct config_setting *s, void *base)
 {
 	unsigned set = take_set(p, s, compat_words);
-	*(enum config_help *)config_field(s, base) =
-		set & 1 ? CONFIG_HELP_SENDMAIL : CONFIG_HELP_PLAIN;
+	struct config_server *server = compat_of(s, base);
+	server->help = set & 1 ? CONFIG_HELP_SENDMAIL : CONFIG_HELP_PLAIN;
+	server->auth_equals = set & 2;
 }
 
 static void show_compat(
 	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
-	enum config_help help = *(const enum config_help *)config_field(s, base);
+	const struct config_server *server = compat_of(s, base);
 	config_show_setting(s, depth, out);
-	buf_add_text(out, help == CONFIG_HELP_SENDMAIL ? "{ help-not-implemented }\n" : "{ }\n");
+	buf_add_format(out, "{%s%s }\n",
+		server->help == CONFIG_HELP_SENDMAIL ? " help-not-implemented" : "",
+		server->auth_equals ? " auth-equals" : "");
 }
 
 static void carry_compat(struct config_codec *c, const struct config_setting *s, void *base)
 {
-	config_carry_enum(c, config_field(s, base), CONFIG_HELP_SENDMAIL);
+	struct config_server *server = compat_of(s, base);
+	config_carry_enum(c, &server->help, CONFIG_HELP_SENDMAIL);
+	config_carry_bool(c, &server->auth_equals);
 }
 
 const struct config_type config_type_require = {
 	NULL, "{ tls auth }", false, parse_require, show_require, carry_require, NULL};
 const struct config_type config_type_compat = {
-	NULL, "{ help-not-implemented }", false, parse_compat, show_compat, carry_compat, NULL};
+	NULL, "{ help-not-implemented auth-equals }", false, parse_compat, show_compat, carry_compat, NULL};

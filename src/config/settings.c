@@ -22,6 +22,9 @@
 
 #define FIELD(type, member) offsetof(struct type, member), sizeof(((struct type *)0)->member)
 #define NO_FIELD	    0, 0
+#define COMPAT_SIZE /* both its fields */ \
+	(offsetof(struct config_server, auth_equals) + sizeof(bool) - \
+		offsetof(struct config_server, help))
 
 #define KIB    ((uint64_t)1024)
 #define MIB    (1024 * KIB)
@@ -74,6 +77,27 @@ static void check_hostname(
 			STR_ARG(c->hostname));
 }
 
+static void check_external_map(
+	struct config_parser *p, const struct config_setting *s, const void *base)
+{
+	static const char *const by[] = {"email ", "subject ", "fingerprint "};
+	const struct config *c = base;
+	const struct config_list *map = &c->auth.external;
+	for (size_t i = 0; i < map->count; i += 2) {
+		bool known = false;
+		for (size_t k = 0; k < ARRAY_SIZE(by); k++)
+			known = known || str_starts(map->items[i], str_from(by[k]));
+		if (!known)
+			config_report(p, 'E', p->name,
+				TEXT("map: \"%.*s\" does not begin with email, subject or "
+				     "fingerprint"),
+				STR_ARG(map->items[i]));
+	}
+	if (map->count % 2)
+		config_report(p, 'E', p->name, TEXT("map: the account of \"%.*s\" is missing"),
+			STR_ARG(map->items[map->count - 1]));
+}
+
 // clang-format off
 // Rows of one block lie together; config_blocks below says what each block is.
 static const struct config_setting settings[] = {
@@ -104,7 +128,8 @@ static const struct config_setting settings[] = {
 		"\"/run/pabal\"", 'r', ALL, TEXT_MARK("Sockets.")},
 	{CONFIG_BLOCK_TOP, "banner", &config_type_text, FIELD(config, server_defaults.banner), NULL,
 		's', MASTER | SMTPD, TEXT_MARK("The banner of servers that name none.")},
-	{CONFIG_BLOCK_TOP, "compat", &config_type_compat, FIELD(config, server_defaults.help), NULL,
+	{CONFIG_BLOCK_TOP, "compat", &config_type_compat,
+		offsetof(struct config, server_defaults.help), COMPAT_SIZE, NULL,
 		's', MASTER | SMTPD, TEXT_MARK("As in server, for servers that do not say.")},
 	{CONFIG_BLOCK_TOP, "max-message-size", &config_type_size,
 		FIELD(config, server_defaults.max_message_size), "50M", 's', ALL,
@@ -206,10 +231,12 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_SERVER, "banner", &config_type_text, FIELD(config_server, banner), NULL, 's',
 		MASTER | SMTPD, TEXT_MARK("The text after the host name in the first reply."),
 		.inherits = true, .derived = TEXT_MARK("the host name and ESMTP")},
-	{CONFIG_BLOCK_SERVER, "compat", &config_type_compat, FIELD(config_server, help), NULL, 's',
+	{CONFIG_BLOCK_SERVER, "compat", &config_type_compat,
+		offsetof(struct config_server, help), COMPAT_SIZE, NULL, 's',
 		MASTER | SMTPD,
 		TEXT_MARK("Ways of other servers: help-not-implemented answers HELP with 502 5.3.0 "
-		"instead of 214 2.0.0."), .inherits = true},
+		"instead of 214 2.0.0; auth-equals adds a line AUTH=LOGIN PLAIN to EHLO for programs "
+		"older than the standard."), .inherits = true},
 	{CONFIG_BLOCK_SERVER, "max-message-size", &config_type_size,
 		FIELD(config_server, max_message_size), "50M", 's', MASTER | SMTPD,
 		TEXT_MARK("The largest message."), .least = KIB, .most = 4 * GIB, .inherits = true},
@@ -245,7 +272,7 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_AUTH, "public-group", &config_type_name, FIELD(config, auth.public_group), NULL,
 		'l', MASTER | AUTH, TEXT_MARK("The Unix group that may use public-socket.")},
 	{CONFIG_BLOCK_AUTH, "default-domain", &config_type_hostname, FIELD(config, auth.default_domain),
-		NULL, 'l', MASTER | SMTPD | AUTH | QUEUE,
+		NULL, 'l', MASTER | SMTPD | AUTH | QUEUE | SOURCE | CHECKER,
 		TEXT_MARK("A user who logs in as NAME is NAME@DEFAULT-DOMAIN."),
 		.derived = TEXT_MARK("the first of domains")},
 	{CONFIG_BLOCK_AUTH, "cache", &config_type_duration, FIELD(config, auth.cache), "1m", 'l',
@@ -253,6 +280,24 @@ static const struct config_setting settings[] = {
 		.least = 0, .most = HOUR},
 	{CONFIG_BLOCK_AUTH, "workers", &config_type_number, FIELD(config, auth.workers), "2", 'r',
 		MASTER | AUTH, TEXT_MARK("Passwords checked at the same time."), .least = 1, .most = 64},
+
+	// ---- external { } in auth
+	{CONFIG_BLOCK_EXTERNAL, "map", &config_type_words, FIELD(config, auth.external), NULL, 'l',
+		MASTER | AUTH,
+		TEXT_MARK("Which account a client certificate stands for, in pairs of texts: \"email "
+		"ADDRESS\", \"subject CN=...\" (RFC 4514) or \"fingerprint SHA-256\", then the account. "
+		"The first that fits counts."), .check = check_external_map,
+		.derived = TEXT_MARK("the e-mail address in the certificate is the account")},
+
+	// ---- gssapi { } in auth
+	{CONFIG_BLOCK_GSSAPI, "keytab", &config_type_secret_file, FIELD(config, auth.keytab), NULL, 'r',
+		MASTER | AUTH, TEXT_MARK("The keys of smtp/HOSTNAME; only the server may read the file."),
+		.secret_for = AUTH},
+	{CONFIG_BLOCK_GSSAPI, "realm", &config_type_phrase, FIELD(config, auth.realm), NULL, 'l',
+		MASTER | AUTH, TEXT_MARK("The Kerberos realm whose users have accounts here.")},
+	{CONFIG_BLOCK_GSSAPI, "domain", &config_type_hostname, FIELD(config, auth.realm_domain), NULL,
+		'l', MASTER | AUTH, TEXT_MARK("USER@REALM is the account USER@DOMAIN."),
+		.derived = TEXT_MARK("default-domain")},
 
 	// ---- source "KIND" { } in auth; which kind takes what is in source_types.c
 	{CONFIG_BLOCK_SOURCE, "name", &config_type_name, FIELD(config_source, name), NULL, 'l',
@@ -274,7 +319,7 @@ static const struct config_setting settings[] = {
 		.derived = TEXT_MARK("root; the server's own user where it runs without root")},
 	{CONFIG_BLOCK_SOURCE, "service", &config_type_name, FIELD(config_source, service), NULL, 'l',
 		FOREIGN, TEXT_MARK("The service that is told to PAM (a file of /etc/pam.d), saslauthd or Dovecot."),
-		.derived = TEXT_MARK("pabal for pam, smtp for the others")},
+		.derived = "smtp"},
 	{CONFIG_BLOCK_SOURCE, "realm", &config_type_phrase, FIELD(config_source, realm), NULL, 'l',
 		FOREIGN, TEXT_MARK("The realm that is told to saslauthd.")},
 	{CONFIG_BLOCK_SOURCE, "path", &config_type_path, FIELD(config_source, path), NULL, 'l',
@@ -502,6 +547,11 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		.help = TEXT_MARK("As the global tls block; what is not set here is taken from there.")},
 	[CONFIG_BLOCK_AUTH] = {"auth", CONFIG_BLOCK_TOP, CONFIG_BLOCK_AUTH, .roles = ALL,
 		.help = TEXT_MARK("Who may log in.")},
+	[CONFIG_BLOCK_EXTERNAL] = {"external", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_EXTERNAL, .roles = ALL,
+		.help = TEXT_MARK("The mechanism EXTERNAL: logging in with a client certificate that an "
+		"authority in ca-file signed (with request-client-certificate).")},
+	[CONFIG_BLOCK_GSSAPI] = {"gssapi", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_GSSAPI, .roles = ALL,
+		.help = TEXT_MARK("The mechanisms GSSAPI and GSS-SPNEGO: logging in with Kerberos.")},
 	[CONFIG_BLOCK_SOURCE] = {"source", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_SOURCE,
 		ITEMS(config, auth.sources, auth.source_count, config_source),
 		.most = CONFIG_SOURCES_MAX, .bare = true, .reload = 'l', .roles = FOREIGN,

@@ -33,6 +33,7 @@ struct connection {
 	unsigned facts_need;          // still open
 	char *limits;                 // octets of facts->account_networks and the like
 	struct auth_exchange *exchange;
+	char offered[256];            // of a foreign server's mechanisms, those that the block wants
 	struct spool_writer *spool;
 	uint64_t spool_id;
 	struct wheel_timer silence, life, delay;

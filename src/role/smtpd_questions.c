@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "store/store.h"
 
+#include <stdio.h>
+
 static void fact_known(struct connection *c, unsigned fact)
 {
 	c->facts_need &= ~fact;
@@ -194,9 +196,17 @@ static void on_auth_reply(void *arg, const struct auth_reply *r)
 	ANSWER(c, session_auth(c->session, results[r->outcome], data, reason));
 }
 
+static struct str binding_str(const struct tls_binding *b)
+{
+	return str_make(b->octets, b->len);
+}
+
 void connection_auth_start(void *arg, const char *mechanism, struct str initial)
 {
 	struct connection *c = arg;
+	struct tls_bindings bindings;
+	struct tls_facts facts;
+	struct auth_tls tls;
 	struct auth_request r = {
 		.mechanism = mechanism,
 		.initial = initial,
@@ -206,6 +216,14 @@ void connection_auth_start(void *arg, const char *mechanism, struct str initial)
 	};
 	stream_get_peer(c->stream, &r.client, &r.client_port);
 	stream_get_local(c->stream, &r.local, &r.local_port);
+	if (r.secured) {
+		tls_server_get_bindings(stream_ssl(c->stream), &bindings);
+		tls_get_facts(stream_ssl(c->stream), &facts);
+		tls = (struct auth_tls){binding_str(&bindings.exporter), binding_str(&bindings.end_point),
+			binding_str(&bindings.unique), facts.verified, str_from(facts.peer_subject),
+			str_from(facts.peer_mailboxes), str_from(facts.peer_fingerprint)};
+		r.tls = &tls;
+	}
 	struct auth_exchange *x = auth_client_start(c->smtpd->auth, &r, on_auth_reply, c);
 	c->exchange = x;
 }
@@ -237,8 +255,31 @@ const char *smtpd_mechanisms(struct smtpd *s, bool plain)
 	return s->mechanisms[plain];
 }
 
+// Of a foreign server's, those that the block wants.
+static const char *wanted_of(
+	struct connection *c, const struct config_list *wanted, const char *offered)
+{
+	struct str rest = str_from(offered), one;
+	size_t used = 0;
+	if (wanted->count == 0)
+		return offered;
+	c->offered[0] = '\0';
+	while (str_split(&rest, ' ', &one))
+		for (size_t i = 0; i < wanted->count; i++)
+			if (one.len && str_equal_nocase(one, wanted->items[i]) &&
+				used + one.len + 2 <= sizeof c->offered)
+				used += (size_t)snprintf(c->offered + used, sizeof c->offered - used,
+					"%s%.*s", used ? " " : "", STR_ARG(one));
+	return c->offered;
+}
+
 const char *connection_mechanisms(void *arg, bool tls)
 {
 	struct connection *c = arg;
-	return smtpd_mechanisms(c->smtpd, tls || connection_server(c)->auth_without_tls);
+	struct smtpd *s = c->smtpd;
+	const struct config_server *server = connection_server(c);
+	// Asked all the same: the names that are known to the connection may change with it.
+	const char *known = smtpd_mechanisms(s, tls || server->auth_without_tls);
+	const char *offer = auth_client_offers(s->auth, server->name, tls);
+	return offer ? offer : wanted_of(c, &server->mechanisms, known);
 }

@@ -62,8 +62,11 @@ enum reply session_ehlo(struct session *s, struct str argument)
 			     "250-DSN\r\n250-CHUNKING\r\n");
 	if (session_tls_offered(s))
 		buf_add_text(&lines, "250-STARTTLS\r\n");
-	if (session_auth_offered(s, &mechanisms))
+	if (session_auth_offered(s, &mechanisms)) {
 		buf_add_format(&lines, "250-AUTH %s\r\n", mechanisms);
+		if (s->facts.server->auth_equals)
+			buf_add_text(&lines, "250-AUTH=LOGIN PLAIN\r\n");
+	}
 	add_limits(s, &lines);
 	buf_add_text(&lines, "250 HELP\r\n");
 	session_answer_lines(s, buf_str(&lines));

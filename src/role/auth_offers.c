@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: ISC
+#include "role/auth_offers.h"
+
+#include "auth/sasl.h"
+#include "base/event.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SASL_THREADS 8 // some of them wait for answers of sources
+#define SECRET_NAME  "sasl-unknown-names"
+
+// Kerberos reads its files by name, and after confinement only those in our folder can be read. The
+// files are made there; what is in them is the configuration's.
+static bool write_file(const char *path, struct str content)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	size_t done = 0;
+
+	while (fd >= 0 && done < content.len) {
+		ssize_t n = write(fd, content.data + done, content.len - done);
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	bool ok = fd >= 0 && done == content.len;
+	if (fd >= 0 && close(fd) < 0)
+		ok = false;
+	return ok;
+}
+
+static bool prepare_kerberos(const struct config *c, char keytab[1100])
+{
+	char path[1100], text[800];
+
+	snprintf(keytab, 1100, "%.*s/auth/gssapi.keytab", STR_ARG(c->state_folder));
+	snprintf(path, sizeof path, "%.*s/auth/krb5.conf", STR_ARG(c->state_folder));
+	snprintf(text, sizeof text,
+		"[libdefaults]\n%s%.*s\n dns_lookup_realm = false\n dns_lookup_kdc = false\n"
+		" dns_canonicalize_hostname = false\n rdns = false\n",
+		c->auth.realm.len ? " default_realm = " : "", STR_ARG(c->auth.realm));
+	if (!write_file(path, str_from(text)) || !write_file(keytab, c->auth.keytab.content))
+		return false;
+	// Read by the library when it is first used: before there are threads.
+	return setenv("KRB5_CONFIG", path, 1) == 0 && setenv("KRB5_KTNAME", keytab, 1) == 0 &&
+	       setenv("KRB5RCACHENAME", "none:", 1) == 0;
+}
+
+void auth_offers_prepare(const struct config *config)
+{
+	char names[AUTH_OFFER_MAX], keytab[1100] = "";
+	struct auth_sasl_settings settings = {names, keytab};
+	struct error err = {0};
+
+	auth_offers_of_library(config, names);
+	if (!names[0])
+		return;
+	if (strstr(names, "GSS") && !prepare_kerberos(config, keytab)) {
+		event_report(EVENT_ERROR, "auth", "the keytab cannot be copied into the state folder");
+		keytab[0] = '\0';
+	}
+	if (auth_sasl_load(&settings, &err))
+		event_report(EVENT_ERROR, "auth", "%s; not offered: %s", err.text, names);
+}
+
+static int read_secret(
+	struct secrets *secrets, unsigned char out[AUTH_SASL_SECRET], struct error *err)
+{
+	size_t len = 0;
+
+	if (secrets_meta_get(secrets, STR(SECRET_NAME), out, AUTH_SASL_SECRET, &len) == 0 &&
+		len == AUTH_SASL_SECRET)
+		return 0;
+	mem_random(out, AUTH_SASL_SECRET);
+	int result = secrets_meta_set(
+		secrets, STR(SECRET_NAME), str_make(out, AUTH_SASL_SECRET));
+	return result ? error_set(err, result, TEXT("the stored passwords cannot be written: %s"),
+				err_text(result))
+		      : 0;
+}
+
+int auth_offers_start(struct auth_offer_state *state, uv_loop_t *loop, const struct config *config,
+	struct secrets *secrets, struct error *err)
+{
+	unsigned char secret[AUTH_SASL_SECRET];
+	int result = read_secret(secrets, secret, err);
+
+	if (result)
+		return result;
+	state->facts.available = auth_sasl_has;
+	(void)auth_offers_refresh(state, config, secrets);
+	if (auth_sasl_library())
+		auth_sasl_open(loop, SASL_THREADS, secret);
+	mem_wipe(secret, sizeof secret);
+	return 0;
+}
+
+bool auth_offers_refresh(
+	struct auth_offer_state *state, const struct config *config, struct secrets *secrets)
+{
+	uint64_t missing = 0;
+	bool another = state->config != config;
+
+	state->config = config;
+	if (secrets_without_scram(secrets, NULL, NULL, &missing) == 0) {
+		another = another || state->facts.scram_missing != (missing > 0);
+		state->facts.scram_missing = missing > 0;
+	}
+	return another;
+}
+
+void auth_offers_stop(void)
+{
+	auth_sasl_close();
+}
