@@ -85,27 +85,45 @@ static int greet(struct auth_socket *s, struct buf *in, struct error *err)
 	return result;
 }
 
-static int send_request(struct auth_socket *s, const struct auth_question *q, struct error *err)
+// no-penalty: Dovecot would make all of an address wait that failed a few times, longer than a
+// source may take. Guessing is slowed before a source is asked.
+static int make_request(
+	const struct config_source *s, const struct auth_question *q, struct buf *out)
 {
-	struct auth_line_request r = {.id = 1,
-		.mechanism = "PLAIN",
-		.secured = true,
-		.client = q->client,
-		.has_response = true};
-	struct buf response = {.limit = AUTH_LINE_MAX}, line = {.limit = AUTH_LINE_MAX + 1};
-	int result = buf_add_char(&response, '\0');
+	struct buf response = {.limit = AUTH_LINE_MAX};
+	char address[IPADDR_TEXT_MAX];
+	int err = buf_add_text(out, "AUTH\t1\tPLAIN\tservice=");
 
-	if (!result)
-		result = buf_add_str(&response, q->name);
-	if (!result)
-		result = buf_add_char(&response, '\0');
-	if (!result)
-		result = buf_add_str(&response, q->secret);
-	if (!result)
-		result = auth_line_request_add(&line, &r, buf_str(&response), false);
+	if (!err)
+		err = auth_value_add(out, s->service.len ? s->service : STR("smtp"));
+	if (!err)
+		err = buf_add_text(out, "\tnologin\tsecured\tno-penalty");
+	if (!err && q->client.family)
+		err = buf_add_format(out, "\trip=%s", ipaddr_format(&q->client, address));
+	if (!err)
+		err = buf_add_text(out, "\tresp=");
+	if (!err)
+		err = buf_add_char(&response, '\0');
+	if (!err)
+		err = buf_add_str(&response, q->name);
+	if (!err)
+		err = buf_add_char(&response, '\0');
+	if (!err)
+		err = buf_add_str(&response, q->secret);
+	if (!err)
+		err = buf_add_base64(out, buf_str(&response));
+	buf_finish_wipe(&response);
+	return err ? err : buf_add_char(out, '\n');
+}
+
+static int send_request(const struct config_source *c, struct auth_socket *s,
+	const struct auth_question *q, struct error *err)
+{
+	struct buf line = {.limit = AUTH_LINE_MAX + 1};
+	int result = make_request(c, q, &line);
+
 	result = result ? error_set(err, result, TEXT("the question is too long"))
 			: auth_socket_write(s, buf_str(&line), err);
-	buf_finish_wipe(&response);
 	buf_finish_wipe(&line);
 	return result;
 }
@@ -163,7 +181,7 @@ static int ask(const struct config_source *s, const struct auth_question *q,
 		return result;
 	result = greet(&socket, &in, err);
 	if (!result)
-		result = send_request(&socket, q, err);
+		result = send_request(s, &socket, q, err);
 	if (!result)
 		result = read_reply(&socket, &in, reply, err);
 	auth_socket_close(&socket);

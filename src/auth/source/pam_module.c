@@ -153,7 +153,9 @@ static int run(pam_handle_t *pam, const struct auth_question *q, const char *use
 	}
 	asked->account = true;
 	result = pam_acct_mgmt(pam, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
-	if (result != PAM_SUCCESS)
+	if (result == PAM_AUTH_ERR) // what a plain refusal is here: pam_deny, pam_listfile
+		auth_answer_set(out, AUTH_NO, TEXT("PAM does not let this account in"));
+	else if (result != PAM_SUCCESS)
 		answer(pam, "account", result, out);
 	else
 		auth_answer_set(out, AUTH_YES, "%s", "");

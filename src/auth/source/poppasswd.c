@@ -30,7 +30,7 @@ void auth_poppasswd_value_read(struct str value, struct auth_poppasswd *out)
 		out->clear = value;
 	if (hash.data && !str_copy(hash, out->hash, sizeof out->hash))
 		out->locked = true;
-	if (!hash.data && !out->clear.len)
+	if (!hash.len && !out->clear.len)
 		out->locked = true;
 }
 

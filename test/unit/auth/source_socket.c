@@ -3,6 +3,7 @@
 // is made of good, strange and missing answers. Real ones: test/system/test_local_sources.py.
 #include "ask.h"
 #include "auth/source/saslauthd.h"
+#include "auth/source/socket.h"
 
 #include <pthread.h>
 #include <sys/socket.h>
@@ -177,7 +178,7 @@ static void dovecot_is_asked(void **state)
 	(void)state;
 	snprintf(expected, sizeof expected,
 		"VERSION\t1\t2\nCPID\t%d\n"
-		"AUTH\t1\tPLAIN\tservice=smtp\tnologin\tsecured\trip=192.0.2.7%s",
+		"AUTH\t1\tPLAIN\tservice=smtp\tnologin\tsecured\tno-penalty\trip=192.0.2.7%s",
 		(int)getpid(), response);
 	x.until = strlen(expected);
 	struct config_source s = start(&x);
@@ -255,13 +256,36 @@ static void tells_what_is_missing(void **state)
 	config_findings_finish(&findings);
 }
 
+static void names_the_group(void **state)
+{
+	struct config_findings findings = {0};
+	struct config_source s = {.timeout = 1000};
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(mkdir("mux", 0710) | chown("mux", 0, 1) | chmod(folder, 0755), 0);
+	put("mux/mux", "", 0777);
+	auth_socket_advise(&s, in_folder("mux/mux").data, "nobody", &findings);
+	assert_int_equal(findings.count, 1);
+	assert_has(findings.items[0].text.data, "adduser nobody daemon");
+	assert_int_equal(chmod("mux", 0711), 0);
+	auth_socket_advise(&s, in_folder("mux/mux").data, "nobody", &findings);
+	assert_int_equal(findings.count, 1);
+	assert_int_equal(chmod("mux/mux", 0700), 0);
+	auth_socket_advise(&s, in_folder("mux/mux").data, "nobody", &findings);
+	assert_int_equal(findings.count, 2);
+	assert_has(findings.items[1].text.data, "may not reach");
+	config_findings_finish(&findings);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {T(saslauthd_is_asked), T(saslauthd_answers),
 		T(saslauthd_limits), T(nobody_answers), T(dovecot_is_asked), T(dovecot_answers),
-		T(dovecot_limits), T(tells_what_is_missing)};
+		T(dovecot_limits), T(tells_what_is_missing), T(names_the_group)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
