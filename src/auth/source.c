@@ -9,10 +9,13 @@
 const struct auth_source_kind *const auth_source_kinds[] = {
 	&auth_source_checkpassword,
 	&auth_source_dovecot,
+	&auth_source_ldap,
 	&auth_source_pam,
 	&auth_source_poppasswd,
 	&auth_source_saslauthd,
+	&auth_source_sql,
 	&auth_source_vpopmail,
+	&auth_source_vpopmail_sql,
 	NULL,
 };
 const size_t auth_source_kind_count = sizeof auth_source_kinds / sizeof *auth_source_kinds - 1;
