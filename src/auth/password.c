@@ -252,13 +252,19 @@ int password_make_scram(struct str password, char *out, size_t size)
 
 bool password_hash_known(const char *hash)
 {
+	static const char letters[] =
+		"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 	if (str_starts(str_from(hash), STR("$argon2id$")))
 		return true;
+	// Any two letters are a salt of the oldest form; what has its form as a whole is a hash.
+	if (hash[0] != '$' && (strlen(hash) != 13 || strspn(hash, letters) != 13))
+		return false;
 	switch (crypt_checksalt(hash)) {
 	case CRYPT_SALT_OK:
 	case CRYPT_SALT_METHOD_LEGACY:
 	case CRYPT_SALT_TOO_CHEAP:
-		return hash[0] != '\0';
+		return true;
 	default:
 		return false;
 	}

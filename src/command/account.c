@@ -1,99 +1,19 @@
 // SPDX-License-Identifier: ISC
-// pabal account: making and keeping accounts. Passwords come from the terminal or from standard
-// input, never from an argument that everybody can see.
-#include "base/file.h"
+// pabal account: making and keeping accounts.
 #include "base/memory.h"
 #include "base/text.h"
+#include "command/account_internal.h"
 #include "command/caller.h"
 #include "command/command.h"
 #include "command/rows.h"
 #include "command/table.h"
 #include "smtp/address.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <termios.h>
-#include <unistd.h>
-
-#define PASSWORD_MAX 1024
-
-// ---- passwords
-// A line of standard input without its end. Not by stdio: what it buffers is not wiped.
-static int read_line(char out[PASSWORD_MAX + 1], struct error *err)
-{
-	size_t len = 0;
-	char c = '\0';
-	ssize_t n;
-	while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n') {
-		if (len == PASSWORD_MAX)
-			return error_set(err, ERR_LIMIT, TEXT("a password has at most %d octets"), PASSWORD_MAX);
-		if (c == '\0')
-			return error_set(err, ERR_SYNTAX, TEXT("a password has no control characters"));
-		out[len++] = c;
-	}
-	if (n < 0)
-		return error_system(err, TEXT("cannot read standard input"));
-	if (len && out[len - 1] == '\r')
-		len--;
-	out[len] = '\0';
-	return len ? 0 : error_set(err, ERR_SYNTAX, TEXT("a password is needed"));
-}
-
-// True when there is something to read, false when a signal came that has to end us.
-static bool wait_for_line(const sigset_t *ending)
-{
-	int signals = signalfd(-1, ending, SFD_CLOEXEC);
-	struct pollfd waits[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
-	while (poll(waits, 2, -1) < 0 && errno == EINTR)
-		;
-	fd_close(&signals);
-	return !waits[1].revents;
-}
-
-// The terminal shows again what is typed, however this ends.
-static int ask_hidden(const char *prompt, char out[PASSWORD_MAX + 1], struct error *err)
-{
-	static const int numbers[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
-	struct termios before, hidden;
-	sigset_t ending, old;
-	if (tcgetattr(STDIN_FILENO, &before) < 0)
-		return error_system(err, TEXT("cannot use the terminal"));
-	sigemptyset(&ending);
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		sigaddset(&ending, numbers[i]);
-	sigprocmask(SIG_BLOCK, &ending, &old);
-	hidden = before;
-	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden); // before the prompt: who sees it may type
-	fputs(prompt, stderr);
-	int result = wait_for_line(&ending) ? read_line(out, err) :
-		error_set(err, ERR_SYNTAX, TEXT("a password is needed"));
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-	fputc('\n', stderr);
-	sigprocmask(SIG_SETMASK, &old, NULL); // what came is delivered here
-	return result;
-}
-
-static int read_password(char out[PASSWORD_MAX + 1], struct error *err)
-{
-	char again[PASSWORD_MAX + 1];
-	if (!isatty(STDIN_FILENO))
-		return read_line(out, err);
-	int result = ask_hidden(TEXT("Password: "), out, err);
-	if (!result)
-		result = ask_hidden(TEXT("Once more: "), again, err);
-	if (!result && strcmp(out, again))
-		result = error_set(err, ERR_SYNTAX, TEXT("the two are not the same"));
-	mem_wipe(again, sizeof again);
-	return result;
-}
 
 // ---- the steps
-static int call(const struct config *c, const char *command, const char *name, struct error *err)
+int account_call(const struct config *c, const char *command, const char *name, struct error *err)
 {
 	json_t *arguments = json_pack("{s:s}", "name", name);
 	int result = caller_run(c, command, arguments, NULL, NULL, NULL, err);
@@ -101,64 +21,71 @@ static int call(const struct config *c, const char *command, const char *name, s
 	return result;
 }
 
-static int set_secret(const struct config *c, const char *name, struct error *err)
+int account_send_secret(const struct config *c, const char *command, const char *key, const char *name,
+	struct error *err)
 {
-	char password[PASSWORD_MAX + 1];
-	int result = read_password(password, err);
-	json_t *arguments = result ? NULL : json_pack("{s:s, s:s}", "name", name, "password", password);
+	char password[ACCOUNT_PASSWORD_MAX + 1];
+	int result = account_read_password(password, err);
+	json_t *arguments = result ? NULL : json_pack("{s:s, s:s}", "name", name, key, password);
 	if (!result && !arguments)
 		result = error_set(err, ERR_SYNTAX, TEXT("the password must be UTF-8"));
 	if (!result)
-		result = caller_run(c, "secret set", arguments, NULL, NULL, NULL, err);
+		result = caller_run(c, command, arguments, NULL, NULL, NULL, err);
 	control_wipe(arguments);
 	json_decref(arguments);
 	mem_wipe(password, sizeof password);
 	return result;
 }
 
-// The secret before the directory row: an account that can be seen can also log in.
-static int add(const struct config *c, const char *name, bool json, struct error *err)
+static int set_secret(const struct config *c, const char *name, bool hash, struct error *err)
 {
-	(void)json;
-	int result = call(c, "account show", name, err);
+	return hash ? account_send_secret(c, "secret hash", "hash", name, err) :
+		account_send_secret(c, "secret set", "password", name, err);
+}
+
+// The secret before the directory row: an account that can be seen can also log in.
+static int add(const struct config *c, const char *name, const struct account_words *w, struct error *err)
+{
+	(void)w;
+	int result = account_call(c, "account show", name, err);
 	if (!result)
 		return error_set(err, ERR_EXISTS,
 			TEXT("the account %s exists; `pabal account passwd %s` changes its password"), name,
 			name);
 	if (result != ERR_NOT_FOUND)
 		return result;
-	result = set_secret(c, name, err);
+	result = set_secret(c, name, w->hash, err);
 	if (!result)
-		result = call(c, "account add", name, err);
+		result = account_call(c, "account add", name, err);
 	if (!result)
 		printf(TEXT("account %s made\n"), name);
 	return result;
 }
 
-static int passwd(const struct config *c, const char *name, bool json, struct error *err)
+static int passwd(const struct config *c, const char *name, const struct account_words *w, struct error *err)
 {
-	(void)json;
-	int result = call(c, "account show", name, err);
+	(void)w;
+	int result = account_call(c, "account show", name, err);
 	if (!result)
-		result = set_secret(c, name, err);
+		result = set_secret(c, name, w->hash, err);
 	if (!result)
 		printf(TEXT("password of %s changed\n"), name);
 	return result;
 }
 
-static int enable(const struct config *c, const char *name, bool json, struct error *err)
+static int enable(const struct config *c, const char *name, const struct account_words *w, struct error *err)
 {
-	(void)json;
-	int result = call(c, "account enable", name, err);
+	(void)w;
+	int result = account_call(c, "account enable", name, err);
 	if (!result)
 		printf(TEXT("account %s enabled\n"), name);
 	return result;
 }
 
-static int disable(const struct config *c, const char *name, bool json, struct error *err)
+static int disable(const struct config *c, const char *name, const struct account_words *w, struct error *err)
 {
-	(void)json;
-	int result = call(c, "account disable", name, err);
+	(void)w;
+	int result = account_call(c, "account disable", name, err);
 	if (!result)
 		printf(TEXT("account %s disabled; it cannot log in, its mail is still taken\n"), name);
 	return result;
@@ -166,16 +93,16 @@ static int disable(const struct config *c, const char *name, bool json, struct e
 
 // The directory row before the secret, for the same reason. A secret that an earlier attempt left
 // behind goes as well.
-static int remove_account(const struct config *c, const char *name, bool json, struct error *err)
+static int remove_account(const struct config *c, const char *name, const struct account_words *w, struct error *err)
 {
 	struct error unused;
-	(void)json;
-	int result = call(c, "account remove", name, err);
+	(void)w;
+	int result = account_call(c, "account remove", name, err);
 	if (result == ERR_NOT_FOUND) {
-		(void)call(c, "secret remove", name, &unused);
+		(void)account_call(c, "secret remove", name, &unused);
 		return result;
 	}
-	if (!result && (result = call(c, "secret remove", name, err)) == ERR_NOT_FOUND)
+	if (!result && (result = account_call(c, "secret remove", name, err)) == ERR_NOT_FOUND)
 		result = 0;
 	if (!result)
 		printf(TEXT("account %s removed; its mailbox is left as it is\n"), name);
@@ -187,23 +114,23 @@ static void add_row(const json_t *row, void *arg)
 {
 	struct table *t = arg;
 	table_add(t, row_word(row, "name"));
-	table_add(t, json_is_true(json_object_get(row, "enabled")) ? TEXT("enabled") : TEXT("disabled"));
+	table_add(t, TEXT(row_word(row, "state")));
 	table_add(t, row_word(row, "rights"));
 }
 
-// One account, or all without a name.
-static int list(const struct config *c, const char *name, bool json, struct error *err)
+static int list(const struct config *c, const char *name, const struct account_words *w, struct error *err)
 {
 	struct table t;
 	const char *const titles[] = {TEXT("ACCOUNT"), TEXT("STATE"), TEXT("RIGHTS")};
+	(void)name;
 	table_init(&t, 3, titles);
-	json_t *arguments = name ? json_pack("{s:s}", "name", name) : json_object();
-	int result = caller_run(c, name ? "account show" : "account list", arguments,
-		json ? caller_print_json : add_row, &t, NULL, err);
+	json_t *arguments = json_object();
+	int result = caller_run(c, "account list", arguments, w->json ? caller_print_json : add_row, &t,
+		NULL, err);
 	json_decref(arguments);
-	if (!result && !json)
+	if (!result && !w->json)
 		table_print(&t);
-	if (!result && !json && !t.count)
+	if (!result && !w->json && !t.count)
 		puts(TEXT("no accounts yet: `pabal account add NAME@DOMAIN` makes one"));
 	table_finish(&t);
 	return result;
@@ -236,20 +163,27 @@ static int check_domain(const struct config *c, const char *name, struct error *
 }
 
 // ---- actions
+enum { FIRST_NAME = 1, LATER_NAME = 2 }; // which word names the account
 static const struct action {
 	const char *name;
+	unsigned names;      // 0: no account is named
 	bool needs_name;
-	bool makes;         // only for our domains
+	bool makes;          // only for our domains
 	bool takes_password;
-	int (*run)(const struct config *c, const char *name, bool json, struct error *err);
+	bool has_action;     // a word of its own comes next
+	int (*run)(const struct config *c, const char *name, const struct account_words *w,
+		struct error *err);
 } actions[] = {
-	{"add", true, true, true, add},
-	{"passwd", true, false, true, passwd},
-	{"list", false, false, false, list},
-	{"show", true, false, false, list},
-	{"enable", true, false, false, enable},
-	{"disable", true, false, false, disable},
-	{"remove", true, false, false, remove_account},
+	{"add", FIRST_NAME, true, true, true, false, add},
+	{"passwd", FIRST_NAME, true, false, true, false, passwd},
+	{"list", 0, false, false, false, false, list},
+	{"show", FIRST_NAME, true, false, false, false, account_show},
+	{"enable", FIRST_NAME, true, false, false, false, enable},
+	{"disable", FIRST_NAME, true, false, false, false, disable},
+	{"set", FIRST_NAME, true, false, true, false, account_set},
+	{"group", 0, false, false, false, true, account_group},
+	{"app-password", LATER_NAME, true, false, false, true, account_application},
+	{"remove", FIRST_NAME, true, false, false, false, remove_account},
 };
 
 static const struct action *find_action(const char *name)
@@ -260,32 +194,56 @@ static const struct action *find_action(const char *name)
 	return NULL;
 }
 
-static int run(const struct config *c, const struct action *action, const struct options *o,
-	struct error *err)
+static int run(const struct config *c, const struct action *action, const char *given,
+	const struct account_words *w, struct error *err)
 {
 	char name[SMTP_ADDRESS_MAX] = "";
-	int result = o->word_count > 1 ? full_name(c, o->words[1], name, err) : 0;
+	int result = given ? full_name(c, given, name, err) : 0;
 	if (!result && action->makes)
 		result = check_domain(c, name, err);
-	return result ? result : action->run(c, name[0] ? name : NULL, o->json, err);
+	return result ? result : action->run(c, name[0] ? name : NULL, w, err);
+}
+
+// The words behind the action; false: too many, or one is missing.
+static bool take_words(const struct action *action, const struct options *o, struct account_words *w,
+	const char **out_name)
+{
+	unsigned at = 1;
+	if (action->has_action)
+		w->action = at < o->word_count ? o->words[at++] : NULL;
+	if (action->has_action && !w->action)
+		return false;
+	if (action->names && at < o->word_count)
+		*out_name = o->words[at++];
+	else if (action->has_action && at < o->word_count)
+		w->group = o->words[at++];
+	return at >= o->word_count && (*out_name || !action->needs_name);
 }
 
 int command_account(int argc, char **argv)
 {
+	struct account_words w = {0};
+	const struct option_row rows[] = {{"--submit", &w.submit, NULL}, {"--relay", &w.relay, NULL},
+		{"--from", &w.from, NULL}, {"--servers", &w.servers, NULL}, {"--groups", &w.groups, NULL},
+		{"--expires", &w.expires, NULL}, {"--lock", &w.lock, NULL}, {"--unlock", NULL, &w.unlock},
+		{"--legacy", &w.legacy, NULL}, {"--act-as", &w.act_as, NULL}, {"--label", &w.label, NULL},
+		{"--hash-stdin", NULL, &w.hash}};
 	struct options o;
 	struct error err = {0};
-	if (!options_parse(argc, argv, NULL, 0, &o))
+	const char *name = NULL;
+	if (!options_parse(argc, argv, rows, ARRAY_SIZE(rows), &o))
 		return COMMAND_USAGE;
 	const struct action *action = o.word_count ? find_action(o.words[0]) : NULL;
 	if (action && action->takes_password && o.word_count > 2)
 		fputs(TEXT("pabal: a password is never an argument, as everybody could see it: it is read from "
 			"the terminal or from standard input\n"), stderr);
-	if (!action || o.word_count > 2 || (action->needs_name && o.word_count < 2))
+	if (!action || !take_words(action, &o, &w, &name))
 		return command_usage("account");
 	struct config *c = options_config(&o);
 	if (!c)
 		return COMMAND_CONFIGURATION;
-	int result = run(c, action, &o, &err);
+	w.json = o.json;
+	int result = run(c, action, name, &w, &err);
 	config_destroy(c);
 	return result ? caller_failed(&err) : COMMAND_OK;
 }

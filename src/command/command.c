@@ -17,10 +17,20 @@ const struct command commands[] = {
 		command_reload},
 	{"stop", "", TEXT_MARK("stop the server"), command_stop},
 	{"account",
-		"add|passwd NAME\n"
+		"add|passwd NAME [--hash-stdin]\n"
 		"list [--json]\n"
 		"show NAME [--json]\n"
-		"enable|disable|remove NAME",
+		"enable|disable|remove NAME\n"
+		"set NAME [RIGHTS] [--groups GROUP,…|none] [--expires DATE|never] [--lock REASON|--unlock] "
+		"[--legacy on|off] [--act-as NAME,…|none]\n"
+		"group add|set NAME [RIGHTS]\n"
+		"group remove NAME\n"
+		"group list [--json]\n"
+		"app-password add NAME --label LABEL [--from NETWORK,…] [--expires DATE|never]\n"
+		"app-password list NAME [--json]\n"
+		"app-password remove NAME --label LABEL\n"
+		"RIGHTS: --submit yes|no|default --relay yes|no|default --from NETWORK,…|any|default "
+		"--servers SERVER,…|default",
 		TEXT_MARK("accounts that log in and receive mail"), command_account},
 	{"queue",
 		"list [SELECTION] [--limit N] [--json]\n"

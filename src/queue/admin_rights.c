@@ -131,8 +131,11 @@ static bool take_networks(struct wish *w, struct str value)
 	return fits || fail(w, "%s", TEXT("too many networks"));
 }
 
+// The running queue is not given the servers: then the command has looked.
 static bool is_server(struct wish *w, struct str word)
 {
+	if (!w->config->server_count)
+		return true;
 	for (size_t i = 0; i < w->config->server_count; i++)
 		if (str_equal(w->config->servers[i].name, word))
 			return true;
@@ -156,6 +159,14 @@ static bool is_account_name(struct wish *w, struct str word)
 	return fail(w, TEXT("\"%.*s\" is no account name; write it as NAME@DOMAIN"), STR_ARG(str_slice(word, 0, 200)));
 }
 
+static bool has_control(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.data[i] < ' ' || s.data[i] == 0x7f)
+			return true;
+	return false;
+}
+
 // Words parted by blanks or commas; none: an empty list.
 static bool take_words(struct wish *w, struct str value, bool (*is)(struct wish *w, struct str word),
 	unsigned most, struct str *out)
@@ -176,7 +187,8 @@ static bool take_words(struct wish *w, struct str value, bool (*is)(struct wish 
 		if (buf_len(&list))
 			buf_add_char(&list, ' ');
 		buf_add_str(&list, word);
-		good = is(w, word);
+		good = !has_control(word) && str_is_utf8(word) ? is(w, word) :
+			fail(w, "%s", TEXT("a word has control characters"));
 		if (good && (++count > most || buf_len(&list) > STORE_WORDS_MAX))
 			good = fail(w, TEXT("\"%.*s\" is one too many"), STR_ARG(str_slice(word, 0, 200)));
 	}
@@ -197,7 +209,9 @@ static bool take_groups(struct wish *w, struct str value)
 
 static bool take_act_as(struct wish *w, struct str value)
 {
-	return take_words(w, value, is_account_name, 100, &w->values.act_as);
+	bool good = take_words(w, value, is_account_name, 100, &w->values.act_as);
+	str_lower((char *)w->values.act_as.data, w->values.act_as.len); // key form
+	return good;
 }
 
 static bool take_expires(struct wish *w, struct str value)
@@ -212,8 +226,8 @@ static bool take_expires(struct wish *w, struct str value)
 
 static bool take_lock(struct wish *w, struct str value)
 {
-	if (value.len > LOCK_REASON_MAX || !str_is_utf8(value) || str_find(value, '\n') >= 0)
-		return fail(w, TEXT("\"%.*s\" is too long for a reason, or has more than one line"), STR_ARG(str_slice(value, 0, 200)));
+	if (value.len > LOCK_REASON_MAX || !str_is_utf8(value) || has_control(value))
+		return fail(w, TEXT("\"%.*s\" is no reason: one line of at most 100 octets"), STR_ARG(str_slice(value, 0, 200)));
 	w->values.locked = true;
 	w->values.lock_reason = arena_str(&w->arena, value);
 	return true;
