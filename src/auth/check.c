@@ -11,6 +11,8 @@
 #include "base/event.h"
 #include "base/memory.h"
 
+#define HASHING_NICE 10 // who logs in waits, nobody's dialogue does
+
 struct auth_checks {
 	struct auth_pool *pool;
 	struct secrets *secrets;
@@ -257,9 +259,19 @@ void auth_checks_forget(struct auth_checks *c, struct str name)
 	}
 }
 
+// Half of the processors at most, unless the administrator says a number.
+static unsigned hashing_threads(unsigned configured)
+{
+	unsigned processors = uv_available_parallelism();
+
+	if (configured)
+		return configured;
+	return processors > 1 ? processors / 2 : 1;
+}
+
 void auth_checks_set_threads(struct auth_checks *c, unsigned threads)
 {
-	auth_pool_set_threads(c->pool, threads);
+	auth_pool_set_threads(c->pool, hashing_threads(threads));
 }
 
 struct auth_checks *auth_checks_create(uv_loop_t *loop, struct secrets *secrets, unsigned threads)
@@ -269,7 +281,7 @@ struct auth_checks *auth_checks_create(uv_loop_t *loop, struct secrets *secrets,
 	c->secrets = secrets;
 	list_init(&c->all);
 	auth_cache_init(&c->cache);
-	c->pool = auth_pool_create(loop, threads);
+	c->pool = auth_pool_create(loop, hashing_threads(threads), HASHING_NICE);
 	c->uses = auth_uses_create(loop, secrets);
 	return c;
 }

@@ -14,9 +14,10 @@ struct auth_job {
 	bool waiting;			    // no thread has it yet
 };
 
-// The threads are started at once. threads: 1 to 64.
+// The threads are started at once. threads: 1 to 64. nice: how much lower than the loop's their
+// priority is (0 to 19), so that work on them never delays anybody's dialogue.
 struct auth_pool;
-struct auth_pool *auth_pool_create(uv_loop_t *loop, unsigned threads);
+struct auth_pool *auth_pool_create(uv_loop_t *loop, unsigned threads, int nice);
 // Waits for the jobs that run (not for those that wait); no done is called any more. Its handle
 // closes on the loop.
 void auth_pool_destroy(struct auth_pool *pool);

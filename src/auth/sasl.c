@@ -95,7 +95,7 @@ void auth_sasl_open(uv_loop_t *loop, unsigned threads, const unsigned char secre
 	b->wake.data = b;
 	sasl.bridge = b;
 	memcpy(sasl.secret, secret, sizeof sasl.secret);
-	sasl.pool = auth_pool_create(loop, threads);
+	sasl.pool = auth_pool_create(loop, threads, 0);
 }
 
 static void on_closed(uv_handle_t *handle)

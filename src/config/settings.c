@@ -278,8 +278,9 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_AUTH, "cache", &config_type_duration, FIELD(config, auth.cache), "1m", 'l',
 		MASTER | AUTH, TEXT_MARK("How long a right password is remembered (hashed); 0: not."),
 		.least = 0, .most = HOUR},
-	{CONFIG_BLOCK_AUTH, "workers", &config_type_number, FIELD(config, auth.workers), "2", 'r',
-		MASTER | AUTH, TEXT_MARK("Passwords checked at the same time."), .least = 1, .most = 64},
+	{CONFIG_BLOCK_AUTH, "workers", &config_type_number, FIELD(config, auth.workers), "0", 'r',
+		MASTER | AUTH, TEXT_MARK("Passwords hashed at the same time; 0: as many as half of the "
+		"processors."), .least = 0, .most = 64},
 
 	// ---- external { } in auth
 	{CONFIG_BLOCK_EXTERNAL, "map", &config_type_words, FIELD(config, auth.external), NULL, 'l',

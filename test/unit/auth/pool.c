@@ -52,7 +52,7 @@ static void begin(struct world *w, unsigned threads)
 	atomic_store(&most, 0);
 	atomic_store(&may_end, 0);
 	uv_loop_init(&w->loop);
-	w->pool = auth_pool_create(&w->loop, threads);
+	w->pool = auth_pool_create(&w->loop, threads, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(w->tasks); i++) {
 		w->tasks[i].job = (struct auth_job){.run = run, .done = done};
 		list_init(&w->tasks[i].job.link);
