@@ -93,7 +93,7 @@ static bool take_number(struct str *s, unsigned digits, char end, int *out)
 	if (s->data[0] != end)
 		return false;
 	*s = str_skip(*s, 1);
-	return true;
+	return s->len > 0;
 }
 
 int clock_parse_date(struct str s, uint64_t now_ms, uint64_t *out_ms)
@@ -119,7 +119,8 @@ int clock_parse_date(struct str s, uint64_t now_ms, uint64_t *out_ms)
 	made = tm;
 	time_t seconds = mktime(&made);
 	// mktime makes the 3rd of March of the 31st of February.
-	if (s.len || seconds < 0 || made.tm_mday != tm.tm_mday || made.tm_mon != tm.tm_mon)
+	if (s.len || seconds < 0 || made.tm_mday != tm.tm_mday || made.tm_mon != tm.tm_mon ||
+		made.tm_min != tm.tm_min)
 		return ERR_SYNTAX;
 	*out_ms = (uint64_t)seconds * 1000;
 	return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: ISC
-// pabal account set, group, app-password: what an account may do, and the passwords of its programs.
+// pabal account set, group, app-password, show: what an account may do, and the passwords of its
+// programs.
 #include "command/account_internal.h"
 
 #include "base/clock.h"

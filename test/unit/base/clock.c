@@ -67,12 +67,40 @@ static void test_rfc5322(void **state)
 	}
 }
 
+static void test_parse_date(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms; // 0: wrong
+	} rows[] = {
+		{"2026-11-22", UINT64_C(1795273200000)},
+		{"2026-11-22T10:30", UINT64_C(1795311000000)},
+		{"30d", 1000 + UINT64_C(30) * 86400000},
+		{"2h", 1000 + 7200000},
+		{"2028-02-29", UINT64_C(1835362800000)},
+		{"2026-02-29"}, {"2026-13-01"}, {"2026-00-10"}, {"2026-1-1"}, {"2026-11"}, {"2026-11-22T"},
+		{"2026-11-22T24:00"}, {"2026-11-22T10:60"}, {"2026-11-22T10:30:00"}, {"2026-11-22 10:30"},
+		{""}, {"30"}, {"never"}, {"-5d"}, {"1969-01-01"}, {"99999999999999999999d"},
+	};
+	uint64_t ms;
+
+	setenv("TZ", "KST-9", 1);
+	clock_prepare();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		ms = 0;
+		int err = clock_parse_date(str_from(rows[i].text), 1000, &ms);
+		if ((err == 0) != (rows[i].ms != 0) || (err == 0 && ms != rows[i].ms))
+			fail_msg("%s: %d %llu", rows[i].text, err, (unsigned long long)ms);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clocks),
 		cmocka_unit_test(test_rfc3339),
 		cmocka_unit_test(test_rfc5322),
+		cmocka_unit_test(test_parse_date),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,48 @@ static void accounts(void **state)
 	assert_int_equal(recipient("park@example.kr").state, 1); // its mail is still taken
 }
 
+static void set(const char *key, const char *value)
+{
+	command(e, "account set", json_pack("{s:s, s:s}", "name", "kim@example.kr", key, value));
+}
+
+static void what_groups_and_accounts_say(void **state)
+{
+	command(e, "account group add", json_pack("{s:s, s:s, s:s}", "group", "staff", "relay", "no", "from",
+		"192.0.2.0/24"));
+	command(e, "account group add", json_pack("{s:s, s:s}", "group", "night", "from", "10.0.0.0/8,::1"));
+	assert_int_equal(account("kim@example.kr").rights, ACCOUNT_RIGHTS_ALL);
+	set("groups", "staff night");
+	for (int twice = 0; twice < 2; twice++) {
+		struct known k = account("kim@example.kr");
+		assert_int_equal(k.rights, ACCOUNT_MAY_SUBMIT);
+		assert_string_equal(k.networks, "group staff\t192.0.2.0/24\ngroup night\t10.0.0.0/8 ::1");
+		assert_string_equal(k.servers, "");
+	}
+	command(e, "account group set", json_pack("{s:s, s:s}", "group", "staff", "relay", "default"));
+	assert_int_equal(account("kim@example.kr").rights, ACCOUNT_RIGHTS_ALL);
+	set("from", "any");
+	assert_string_equal(account("kim@example.kr").networks, "account\t0.0.0.0/0 ::/0");
+	set("submit", "no");
+	assert_int_equal(account("kim@example.kr").rights, ACCOUNT_MAY_RELAY);
+	set("submit", "default");
+	set("act_as", "Lee@example.kr");
+	assert_string_equal(account("kim@example.kr").act_as, "lee@example.kr");
+}
+
+static void locked_and_expired_accounts_say_so(void **state)
+{
+	set("lock", "stolen");
+	assert_int_equal(account("kim@example.kr").state, 4);
+	assert_string_equal(account("kim@example.kr").reason, "stolen");
+	set("unlock", "yes");
+	assert_int_equal(account("kim@example.kr").state, 1);
+	set("expires", "2020-01-31");
+	assert_int_equal(account("kim@example.kr").state, 5);
+	set("expires", "1d");
+	assert_int_equal(account("kim@example.kr").state, 1);
+}
+
 static void a_change_is_seen_at_once(void **state)
 {
 	assert_int_equal(recipient("new@example.kr").state, 0);
@@ -159,6 +201,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(recipients),
 		T(accounts),
+		T(what_groups_and_accounts_say),
+		T(locked_and_expired_accounts_say_so),
 		T(a_change_is_seen_at_once),
 		T(an_answer_on_its_way_is_not_remembered),
 		T(the_memory_is_bounded),
