@@ -330,7 +330,9 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_SOURCE, "command", &config_type_words, FIELD(config_source, command), NULL, 'l',
 		FOREIGN, TEXT_MARK("The program with its whole path, the program it starts, and their arguments.")},
 	{CONFIG_BLOCK_SOURCE, "cram", &config_type_choice, FIELD(config_source, cram), "no", 'l',
-		FOREIGN, TEXT_MARK("The program takes CRAM-MD5 digests too, as cmd5checkpw does."), .words = no_yes},
+		FOREIGN, TEXT_MARK("checkpassword: the program takes CRAM-MD5 digests too, as cmd5checkpw does. "
+		"poppasswd, vpopmail: the passwords themselves are stored, not only hashes, so that "
+		"mechanisms that need them can be offered."), .words = no_yes},
 	{CONFIG_BLOCK_SOURCE, "memory", &config_type_size, FIELD(config_source, memory), "256M", 'l',
 		FOREIGN, TEXT_MARK("The memory the program may take."), .least = 8 * MIB, .most = 64 * GIB},
 	{CONFIG_BLOCK_SOURCE, "engine", &config_type_word, FIELD(config_source, engine), NULL, 'l',
@@ -342,7 +344,7 @@ static const struct config_setting settings[] = {
 		FOREIGN, TEXT_MARK("The port of the database."),
 		.derived = TEXT_MARK("the usual one")},
 	{CONFIG_BLOCK_SOURCE, "database", &config_type_phrase, FIELD(config_source, database), NULL, 'l',
-		FOREIGN, TEXT_MARK("The name of the database.")},
+		FOREIGN, TEXT_MARK("The name of the database; of vpopmail with files: qmail's users/cdb.")},
 	{CONFIG_BLOCK_SOURCE, "login", &config_type_phrase, FIELD(config_source, login), NULL, 'l',
 		FOREIGN, TEXT_MARK("Whom to log in to the database or directory as (ldap: a DN; oauth: the client).")},
 	{CONFIG_BLOCK_SOURCE, "password-file", &config_type_secret_line, FIELD(config_source, password_file), NULL, 'l',
