@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LISTED_MAX 8
+#define LISTED_MAX    8
+#define QUESTIONS_MAX 4096
 
 static struct config_source source = {.timeout = 5000, .connections = 2};
 static const struct auth_source_kind *kind;
@@ -150,18 +151,21 @@ static void *answer(void *arg)
 	return NULL;
 }
 
+// Ends when all have been answered and each thread has given back what libraries keep for it.
 static void answer_lines(void)
 {
+	static pthread_t threads[QUESTIONS_MAX];
 	static char line[8192];
+	size_t count = 0;
 
 	while (fgets(line, sizeof line, stdin)) {
-		pthread_t thread;
-
 		line[strcspn(line, "\n")] = '\0';
-		if (pthread_create(&thread, NULL, answer, str_dup(str_from(line))) ||
-			pthread_detach(thread))
+		if (count == QUESTIONS_MAX ||
+			pthread_create(&threads[count++], NULL, answer, str_dup(str_from(line))))
 			fatal("no thread");
 	}
+	while (count)
+		pthread_join(threads[--count], NULL);
 }
 
 int main(int argc, char **argv)
@@ -181,5 +185,7 @@ int main(int argc, char **argv)
 	printf("ready\n");
 	fflush(stdout);
 	answer_lines();
+	if (kind->finish)
+		kind->finish(state);
 	return 0;
 }

@@ -51,7 +51,8 @@ class Source:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        assert self.failure or code == 0, code
         self.reader.join(PATIENCE)
         self.process.stdout.close()
 
