@@ -17,6 +17,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -142,7 +144,7 @@ static bool limit(int what, rlim_t value)
 	return setrlimit(what, &new) == 0;
 }
 
-_Noreturn static void run_program(const struct job *j, int input)
+_Noreturn static void run_program(const struct job *j, int input, pid_t parent)
 {
 	int null = open("/dev/null", O_RDWR);
 
@@ -164,6 +166,11 @@ _Noreturn static void run_program(const struct job *j, int input)
 	if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, FILES_MAX) ||
 		!limit(RLIMIT_CPU, j->time.rlim_cur) || !limit(RLIMIT_AS, j->memory.rlim_cur))
 		_exit(111);
+	// Whoever waits for it may be killed before it; set last, as becoming a user clears it.
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	// Who waits for it may be ended, too. Becoming another user would have switched this off.
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(111);
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	sigset_t none;
@@ -177,7 +184,7 @@ _Noreturn static void run_program(const struct job *j, int input)
 static pid_t start(const struct job *j, struct error *err)
 {
 	int ends[2];
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	_Static_assert(INPUT_MAX <= PIPE_BUF, "fits");
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -188,7 +195,7 @@ static pid_t start(const struct job *j, struct error *err)
 	} else {
 		pid = fork();
 		if (pid == 0)
-			run_program(j, ends[0]);
+			run_program(j, ends[0], parent);
 		if (pid < 0)
 			error_system(err, TEXT("cannot start a process"));
 	}

@@ -144,14 +144,46 @@ static void cannot_be_started(void **state)
 	assert_int_equal(asked(KIND, &none, &q)->verdict, AUTH_CANNOT);
 }
 
+// Processes are gone, or ended and not yet looked at by whoever took them in.
+static bool has_ended(uint64_t pid)
+{
+	char path[64], text[256] = "";
+	FILE *f;
+
+	if (kill((pid_t)pid, 0) < 0)
+		return true;
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (f && !fgets(text, sizeof text, f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	return strstr(text, ") Z ");
+}
+
+static void await_ends(struct str lines)
+{
+	struct str line;
+	uint64_t pid;
+
+	while (str_split(&lines, '\n', &line)) {
+		if (!line.len)
+			continue;
+		assert_int_equal(str_to_u64(line, &pid), 0);
+		for (int i = 0; !has_ended(pid); i++) {
+			assert_true(i < 3000);
+			usleep(10000);
+		}
+	}
+}
+
 // It and all that it started end with the time.
 static void is_ended_in_time(void **state)
 {
 	struct config_source s = source("program", NULL);
 	struct auth_question q = question("kim@example.kr", "secret");
 	struct buf pids = BUF_INIT;
-	uint64_t pid, begun = clock_monotonic_ms();
-	struct str rest, line;
+	uint64_t begun = clock_monotonic_ms();
 
 	(void)state;
 	s.timeout = 3000;
@@ -160,24 +192,33 @@ static void is_ended_in_time(void **state)
 	assert_has(asked(KIND, &s, &q)->reason, "time limit");
 	assert_true(clock_monotonic_ms() - begun < 40000);
 	assert_int_equal(file_read_all("pids", &pids, 100, NULL), 0);
-	rest = buf_str(&pids);
-	while (str_split(&rest, '\n', &line))
-		if (line.len) {
-			assert_int_equal(str_to_u64(line, &pid), 0);
-			for (int i = 0; i < 1000 && kill((pid_t)pid, 0) == 0; i++) {
-				char path[64], text[256] = "";
-				snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-				FILE *f = fopen(path, "re");
-				if (f && !fgets(text, sizeof text, f))
-					text[0] = '\0';
-				if (f)
-					fclose(f);
-				if (strstr(text, ") Z "))
-					break; // ended; whoever took it in has not looked yet
-				usleep(10000);
-				assert_true(i < 999);
-			}
-		}
+	await_ends(buf_str(&pids));
+	buf_finish(&pids);
+}
+
+// Nor does it outlive who waits for it.
+static void ends_with_who_waits(void **state)
+{
+	struct config_source s = source("program", NULL);
+	struct buf pids = BUF_INIT;
+	pid_t waits;
+
+	(void)state;
+	program("program", "#\necho $$ >new; mv new pids; exec sleep 1000\n");
+	waits = fork();
+	if (waits == 0) {
+		struct auth_question q = question("kim@example.kr", "secret");
+		asked(KIND, &s, &q);
+		_exit(0);
+	}
+	for (int i = 0; access("pids", F_OK) < 0; i++) {
+		assert_true(i < 3000);
+		usleep(10000);
+	}
+	assert_int_equal(kill(waits, SIGKILL), 0);
+	assert_int_equal(waitpid(waits, NULL, 0), waits);
+	assert_int_equal(file_read_all("pids", &pids, 100, NULL), 0);
+	await_ends(buf_str(&pids));
 	buf_finish(&pids);
 }
 
@@ -262,8 +303,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {T(says_yes_and_no), T(starts_the_subprogram),
 		T(gives_three_fields_on_descriptor_3), T(asks_with_the_bare_name_too),
 		T(has_a_clean_environment), T(exit_codes), T(cannot_be_started),
-		T(is_ended_in_time), T(has_a_limit_of_memory), T(refuses_what_would_shift_fields),
-		T(takes_cram), T(becomes_the_user)};
+		T(is_ended_in_time), T(ends_with_who_waits), T(has_a_limit_of_memory),
+		T(refuses_what_would_shift_fields), T(takes_cram), T(becomes_the_user)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
