@@ -13,6 +13,7 @@
 
 #include <ldap.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -453,13 +454,20 @@ static bool needs_ca(const struct config_source *s)
 	return s->tls;
 }
 
+// Once, before there are threads: a reload prepares again while others may read the environment.
+static void set_environment(void)
+{
+	if (setenv("LDAPNOINIT", "1", 1) < 0)
+		fatal("cannot set the environment");
+}
+
 // libldap reads ldap.conf, .ldaprc and LDAP… when it is first used, except when told not to.
 static int prepare_library(struct error *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	LDAPAPIInfo info = {.ldapai_info_version = LDAP_API_INFO_VERSION};
 
-	if (setenv("LDAPNOINIT", "1", 1) < 0)
-		return error_system(err, TEXT("cannot set the environment"));
+	pthread_once(&once, set_environment);
 	if (ldap_get_option(NULL, LDAP_OPT_API_INFO, &info) != LDAP_OPT_SUCCESS)
 		return error_set(err, ERR_UNSUPPORTED, TEXT("libldap cannot be used"));
 	ldap_memfree(info.ldapai_vendor_name);

@@ -13,6 +13,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -24,19 +25,27 @@ extern const struct auth_sql_engine auth_sql_engine;
 #define AUTHENTICATION_PLUGIN 2
 
 // ---- before confinement
-// What a server may ask for is loaded now; the library would do it in the middle of a login.
-static int prepare(const struct auth_sql_target *target, struct error *err)
+// Once, before there are threads: a reload prepares again while others may read the environment.
+static void clear_environment(void)
 {
 	static const char *const variables[] = {"MYSQL_HOST", "MYSQL_TCP_PORT", "MYSQL_UNIX_PORT",
 		"MYSQL_PWD", "MYSQL_HOME", "MARIADB_HOME", "LIBMYSQL_PLUGINS", "MARIADB_PLUGIN_DIR",
 		"MYSQL_PLUGIN_DIR", "LIBMYSQL_PLUGIN_DIR", "MARIADB_TLS_DISABLE_PEER_VERIFICATION"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
+		unsetenv(variables[i]);
+}
+
+// What a server may ask for is loaded now; the library would do it in the middle of a login.
+static int prepare(const struct auth_sql_target *target, struct error *err)
+{
 	static const char *const plugins[] = {
 		"caching_sha2_password", "sha256_password", "client_ed25519"};
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	MYSQL *db;
 
 	(void)target;
-	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
-		unsetenv(variables[i]);
+	pthread_once(&once, clear_environment);
 	if (mysql_library_init(0, NULL, NULL) || !mysql_thread_safe())
 		return error_set(err, ERR_UNSUPPORTED, TEXT("libmariadb cannot be used"));
 	db = mysql_init(NULL);

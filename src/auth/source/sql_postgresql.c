@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,11 +52,11 @@ static bool wait_for(PGconn *db, short events, uint64_t deadline)
 }
 
 // ---- before confinement: libpq would take what PG… says where we say nothing
-static int prepare(const struct auth_sql_target *target, struct error *err)
+// Once, before there are threads: a reload prepares again while others may read the environment.
+static void clear_environment(void)
 {
 	char name[256];
 
-	(void)target;
 	for (char **e = environ; *e;) {
 		size_t len = strcspn(*e, "=");
 		if (strncmp(*e, "PG", 2) != 0 || len >= sizeof name) {
@@ -65,9 +66,17 @@ static int prepare(const struct auth_sql_target *target, struct error *err)
 		memcpy(name, *e, len);
 		name[len] = '\0';
 		if (unsetenv(name) < 0)
-			return error_system(err, TEXT("cannot clear the environment"));
+			fatal("cannot clear the environment");
 		e = environ; // it moved
 	}
+}
+
+static int prepare(const struct auth_sql_target *target, struct error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)target;
+	pthread_once(&once, clear_environment);
 	if (!PQisthreadsafe())
 		return error_set(err, ERR_UNSUPPORTED, TEXT("this libpq is not made for threads"));
 	return 0;
