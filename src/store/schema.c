@@ -52,7 +52,8 @@ static const char *const steps_queue[] = {
 	" last_ms BIGINT NOT NULL,"                                                                \
 	" client TEXT NOT NULL,"                                                                   \
 	" PRIMARY KEY (name, label)) WITHOUT ROWID;"                                               \
-	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"            \
+	"CREATE INDEX secret_without_scram ON secret (name) WHERE scram = '' AND hash <> '';"
 
 // ENGINE: "INTEGER PRIMARY KEY" is bigint, blob is bytea; WITHOUT ROWID is left out.
 // Few indexes: each costs every message. The body is the last column, so that all others are
