@@ -243,20 +243,27 @@ static struct str binding_of(const struct authentication_facts *f, const char *n
 						       : STR_EMPTY;
 }
 
-// What goes to the library as binding. A client that says 'y' has one and believes that we have none:
-// told of ours, the library refuses it (RFC 5802 6) - unless we never said so.
-static const char *choose_binding(
-	struct talk *t, const struct authentication_facts *f, const struct auth_scram_first *first)
+// What goes to the library as binding; "" : none. *why: the dialogue must not go on.
+static const char *choose_binding(const struct talk *t, const struct authentication_facts *f,
+	const struct auth_scram_first *first, const char **why)
 {
 	static const char *const all[] = {"tls-exporter", "tls-unique", "tls-server-end-point"};
 
-	if (first->binding == 'p')
-		return binding_of(f, first->binding_name).len ? first->binding_name : NULL;
-	if (first->binding == 'y' && !auth_mechanism_offers_binding(t->x))
-		return "";
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (binding_of(f, all[i]).len)
-			return all[i];
+	*why = NULL;
+	if ((first->binding == 'p') != t->kind->plus) {
+		*why = "mechanism and channel binding do not belong together";
+	} else if (first->binding == 'p') {
+		if (binding_of(f, first->binding_name).len)
+			return first->binding_name;
+		*why = "a channel binding that this connection does not have";
+	} else if (first->binding == 'y' && auth_mechanism_offers_binding(t->x)) {
+		// It can bind and believes that we cannot: somebody changed our list (RFC 5802 6).
+		*why = "the offer of a channel binding was taken out on the way";
+	} else if (first->binding == 'n') {
+		for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+			if (binding_of(f, all[i]).len)
+				return all[i];
+	}
 	return "";
 }
 
@@ -283,18 +290,16 @@ static bool open_dialogue(struct talk *t, const char *binding_name)
 static bool begin_scram(struct talk *t, struct str response)
 {
 	struct auth_scram_first first;
-	const char *binding;
+	const char *binding, *why;
 
 	if (auth_scram_first_read(response, &first)) {
 		authentication_malformed(t->x);
 		return false;
 	}
 	(void)str_copy(str_from(first.name), t->name, sizeof t->name);
-	binding = choose_binding(t, authentication_facts(t->x), &first);
-	if (!binding || (first.binding == 'p') != t->kind->plus) {
-		authentication_refuted(t->x, str_from(t->name),
-			binding ? "mechanism and channel binding do not belong together"
-				: "a channel binding that this connection does not have");
+	binding = choose_binding(t, authentication_facts(t->x), &first, &why);
+	if (why) {
+		authentication_refuted(t->x, str_from(t->name), why);
 		return false;
 	}
 	if (!open_dialogue(t, binding)) {

@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 // What is wished when nothing is named. A row that is on_request is not, whatever the sources can.
-static const char *const wish[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN"};
+static const char *const wish[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2",
+	"PLAIN", "LOGIN"};
 
 // ---- lists of names
 static void add(char out[AUTH_OFFER_MAX], const char *name)
@@ -85,24 +86,47 @@ static unsigned gives(
 	return AUTH_GIVES_VERIFY | AUTH_GIVES_SCRAM | AUTH_GIVES_CLEAR;
 }
 
-// The first source that cannot serve it; NULL: all can. any: one that can is enough.
+static bool is_for_tokens(const struct auth_mechanism *m)
+{
+	return m->needs == AUTH_GIVES_TOKEN;
+}
+
+static bool has_tokens(
+	const struct config *c, const struct config_server *s, const struct auth_offer_facts *f)
+{
+	for (size_t i = 0; i < c->auth.source_count; i++)
+		if (is_asked(s, &c->auth.sources[i]) &&
+			gives(&c->auth.sources[i], f, true) & AUTH_GIVES_TOKEN)
+			return true;
+	return false;
+}
+
+// The first source that cannot serve it; NULL: all can. any: one that can is enough. A source of
+// tokens alone has no say in what is done with passwords, unless there is no other.
 static const struct config_source *find_unable(const struct config *c,
 	const struct config_server *s, const struct auth_offer_facts *f,
 	const struct auth_mechanism *m, bool any)
 {
-	const struct config_source *unable = NULL;
+	const struct config_source *unable = NULL, *tokens_only = NULL;
+	bool judged = false;
 
 	for (size_t i = 0; i < c->auth.source_count && m->needs; i++) {
 		const struct config_source *source = &c->auth.sources[i];
 		if (!is_asked(s, source))
 			continue;
-		bool can = gives(source, f, !any) & m->needs;
+		unsigned given = gives(source, f, !any);
+		if (given == AUTH_GIVES_TOKEN) {
+			tokens_only = tokens_only ? tokens_only : source;
+			continue;
+		}
+		bool can = given & m->needs;
+		judged = true;
 		if (any && can)
 			return NULL;
 		if (!can && !unable)
 			unable = source;
 	}
-	return unable;
+	return judged ? unable : tokens_only;
 }
 
 // NULL: it is offered. Else why not, with the source that is the reason.
@@ -113,6 +137,8 @@ static const char *why_not(const struct config *c, const struct config_server *s
 	*out_source = NULL;
 	if (f->available && m->by_library && !f->available(m->name))
 		return TEXT_MARK("libsasl2 has no plugin for it on this machine");
+	if (is_for_tokens(m))
+		return has_tokens(c, s, f) ? NULL : TEXT_MARK("no source takes tokens (oauth)");
 	*out_source = find_unable(c, s, f, m, is_named(s, m));
 	if (!*out_source)
 		return NULL;
@@ -198,8 +224,8 @@ void auth_offers_explain(const struct config *c, const struct config_server *s,
 	for (size_t i = 0; i < auth_mechanism_count; i++) {
 		const struct auth_mechanism *m = auth_mechanisms[i];
 		const char *why = is_wished(s, m) ? why_not(c, s, f, m, &source) : NULL;
-		if (!why)
-			continue;
+		if (!why || (is_for_tokens(m) && !is_named(s, m)))
+			continue; // who has no issuer of tokens misses nothing
 		if (source)
 			snprintf(words, sizeof words, "%s (%.*s)", TEXT(why),
 				STR_ARG(source->name.len ? source->name : source->kind));
@@ -207,6 +233,18 @@ void auth_offers_explain(const struct config *c, const struct config_server *s,
 			snprintf(words, sizeof words, "%s", TEXT(why));
 		each(arg, m->name, words);
 	}
+}
+
+// The library knows both forms by the one without -PLUS.
+static void add_base(char out[AUTH_OFFER_MAX], const char *name)
+{
+	char base[32];
+	struct str plus = STR("-PLUS"), s = str_from(name);
+
+	if (str_ends_nocase(s, plus))
+		s = str_slice(s, 0, s.len - plus.len);
+	if (str_copy(s, base, sizeof base) && !auth_offers_have(out, base))
+		add(out, base);
 }
 
 void auth_offers_of_library(const struct config *c, char out[AUTH_OFFER_MAX])
@@ -221,7 +259,7 @@ void auth_offers_of_library(const struct config *c, char out[AUTH_OFFER_MAX])
 		for (size_t k = 0; k < c->server_count && m->by_library; k++)
 			wished = wished || (is_wished(&c->servers[k], m) &&
 						   !why_not(c, &c->servers[k], &facts, m, &source));
-		if (wished && !str_ends_nocase(str_from(m->name), STR("-PLUS")))
-			add(out, m->name);
+		if (wished)
+			add_base(out, m->name);
 	}
 }

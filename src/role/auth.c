@@ -12,6 +12,7 @@
 #include "net/listener.h"
 #include "net/tls.h"
 #include "role/auth_admin.h"
+#include "role/auth_offers.h"
 #include "role/auth_sweep.h"
 #include "store/store.h"
 
@@ -20,6 +21,7 @@
 
 #define OPEN_TRIES    50 // of the store, while a predecessor dies
 #define OPEN_PAUSE_US 100000
+#define OFFERS_MS     10000
 #define PUBLIC_MAX    256 // connections to the public socket
 
 _Static_assert((int)AUTHENTICATOR_SUBMIT == (int)ACCOUNT_MAY_SUBMIT &&
@@ -50,7 +52,29 @@ struct auth {
 	struct auth_admin admin;
 	struct auth_sweep *sweep;
 	bool swept;
+	struct auth_offer_state offers;
+	struct wheel_timer offers_timer; // keys are made with logins, and nobody tells
 };
+
+// ---- what is offered
+static void refresh_offers(struct auth *a)
+{
+	if (!auth_offers_refresh(&a->offers, a->context->config, a->secrets))
+		return;
+	LIST_EACH(link, &a->peers) {
+		struct peer *p = LIST_ENTRY(link, struct peer, link);
+		if (p->server)
+			auth_server_offers_changed(p->server);
+	}
+}
+
+static void on_offers_timer(struct wheel_timer *t)
+{
+	struct auth *a = LIST_ENTRY(t, struct auth, offers_timer);
+
+	refresh_offers(a);
+	wheel_set(a->wheel, &a->offers_timer, OFFERS_MS);
+}
 
 // ---- accounts
 static void ask_account(void *arg, uint64_t request, struct str name)
@@ -90,8 +114,10 @@ static void on_account_changed(void *arg, struct str body, int fd)
 	struct ipc_account_changed m;
 
 	fd_close(&fd);
-	if (!ipc_decode_account_changed(body, &m) && a->authenticator)
-		authenticator_forget(a->authenticator, m.name);
+	if (ipc_decode_account_changed(body, &m) || !a->authenticator)
+		return;
+	authenticator_forget(a->authenticator, m.name);
+	refresh_offers(a);
 }
 
 static const ipc_handler from_queue[IPC_TYPES] = {
@@ -162,6 +188,7 @@ static void serve(struct peer *p)
 		.loop = p->auth->context->loop,
 		.wheel = p->auth->wheel,
 		.authenticator = p->auth->authenticator,
+		.offers = &p->auth->offers,
 		.trusted = !p->public,
 		.closed = on_peer_closed,
 		.arg = p,
@@ -239,6 +266,7 @@ int role_auth_prepare(struct role_context *c, struct error *err)
 	(void)err;
 	(void)state_of(c);
 	tls_prepare(); // OpenSSL reads its files now
+	auth_offers_prepare(c->config);
 	return 0;
 }
 
@@ -312,7 +340,12 @@ int role_auth_start(struct role_context *c, struct error *err)
 
 	if (result)
 		return result;
+	result = auth_offers_start(&a->offers, c->loop, c->config, a->secrets, err);
+	if (result)
+		return result;
 	a->wheel = wheel_create(c->loop);
+	wheel_timer_init(&a->offers_timer, on_offers_timer);
+	wheel_set(a->wheel, &a->offers_timer, OFFERS_MS);
 	a->authenticator = authenticator_create(c->loop, c->config, a->secrets, &host);
 	a->admin = (struct auth_admin){a->secrets, a->authenticator, c->loop};
 	LIST_EACH(link, &a->peers)
@@ -329,6 +362,7 @@ void role_auth_configured(struct role_context *c, const struct config *old)
 
 	(void)old;
 	authenticator_set_config(a->authenticator, c->config);
+	refresh_offers(a);
 	if (c->config->auth.public_socket.len == 0)
 		end_public(a);
 }
@@ -346,7 +380,9 @@ void role_auth_drain(struct role_context *c, uint64_t within_ms)
 	LIST_EACH(link, &a->peers)
 		peer_destroy(LIST_ENTRY(link, struct peer, link));
 	end_sweep(a);
+	wheel_clear(a->wheel, &a->offers_timer);
 	authenticator_destroy(a->authenticator);
+	auth_offers_stop();
 	secrets_close(a->secrets);
 	role_exit(c);
 }

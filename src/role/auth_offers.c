@@ -35,36 +35,55 @@ static bool write_file(const char *path, struct str content)
 	return ok;
 }
 
-static bool prepare_kerberos(const struct config *c, char keytab[1100])
+static bool needs_kerberos(const struct config *c)
 {
-	char path[1100], text[800];
+	char names[AUTH_OFFER_MAX];
 
-	snprintf(keytab, 1100, "%.*s/auth/gssapi.keytab", STR_ARG(c->state_folder));
-	snprintf(path, sizeof path, "%.*s/auth/krb5.conf", STR_ARG(c->state_folder));
+	auth_offers_of_library(c, names);
+	return strstr(names, "GSS") != NULL;
+}
+
+static const char *kerberos_path(const struct config *c, const char *name, char out[1200])
+{
+	snprintf(out, 1200, "%.*s/auth/%s", STR_ARG(c->state_folder), name);
+	return out;
+}
+
+// The environment is for the time before there are threads, the files for the one after confinement.
+static void name_kerberos_files(const struct config *c)
+{
+	char path[1200];
+
+	if (setenv("KRB5_CONFIG", kerberos_path(c, "krb5.conf", path), 1) ||
+		setenv("KRB5_KTNAME", kerberos_path(c, "gssapi.keytab", path), 1) ||
+		setenv("KRB5RCACHENAME", "none:", 1)) // its file could not be written
+		fatal("out of memory (Kerberos)");
+}
+
+static void write_kerberos_files(const struct config *c)
+{
+	char path[1200], text[5000];
+
 	snprintf(text, sizeof text,
 		"[libdefaults]\n%s%.*s\n dns_lookup_realm = false\n dns_lookup_kdc = false\n"
 		" dns_canonicalize_hostname = false\n rdns = false\n",
 		c->auth.realm.len ? " default_realm = " : "", STR_ARG(c->auth.realm));
-	if (!write_file(path, str_from(text)) || !write_file(keytab, c->auth.keytab.content))
-		return false;
-	// Read by the library when it is first used: before there are threads.
-	return setenv("KRB5_CONFIG", path, 1) == 0 && setenv("KRB5_KTNAME", keytab, 1) == 0 &&
-	       setenv("KRB5RCACHENAME", "none:", 1) == 0;
+	if (!write_file(kerberos_path(c, "krb5.conf", path), str_from(text)) ||
+		!write_file(kerberos_path(c, "gssapi.keytab", path), c->auth.keytab.content))
+		event_report(EVENT_ERROR, "auth", "%s cannot be written: GSSAPI will not work", path);
 }
 
 void auth_offers_prepare(const struct config *config)
 {
-	char names[AUTH_OFFER_MAX], keytab[1100] = "";
-	struct auth_sasl_settings settings = {names, keytab};
+	char names[AUTH_OFFER_MAX];
+	struct auth_sasl_settings settings = {names, ""};
 	struct error err = {0};
 
 	auth_offers_of_library(config, names);
 	if (!names[0])
 		return;
-	if (strstr(names, "GSS") && !prepare_kerberos(config, keytab)) {
-		event_report(EVENT_ERROR, "auth", "the keytab cannot be copied into the state folder");
-		keytab[0] = '\0';
-	}
+	if (needs_kerberos(config))
+		name_kerberos_files(config);
 	if (auth_sasl_load(&settings, &err))
 		event_report(EVENT_ERROR, "auth", "%s; not offered: %s", err.text, names);
 }
@@ -93,6 +112,8 @@ int auth_offers_start(struct auth_offer_state *state, uv_loop_t *loop, const str
 
 	if (result)
 		return result;
+	if (needs_kerberos(config))
+		write_kerberos_files(config);
 	state->facts.available = auth_sasl_has;
 	(void)auth_offers_refresh(state, config, secrets);
 	if (auth_sasl_library())

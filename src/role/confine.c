@@ -57,6 +57,19 @@ static int enter_empty_root(const char *folder, struct error *err)
 	return 0;
 }
 
+// Libraries seed their nonces from here (libsasl2), and from the clock when they cannot.
+static void allow_random(int ruleset)
+{
+	struct landlock_path_beneath_attr random = {
+		.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
+		.parent_fd = open("/dev/urandom", O_PATH | O_CLOEXEC),
+	};
+	if (random.parent_fd < 0)
+		return; // whoever needs it says so
+	(void)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &random, 0);
+	close(random.parent_fd);
+}
+
 // Landlock has no library. A kernel without it is no reason not to run: the user's rights still
 // hold, and `pabal status` is not the place where a kernel is judged.
 static int restrict_to_folder(int folder, struct error *err)
@@ -79,6 +92,8 @@ static int restrict_to_folder(int folder, struct error *err)
 		.parent_fd = folder,
 	};
 	int result = 0;
+	if (folder >= 0)
+		allow_random(ruleset);
 	if ((folder >= 0 &&
 		syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0) ||
 		syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)

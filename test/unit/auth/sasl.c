@@ -325,6 +325,7 @@ static void right_and_wrong(void **state)
 		struct client client;
 		bool cyrus;
 		enum said said;
+		bool clear; // needs the password itself
 	} rows[] = {
 		{{"SCRAM-SHA-256", "kim", KIM_PASSWORD}, false, PROVED},
 		{{"SCRAM-SHA-256", KIM, KIM_PASSWORD}, false, PROVED},
@@ -332,6 +333,12 @@ static void right_and_wrong(void **state)
 		{{"SCRAM-SHA-256", "kim", "wrong"}, false, REFUTED},
 		{{"SCRAM-SHA-256", "lee", KIM_PASSWORD}, false, REFUTED},
 		{{"SCRAM-SHA-256", "le,e=", KIM_PASSWORD}, false, REFUTED},
+		{{"DIGEST-MD5", "kim", KIM_PASSWORD}, false, PROVED, true},
+		{{"DIGEST-MD5", "kim", "wrong"}, false, REFUTED, true},
+		{{"DIGEST-MD5", "lee", "wrong"}, false, REFUTED, true},
+		{{"NTLM", "kim", KIM_PASSWORD}, true, PROVED, true},
+		{{"NTLM", "kim", "wrong"}, true, REFUTED, true},
+		{{"NTLM", "lee", "wrong"}, true, REFUTED, true},
 		{{"SCRAM-SHA-1", "kim", KIM_PASSWORD}, false, PROVED},
 		{{"SCRAM-SHA-1", "kim", "wrong"}, false, REFUTED},
 		{{"SCRAM-SHA-512", "kim", KIM_PASSWORD}, true, PROVED},
@@ -361,6 +368,8 @@ static void right_and_wrong(void **state)
 		scram_only = keys;
 		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 			const struct client *c = &rows[i].client;
+			if (rows[i].clear && scram_only)
+				continue;
 			struct authentication *x = begin(c->mechanism);
 			bool content = rows[i].cyrus ? talk_cyrus(c, x) : talk(c, x);
 			if (x->said != rows[i].said)
@@ -373,6 +382,116 @@ static void right_and_wrong(void **state)
 		}
 	}
 	scram_only = false;
+}
+
+// One SCRAM-SHA-256 client-first-message; the answer.
+static struct authentication *first(const char *mechanism, const char *message)
+{
+	struct authentication *x = begin(mechanism);
+
+	take_step(x, str_from(message));
+	return x;
+}
+
+static void the_first_message_is_judged(void **state)
+{
+	static const struct {
+		const char *mechanism, *message;
+		bool offered; // bindings are
+		enum said said;
+	} rows[] = {
+		{"SCRAM-SHA-256", "n,,n=kim,r=abc", true, CHALLENGE},
+		{"SCRAM-SHA-256", "n,a=kim,n=kim,r=abc", true, CHALLENGE},
+		{"SCRAM-SHA-256", "y,,n=kim,r=abc", false, CHALLENGE},
+		{"SCRAM-SHA-256", "y,,n=kim,r=abc", true, REFUTED}, // -PLUS was stripped
+		{"SCRAM-SHA-256", "p=tls-exporter,,n=kim,r=abc", true, REFUTED},
+		{"SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=kim,r=abc", true, CHALLENGE},
+		{"SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,n=kim,r=abc", true, CHALLENGE},
+		{"SCRAM-SHA-256-PLUS", "p=tls-unique,,n=kim,r=abc", true, REFUTED},
+		{"SCRAM-SHA-256-PLUS", "p=tls-telepathy,,n=kim,r=abc", true, REFUTED},
+		{"SCRAM-SHA-256-PLUS", "n,,n=kim,r=abc", true, REFUTED},
+		{"SCRAM-SHA-256-PLUS", "y,,n=kim,r=abc", true, REFUTED},
+		{"SCRAM-SHA-256", "", true, MALFORMED},
+		{"SCRAM-SHA-256", "n", true, MALFORMED},
+		{"SCRAM-SHA-256", "n,,n=,r=abc", true, MALFORMED},
+		{"SCRAM-SHA-256", "n,,n=kim", true, MALFORMED},
+		{"SCRAM-SHA-256", "n,,m=x,n=kim,r=abc", true, MALFORMED},
+		{"SCRAM-SHA-256", "n,,n=k=im,r=abc", true, MALFORMED},
+		{"SCRAM-SHA-256", "n,,n=k=4Dim,r=abc", true, MALFORMED},
+		{"SCRAM-SHA-256", "x,,n=kim,r=abc", true, MALFORMED},
+		{"SCRAM-SHA-256", "n,kim,n=kim,r=abc", true, MALFORMED},
+		{"DIGEST-MD5", "early", true, MALFORMED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		offer_bindings = rows[i].offered;
+		struct authentication *x = first(rows[i].mechanism, rows[i].message);
+		if (x->said != rows[i].said)
+			fail_msg("row %zu: %d, %s", i, x->said, x->reason);
+		end(x);
+	}
+	offer_bindings = false;
+}
+
+static void salt_of(const char *name, char out[200])
+{
+	char message[100];
+
+	snprintf(message, sizeof message, "n,,n=%s,r=abc", name);
+	struct authentication *x = first("SCRAM-SHA-256", message);
+	assert_int_equal(x->said, CHALLENGE);
+	assert_non_null(strstr(x->octets, ",s="));
+	snprintf(out, 200, "%s", strstr(x->octets, ",s="));
+	end(x);
+}
+
+static void names_cannot_be_told_apart(void **state)
+{
+	char kim[200], again[200], lee[200], other[200];
+
+	(void)state;
+	salt_of("kim", kim);
+	salt_of("Kim", again);
+	assert_string_equal(kim, again);
+	salt_of("lee", lee);
+	salt_of("LEE", again);
+	assert_string_equal(lee, again);
+	salt_of("park", other);
+	assert_string_not_equal(lee, other);
+	assert_string_not_equal(lee, kim);
+	assert_int_equal(strlen(lee), strlen(kim));
+}
+
+// A dialogue that ends while its thread waits for the loop, and one whose answer comes late.
+static void a_dialogue_may_end_while_a_name_is_looked_up(void **state)
+{
+	uint64_t until = clock_monotonic_ms() + 60000;
+	struct authentication *x = begin("DIGEST-MD5");
+
+	(void)state;
+	hold_lookups = true;
+	take_step(x, (struct str){NULL, 0});
+	assert_int_equal(x->said, CHALLENGE);
+	const char *nonce = strstr(x->octets, "nonce=\"");
+	char response[600];
+	assert_non_null(nonce);
+	nonce += 7;
+	snprintf(response, sizeof response,
+		"username=\"kim\",realm=\"mail.example.kr\",nonce=\"%.*s\",cnonce=\"abc\",nc=00000001,"
+		"qop=auth,digest-uri=\"smtp/mail.example.kr\","
+		"response=00000000000000000000000000000000",
+		(int)strcspn(nonce, "\""), nonce);
+	x->mechanism->step(x, x->state, str_from(response));
+	while (x->lookups == 0) {
+		assert_true(clock_monotonic_ms() < until);
+		uv_run(&loop, UV_RUN_NOWAIT);
+	}
+	end(x);
+	hold_lookups = false;
+	x = first("SCRAM-SHA-256", "n,,n=kim,r=abc"); // threads are free
+	assert_int_equal(x->said, CHALLENGE);
+	end(x);
 }
 
 static int set_up(void **state)
@@ -407,6 +526,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(right_and_wrong),
+		cmocka_unit_test(the_first_message_is_judged),
+		cmocka_unit_test(names_cannot_be_told_apart),
+		cmocka_unit_test(a_dialogue_may_end_while_a_name_is_looked_up),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
