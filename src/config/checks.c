@@ -117,21 +117,59 @@ static void expect_none(
 			name, action);
 }
 
+static bool lists(const struct config_list *l, struct str name)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (str_equal_nocase(l->items[i], name))
+			return true;
+	return false;
+}
+
+// What the client can (deliver/login.c).
+static void check_mechanisms(
+	struct config_parser *p, const struct config_route *r, struct config_place place)
+{
+	static const char *const known[] = {"SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS",
+		"SCRAM-SHA-1-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "EXTERNAL",
+		"OAUTHBEARER", "XOAUTH2", "CRAM-MD5", "PLAIN", "LOGIN"};
+	for (size_t i = 0; i < r->mechanisms.count; i++) {
+		struct str name = r->mechanisms.items[i];
+		bool found = false;
+		for (size_t k = 0; k < ARRAY_SIZE(known); k++)
+			found = found || str_equal_nocase(name, str_from(known[k]));
+		if (!found)
+			config_report(p, 'E', place, TEXT("mechanisms: %.*s cannot be used to log in"),
+				STR_ARG(name));
+	}
+}
+
 static void check_next_hop(
 	struct config_parser *p, const struct config_frame *f, struct config_route *r)
 {
 	struct config_place user = config_place_of(f, "user"),
-			    password = config_place_of(f, "password-file");
+			    password = config_place_of(f, "password-file"),
+			    token = config_place_of(f, "token-file"),
+			    mechanisms = config_place_of(f, "mechanisms");
+	bool external = lists(&r->mechanisms, STR("EXTERNAL"));
+	bool secret = user.line || external;
 	// The default must not send a password in the clear.
 	if (config_place_of(f, "tls").line == 0)
 		r->tls = r->port == 465 && r->kind == CONFIG_ROUTE_SMTP ? CONFIG_ROUTE_TLS_IMPLICIT
-			 : user.line					? CONFIG_ROUTE_TLS_REQUIRED
+			 : secret					? CONFIG_ROUTE_TLS_REQUIRED
 									: CONFIG_ROUTE_TLS_OPTIONAL;
-	if (user.line && !password.line)
-		config_report(p, 'E', user, TEXT("user: expected password-file as well"));
+	if (user.line && !password.line && !token.line && !external)
+		config_report(p, 'E', user, TEXT("user: expected password-file or token-file as well"));
 	if (password.line && !user.line)
 		config_report(p, 'E', password, TEXT("password-file: expected user as well"));
-	if (user.line && (r->tls == CONFIG_ROUTE_TLS_OPTIONAL || r->tls == CONFIG_ROUTE_TLS_NEVER))
+	if (token.line && !user.line)
+		config_report(p, 'E', token, TEXT("token-file: expected user as well"));
+	if (token.line && password.line)
+		config_report(p, 'E', token, TEXT("token-file and password-file: expected one of them"));
+	if (mechanisms.line && !user.line && !external)
+		config_report(p, 'E', mechanisms, TEXT("mechanisms: expected user as well"));
+	if (mechanisms.line)
+		check_mechanisms(p, r, mechanisms);
+	if (secret && (r->tls == CONFIG_ROUTE_TLS_OPTIONAL || r->tls == CONFIG_ROUTE_TLS_NEVER))
 		config_report(p, 'E', config_place_of(f, "tls"),
 			TEXT("tls: the password could be sent without TLS; expected required or "
 			     "implicit"));
@@ -139,7 +177,8 @@ static void check_next_hop(
 
 void config_route_close(struct config_parser *p, const struct config_frame *f)
 {
-	static const char *const of_hosts[] = {"tls", "source", "helo", "user", "password-file"};
+	static const char *const of_hosts[] = {
+		"tls", "source", "helo", "user", "password-file", "token-file", "mechanisms"};
 	struct config_route *r = (struct config_route *)f->base;
 	bool socket = r->kind == CONFIG_ROUTE_LMTP_SOCKET;
 	bool host = r->kind == CONFIG_ROUTE_SMTP || r->kind == CONFIG_ROUTE_LMTP_HOST;

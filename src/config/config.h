@@ -117,6 +117,8 @@ struct config_route {
 	struct str helo;          // "" : hostname
 	struct str user;          // smart host: "" for none
 	struct config_file password_file; // first line
+	struct str token_file;    // JSON, read and written by role source
+	struct config_list mechanisms; // upper case, in the order of preference; none: strongest first
 	struct str text;          // of refuse
 	enum config_recipients recipients; // of a domain of ours: who exists
 	struct config_place where;

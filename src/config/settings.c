@@ -177,10 +177,10 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_TLS, "pass-phrase-file", &config_type_pass_phrase, NO_FIELD, NULL, 's', SMTPD,
 		TEXT_MARK("A file whose first line opens the private key written before it.")},
 	{CONFIG_BLOCK_TLS, "ca-file", &config_type_file, FIELD(config_tls, ca_file), NULL, 's',
-		MASTER | SMTPD | SENDER,
+		MASTER | SMTPD | SENDER | SOURCE,
 		TEXT_MARK("The certificate authorities that are trusted, PEM, instead of the system's.")},
 	{CONFIG_BLOCK_TLS, "ca-path", &config_type_path, FIELD(config_tls, ca_path), NULL, 's',
-		MASTER | SMTPD | SENDER,
+		MASTER | SMTPD | SENDER | SOURCE,
 		TEXT_MARK("A folder of trusted authorities with hashed names (openssl rehash).")},
 	{CONFIG_BLOCK_TLS, "client-certificate", &config_type_pem,
 		FIELD(config_tls, client_certificate), NULL, 'l', MASTER | SENDER,
@@ -432,6 +432,20 @@ static const struct config_setting settings[] = {
 		FIELD(config_route, password_file), NULL, 'l', MASTER | SENDER,
 		TEXT_MARK("A file whose first line is the password of user; only the server may read it."),
 		.secret_for = SENDER},
+	{CONFIG_BLOCK_ROUTE, "token-file", &config_type_path, FIELD(config_route, token_file), NULL,
+		'l', MASTER | SENDER | SOURCE,
+		TEXT_MARK("In place of a password: a JSON file with the access token of user (OAUTHBEARER, "
+		"XOAUTH2) and what renews it: access_token, refresh_token, client_id, client_secret, "
+		"token_endpoint (https), scope, expires_at (seconds since 1970). It belongs to the user "
+		"pabal-source with mode 0600; in a folder that pabal-source may write to, a renewed token "
+		"is written back to it. Trust in the endpoint is that of tls.")},
+	{CONFIG_BLOCK_ROUTE, "mechanisms", &config_type_mechanisms, FIELD(config_route, mechanisms),
+		NULL, 'l', MASTER | SENDER,
+		TEXT_MARK("How to log in, in the order of preference; one that the host refuses is followed "
+		"by the next. EXTERNAL (client-certificate of tls) only when it stands here."),
+		.derived = TEXT_MARK("the strongest that the host offers, and no other if that is refused: "
+		"SCRAM-SHA-512-PLUS, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, the same without -PLUS, "
+		"OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN, LOGIN")},
 
 	{CONFIG_BLOCK_ROUTE, "recipients", &config_type_route_recipients,
 		FIELD(config_route, recipients), "accounts", 'l', MASTER | QUEUE,
@@ -534,7 +548,7 @@ static const struct config_setting settings[] = {
 const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 	[CONFIG_BLOCK_TOP] = {.settings = CONFIG_BLOCK_TOP, .roles = ALL},
 	[CONFIG_BLOCK_TLS] = {"tls", CONFIG_BLOCK_TOP, CONFIG_BLOCK_TLS, SINGLE(config, tls),
-		.roles = MASTER | SMTPD | SENDER, .close = config_tls_close,
+		.roles = MASTER | SMTPD | SENDER | SOURCE, .close = config_tls_close,
 		.help = TEXT_MARK("Certificates and trust of every server that has no tls block of its own, "
 		"and of connections to other servers.")},
 	[CONFIG_BLOCK_SERVER] = {"server", CONFIG_BLOCK_TOP, CONFIG_BLOCK_SERVER,
@@ -569,7 +583,8 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		.help = TEXT_MARK("Mailboxes of this machine.")},
 	[CONFIG_BLOCK_ROUTE] = {"route", CONFIG_BLOCK_TOP, CONFIG_BLOCK_ROUTE,
 		ITEMS(config, routes, route_count, config_route), .most = 1000000, .reload = 'l',
-		.roles = MASTER | SMTPD | QUEUE | SENDER, .label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
+		.roles = MASTER | SMTPD | QUEUE | SENDER | SOURCE,
+		.label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""),
 		.open = config_open_pattern, .close = config_route_close,
 		.help = TEXT_MARK("Where mail for a domain goes instead of its MX. The domain itself wins "
 		"over the longest \"*.domain\", that over \"*\". One of smtp, lmtp, local and refuse.")},

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "deliver/login_drive.h"
 #include "smtp/body.h"
 
 #include <errno.h>
@@ -30,8 +31,7 @@ struct connection {
 	bool verify, implicit, talked, sending, body_going;
 	bool network_failed, answered, body_failed;
 	char *host;
-	char *user;
-	struct buf password;
+	struct login_drive login;
 	char remote[300];
 	char tls[100];
 	// the mail under way
@@ -67,11 +67,6 @@ static void flush_commands(struct connection *c)
 	buf_add_str(stream_output(c->stream), buf_str(out));
 	buf_consume(out, buf_len(out));
 	stream_flush(c->stream);
-}
-
-static void wipe_password(struct connection *c)
-{
-	buf_finish_wipe(&c->password);
 }
 
 // ---- the body
@@ -167,7 +162,7 @@ static void send_body(struct connection *c)
 // ---- what the dialogue wants
 static void close_now(struct connection *c)
 {
-	wipe_password(c);
+	login_drive_finish(&c->login);
 	if (c->stream) {
 		if (c->failure.enhanced[0] || c->body_going) // in the middle of a body: no word more
 			stream_close(c->stream);
@@ -199,13 +194,16 @@ static void want_tls(struct connection *c)
 
 static void want_auth(struct connection *c)
 {
-	smtp_client_auth(c->smtp, c->user, buf_cstr(&c->password), false);
-	wipe_password(c);
+	bool token = login_drive_step(&c->login, c->smtp);
+
 	flush_commands(c);
+	if (token)
+		c->events->token(c, c->arg, c->login.serial);
 }
 
 static void want_ready(struct connection *c)
 {
+	login_drive_finish(&c->login);
 	flush_commands(c);
 	c->sending = false;
 	set_timeout(c, COMMAND_MS);
@@ -276,6 +274,17 @@ static void start_talking(struct connection *c)
 	set_timeout(c, COMMAND_MS);
 }
 
+static void bind_login(struct login *l, SSL *ssl)
+{
+	struct tls_bindings b;
+	tls_client_get_bindings(ssl, &b);
+	if (SSL_version(ssl) >= TLS1_3_VERSION)
+		login_set_secured(l, "tls-exporter", str_make(b.exporter.octets, b.exporter.len));
+	else
+		login_set_secured(l, "tls-server-end-point",
+			str_make(b.end_point.octets, b.end_point.len));
+}
+
 static void on_secured(struct stream *s, void *arg)
 {
 	struct connection *c = arg;
@@ -283,6 +292,8 @@ static void on_secured(struct stream *s, void *arg)
 	bool first = !c->talked;
 	tls_get_facts(stream_ssl(s), &facts);
 	snprintf(c->tls, sizeof c->tls, "%s %s", facts.version, facts.cipher);
+	if (c->login.login)
+		bind_login(c->login.login, stream_ssl(s));
 	start_talking(c);
 	c->talked = true;
 	if (first) // TLS came first; the banner is still to come
@@ -341,16 +352,15 @@ struct connection *connection_open(const struct connection_options *o,
 	struct smtp_client_options smtp = o->smtp;
 	char text[IPADDR_TEXT_MAX];
 	BUG_ON(!o->tls_client && smtp.tls != SMTP_TLS_NEVER);
-	smtp.authenticate = o->user[0];
+	smtp.authenticate = o->login != NULL;
 	c->events = events;
 	c->arg = arg;
 	c->tls_client = o->tls_client;
 	c->verify = o->verify;
 	c->implicit = smtp.tls == SMTP_TLS_IMPLICIT;
 	c->host = str_dup(str_from(o->host));
-	c->user = str_dup(str_from(o->user));
-	(void)buf_reserve(&c->password, o->password.len + 1); // with its NUL: never moved
-	buf_add_str(&c->password, o->password);
+	if (o->login)
+		login_drive_init(&c->login, o->login, o->route);
 	c->smtp = smtp_client_create(&smtp);
 	if (o->fd >= 0) {
 		snprintf(c->remote, sizeof c->remote, "%s", o->host);
@@ -372,9 +382,8 @@ void connection_destroy(struct connection *c)
 	if (c->stream)
 		stream_close(c->stream);
 	smtp_client_destroy(c->smtp);
-	wipe_password(c);
+	login_drive_finish(&c->login);
 	mem_free(c->host);
-	mem_free(c->user);
 	mem_free(c);
 }
 
@@ -415,6 +424,14 @@ bool connection_send(struct connection *c, const struct deliver_job *job,
 	c->sending = smtp_client_want(c->smtp) == SMTP_WANT_REPLY;
 	flush_commands(c);
 	return c->sending;
+}
+
+void connection_token(struct connection *c, struct str token, uint64_t serial, const char *why)
+{
+	if (smtp_client_want(c->smtp) != SMTP_WANT_AUTH)
+		return;
+	login_drive_token(&c->login, c->smtp, token, serial, why);
+	follow(c);
 }
 
 enum connection_stage connection_stage(const struct connection *c)

@@ -5,6 +5,7 @@
 #define PABAL_DELIVER_CONNECTION_H
 
 #include "deliver/deliver.h"
+#include "deliver/login.h"
 #include "net/stream.h"
 
 struct connection;
@@ -19,6 +20,8 @@ struct connection_events {
 	// The session is over. Every recipient of a mail under way has its result; connection_failure
 	// has the words for what was not begun. It still must be destroyed.
 	void (*closed)(struct connection *c, void *arg);
+	// A token is needed, another one than `refused` (0: any): connection_token follows, not from inside.
+	void (*token)(struct connection *c, void *arg, uint64_t refused);
 };
 
 // Everything is copied, but for loop, wheel and tls_client.
@@ -32,8 +35,8 @@ struct connection_options {
 	const char *host;             // name for TLS and for words, without brackets
 	struct tls_client *tls_client;// NULL only where smtp.tls is never
 	bool verify;                  // the certificate must be good for host
-	const char *user;             // "" : none
-	struct str password;
+	const struct login_options *login; // NULL: none. What TLS knows is filled in
+	const char *route;            // the pattern, for words; with login
 	struct smtp_client_options smtp;
 };
 
@@ -50,6 +53,9 @@ void connection_break(struct connection *c, const char *why);
 // every recipient has its result at once (the host cannot take such mail), no callback follows.
 bool connection_send(struct connection *c, const struct deliver_job *job,
 	struct smtp_client_message *message);
+
+// The answer to `token`. serial 0: there is none, and why.
+void connection_token(struct connection *c, struct str token, uint64_t serial, const char *why);
 
 enum connection_stage connection_stage(const struct connection *c);
 const struct smtp_result *connection_failure(const struct connection *c);

@@ -183,10 +183,44 @@ void remote_deliver(struct remote *r, struct deliver_job *job)
 void remote_connected(struct remote *r, uint64_t request, int fd, const char *why)
 {
 	struct pooled *s = map_remove(&r->requests, str_make(&request, sizeof request));
-	if (!s) {
+	if (!s || s->c) {
 		fd_close(&fd); // it took too long
 		return;
 	}
 	s->request = 0;
 	try_socket(s, fd, why);
+}
+
+// ---- tokens
+static void give_token(struct pooled *s, struct str token, uint64_t serial, const char *why)
+{
+	map_remove(&s->d->r->requests, str_make(&s->request, sizeof s->request));
+	s->request = 0;
+	connection_token(s->c, token, serial, why);
+}
+
+void remote_token(struct remote *r, uint64_t request, struct str token, uint64_t serial, const char *why)
+{
+	struct pooled *s = map_get(&r->requests, str_make(&request, sizeof request));
+	if (s && s->c)
+		give_token(s, token, serial, why);
+}
+
+static void note_token(struct str key, void *value, void *arg)
+{
+	struct pooled *s = value;
+	(void)key;
+	if (s->c)
+		*(struct pooled **)arg = s;
+}
+
+void remote_tokens_lost(struct remote *r, const char *why)
+{
+	for (;;) { // one failure may start another try, or end it
+		struct pooled *s = NULL;
+		map_each(&r->requests, note_token, &s);
+		if (!s)
+			return;
+		give_token(s, STR_EMPTY, 0, why);
+	}
 }

@@ -41,7 +41,7 @@ struct pooled {
 	struct try *t;               // NULL: idle
 	struct wheel_timer timer;    // kept for so long, or the deadline of the try
 	uint64_t generation;         // of the configuration
-	uint64_t request;            // of the socket
+	uint64_t request;            // of the socket or a token
 	uint64_t sent, most;         // messages
 	struct ipaddr address;       // family 0: a socket
 	bool sending;                // the message of t
@@ -75,7 +75,7 @@ struct remote {
 	struct hosts_own own;
 	struct tls_client *tls;      // NULL: cannot be made
 	struct map destinations;
-	struct map requests;         // of sockets
+	struct map requests;         // of sockets and tokens
 	uint64_t last_request;
 	struct list idle;            // sessions
 	struct list unused;          // destinations without users, the oldest first

@@ -227,7 +227,18 @@ static void on_closed(struct connection *c, void *arg)
 	pooled_destroy(s);
 }
 
-static const struct connection_events connection_events = {.ready = on_ready, .closed = on_closed};
+static void ask_token(struct connection *c, void *arg, uint64_t refused)
+{
+	struct pooled *s = arg;
+	struct remote *r = s->d->r;
+	(void)c;
+	s->request = ++r->last_request;
+	map_set(&r->requests, str_make(&s->request, sizeof s->request), s);
+	r->o.token(r->o.arg, s->request, s->t ? s->t->job->destination : "", refused);
+}
+
+static const struct connection_events connection_events = {
+	.ready = on_ready, .closed = on_closed, .token = ask_token};
 
 // ---- opening
 static const enum smtp_client_tls route_tls[] = {
@@ -250,7 +261,8 @@ static void open_connection(struct try *t, struct pooled *s, struct connection_o
 {
 	const struct config_route *route = remote_route(t->r, t->job);
 	const struct config *config = t->r->config;
-	char helo[DOMAIN_MAX + 1], user[512] = "";
+	char helo[DOMAIN_MAX + 1], user[512] = "", pattern[DOMAIN_MAX + 3] = "";
+	struct login_options login = {.user = user};
 	o->smtp.tls = t->plain ? SMTP_TLS_NEVER : route ? route_tls[route->tls] : SMTP_TLS_WHEN_OFFERED;
 	o->verify = o->smtp.tls == SMTP_TLS_REQUIRED || o->smtp.tls == SMTP_TLS_IMPLICIT;
 	o->smtp.limits = smtp_limits_default;
@@ -261,11 +273,19 @@ static void open_connection(struct try *t, struct pooled *s, struct connection_o
 	o->wheel = t->r->o.wheel;
 	o->connect_ms = t->r->o.connect_ms ? t->r->o.connect_ms : CONNECT_MS;
 	o->tls_client = t->r->tls;
-	o->user = user;
 	if (route) {
-		str_copy(route->user, user, sizeof user);
 		o->source = route->source;
-		o->password = first_line(route->password_file.content);
+		str_copy(route->user, user, sizeof user);
+		str_copy(route->pattern, pattern, sizeof pattern);
+		login.password = first_line(route->password_file.content);
+		login.has_token = route->token_file.len > 0;
+		login.certificate = config->tls.client_certificate.path.len > 0;
+		login.wanted = route->mechanisms.items;
+		login.wanted_count = route->mechanisms.count;
+		login.host = o->host;
+		login.port = o->port;
+		o->login = route->user.len || route->mechanisms.count ? &login : NULL;
+		o->route = pattern;
 	}
 	if (!o->tls_client && !o->verify)
 		o->smtp.tls = SMTP_TLS_NEVER;

@@ -122,6 +122,12 @@
 	F(u64, request) F(u8, verdict) F(str, account) F(str, reason) F(u8, has_rights) F(u32, rights) \
 	F(str, clear) F(str, scram) /* one a line */
 
+// sender -> source
+#define IPC_FIELDS_token_wanted(F) /* for the login of a route; not the one with this serial, 0: any */ \
+	F(u64, request) F(str, pattern) F(u64, refused)
+#define IPC_FIELDS_token_given(F) /* serial names the token; 0: there is none, and why */ \
+	F(u64, request) F(str, token) F(u64, serial) F(str, text)
+
 // sender -> resolver
 #define IPC_FIELDS_resolve(F) F(u64, request) F(str, name) F(u32, rrtype)
 #define IPC_FIELDS_resolved(F) /* status: enum dns_status of net/dns.h */ \
@@ -134,7 +140,8 @@
 	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
 	M(account_query) M(account_answer) M(account_changed) M(store_state) M(spool_open) M(spool_file) M(submit) \
-	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked)
+	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked) \
+	M(token_wanted) M(token_given)
 
 // ---- generated from here on
 typedef uint8_t ipc_u8;

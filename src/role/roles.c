@@ -31,7 +31,7 @@ const struct role roles[] = {
 	{
 		.name = "sender", .user = "pabal-sender", .root = ROLE_ROOT_EMPTY,
 		.count = ROLE_PER_CORE_SENDER, .config_for = CONFIG_FOR_SENDER,
-		.peers = PEERS("queue", "resolver"),
+		.peers = PEERS("queue", "resolver", "source"),
 		ROLE_SENDER_CALLS,
 	},
 	{

@@ -5,6 +5,7 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "deliver/remote.h"
 #include "net/tls.h"
 
@@ -14,7 +15,9 @@ struct sender {
 	struct dns_client *dns;
 	struct ipc_channel *queue;
 	struct ipc_channel *resolver;
+	struct ipc_channel *source;
 	struct remote *remote;
+	uv_timer_t no_source; // a question for it waits for an answer
 	bool draining;
 	unsigned open;      // jobs not yet answered
 };
@@ -94,6 +97,52 @@ static void on_resolver_gone(struct ipc_channel *ch, void *arg)
 	dns_client_set_channel(s->dns, NULL);
 }
 
+// ---- tokens, of role source
+static void on_token_given(void *arg, struct str body, int fd)
+{
+	struct sender *s = arg;
+	struct ipc_token_given m;
+	char why[ERROR_TEXT_MAX];
+	fd_close(&fd);
+	if (ipc_decode_token_given(body, &m))
+		return;
+	(void)str_copy(str_slice(m.text, 0, sizeof why - 1), why, sizeof why);
+	remote_token(s->remote, m.request, m.token, m.serial, why);
+}
+
+static const ipc_handler from_source[IPC_TYPES] = {[IPC_TYPE_token_given] = on_token_given};
+
+static void on_source_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
+{
+	(void)ch;
+	(void)ipc_dispatch(from_source, arg, type, body, fd);
+}
+
+static void on_no_source(uv_timer_t *timer)
+{
+	struct sender *s = timer->data;
+	remote_tokens_lost(s->remote, TEXT("the process that has the tokens does not run"));
+}
+
+static void on_source_gone(struct ipc_channel *ch, void *arg)
+{
+	struct sender *s = arg;
+	ipc_channel_close(ch);
+	if (s->source != ch)
+		return;
+	s->source = NULL;
+	remote_tokens_lost(s->remote, TEXT("the process that has the tokens is gone"));
+}
+
+static void ask_source(void *arg, uint64_t request, const char *pattern, uint64_t refused)
+{
+	struct sender *s = arg;
+	struct ipc_token_wanted m = {.request = request, .pattern = str_from(pattern), .refused = refused};
+	// Later: the answer must not come from inside of the question.
+	if (!s->source || ipc_send_token_wanted(s->source, &m))
+		uv_timer_start(&s->no_source, on_no_source, 0, 0);
+}
+
 // ---- Unix sockets of routes: asked of master, which may open paths
 static void ask_master(void *arg, uint64_t request, unsigned route_index)
 {
@@ -118,6 +167,8 @@ static struct sender *state_of(struct role_context *c)
 		s->context = c;
 		s->wheel = wheel_create(c->loop);
 		s->dns = dns_client_create(c->loop);
+		uv_timer_init(c->loop, &s->no_source);
+		s->no_source.data = s;
 		c->state = s;
 	}
 	return c->state;
@@ -133,6 +184,7 @@ int role_sender_prepare(struct role_context *c, struct error *err)
 		.dns = s->dns,
 		.config = c->config,
 		.connect = ask_master,
+		.token = ask_source,
 		.done = on_done,
 		.arg = s,
 	};
@@ -161,6 +213,10 @@ void role_sender_peer(struct role_context *c, const char *peer, unsigned index, 
 		ipc_channel_close(s->resolver);
 		s->resolver = ipc_channel_open(c->loop, fd, on_resolver_frame, on_resolver_gone, s);
 		dns_client_set_channel(s->dns, s->resolver);
+	} else if (!strcmp(peer, "source")) {
+		if (s->source)
+			on_source_gone(s->source, s);
+		s->source = ipc_channel_open(c->loop, fd, on_source_frame, on_source_gone, s);
 	} else {
 		fd_close(&fd);
 	}

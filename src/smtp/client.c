@@ -63,7 +63,7 @@ void smtp_client_fail(struct smtp_client *c, const struct smtp_result *r, bool t
 	c->failure = *r;
 	c->failure_try_next = try_next;
 	c->phase = PHASE_CLOSED;
-	smtp_client_wipe_answers(c);
+	smtp_client_auth_wipe(c);
 	if (c->message) {
 		smtp_client_settle_all(c, r);
 		smtp_client_end_transaction(c);
@@ -105,7 +105,8 @@ static void refused(struct smtp_client *c)
 static void say_hello(struct smtp_client *c)
 {
 	c->has = 0;
-	c->mechanisms = 0;
+	c->mechanisms[0] = '\0';
+	c->auth_stage = SMTP_AUTH_BEGIN;
 	c->size_limit = 0;
 	smtp_client_send(c, "%s %s", c->options.lmtp ? "LHLO" : "EHLO", c->helo);
 	c->phase = PHASE_EHLO;
@@ -120,13 +121,24 @@ static void read_size(struct smtp_client *c, struct str arguments)
 // "AUTH PLAIN LOGIN"
 static void read_mechanisms(struct smtp_client *c, struct str arguments)
 {
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t used = strlen(c->mechanisms);
 	struct str name;
 
 	while (str_split(&arguments, ' ', &name)) {
-		if (str_equal_nocase(name, STR("PLAIN")))
-			c->mechanisms |= MECHANISM_PLAIN;
-		if (str_equal_nocase(name, STR("LOGIN")))
-			c->mechanisms |= MECHANISM_LOGIN;
+		// RFC 4422 3.1; what does not fit is nothing we know.
+		if (!name.len || name.len > 20 || !str_only(name, letters) ||
+			used + name.len + 2 > sizeof(c->mechanisms))
+			continue;
+		if (used)
+			c->mechanisms[used++] = ' ';
+		for (size_t i = 0; i < name.len; i++) {
+			char letter = char_lower(name.data[i]);
+
+			c->mechanisms[used++] =
+				letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
+		}
+		c->mechanisms[used] = '\0';
 	}
 }
 
@@ -344,7 +356,7 @@ void smtp_client_destroy(struct smtp_client *c)
 	if (!c)
 		return;
 	smtp_client_end_transaction(c);
-	smtp_client_wipe_answers(c);
+	smtp_client_auth_wipe(c);
 	smtp_reply_reader_finish(&c->reader);
 	buf_finish_wipe(&c->output);
 	mem_free(c->helo);

@@ -48,7 +48,7 @@ struct smtp_client_message {
 enum smtp_client_want {
 	SMTP_WANT_REPLY,     // send `output`, then feed what the server says
 	SMTP_WANT_TLS,       // server said 220 to STARTTLS: do the handshake, then smtp_client_tls_done
-	SMTP_WANT_AUTH,      // EHLO is done and credentials are needed: smtp_client_auth
+	SMTP_WANT_AUTH,      // logging in: smtp_client_auth_stage says what is next
 	SMTP_WANT_READY,     // idle: smtp_client_message / quit may be called
 	SMTP_WANT_BODY,      // 354 was read: send the body (stuffed), then smtp_client_body_sent
 	SMTP_WANT_CLOSE,     // session over: every open recipient has a result. `output` may hold
@@ -61,7 +61,7 @@ struct smtp_client_options {
 	bool lmtp;                     // LHLO, one reply a recipient after the body (RFC 2033)
 	const char *helo;
 	enum smtp_client_tls tls;
-	bool authenticate;             // credentials are configured: WANT_AUTH after (TLS and) EHLO
+	bool authenticate;             // WANT_AUTH after (TLS and) EHLO
 	struct smtp_limits limits;
 };
 
@@ -77,9 +77,26 @@ enum smtp_client_want smtp_client_want(const struct smtp_client *c);
 // STARTTLS are never used (they are an injection: the client goes to CLOSE with a result).
 size_t smtp_client_input(struct smtp_client *c, struct str octets);
 void smtp_client_tls_done(struct smtp_client *c, bool verified);
-// SASL PLAIN (RFC 4616) or LOGIN, whichever the server offers; never without TLS
-// unless plaintext_ok. The password is wiped after use.
-void smtp_client_auth(struct smtp_client *c, const char *user, const char *password, bool plaintext_ok);
+// AUTH (RFC 4954): what is said in it is the driver's affair. What is next in WANT_AUTH:
+enum smtp_client_auth_stage {
+	SMTP_AUTH_BEGIN,     // start, or fail
+	SMTP_AUTH_CHALLENGE, // answer or cancel
+	SMTP_AUTH_ACCEPTED,  // done, or fail
+	SMTP_AUTH_REFUSED,   // start again, or fail: smtp_client_last_reply
+};
+#define SMTP_MECHANISMS_MAX 512
+enum smtp_client_auth_stage smtp_client_auth_stage(const struct smtp_client *c);
+// As the server's last EHLO had them, in upper case, a space between; "" : none.
+const char *smtp_client_auth_mechanisms(const struct smtp_client *c);
+unsigned smtp_client_auth_code(const struct smtp_client *c); // of ACCEPTED and REFUSED
+struct str smtp_client_auth_challenge(const struct smtp_client *c); // decoded; "" : no base64
+// initial.data NULL: none. One too long for a command (RFC 4954 4) is sent when the server asks.
+void smtp_client_auth_start(struct smtp_client *c, const char *mechanism, struct str initial);
+void smtp_client_auth_answer(struct smtp_client *c, struct str response);
+void smtp_client_auth_cancel(struct smtp_client *c); // REFUSED follows
+void smtp_client_auth_done(struct smtp_client *c);   // then READY
+// Ends the session, temporary. After a refusal with its code and enhanced code, else with this one.
+void smtp_client_auth_fail(struct smtp_client *c, const char *enhanced, const char *why);
 // Starts a transaction (pipelined MAIL, RCPT…, DATA when offered). In state READY only.
 // In state CLOSE every recipient gets smtp_client_failure. Recipients are judged without
 // sending where the host lacks what the mail needs: SIZE 5.3.4, SMTPUTF8 5.6.7, 8BITMIME 5.6.3.

@@ -1,95 +1,167 @@
 // SPDX-License-Identifier: ISC
-// AUTH as a client: PLAIN (RFC 4616) with its response in the command, or LOGIN.
+// AUTH as a client (RFC 4954): carries challenges to the driver and its answers back.
 #include "base/memory.h"
 #include "base/text.h"
 #include "smtp/client_internal.h"
 
-// RFC 4954 4: a refused AUTH leaves the mail in the queue; it is our set-up that is wrong.
-static void fail(struct smtp_client *c, const char *enhanced, const char *why)
-{
-	smtp_client_send(c, "QUIT");
-	smtp_client_fail_text(c, enhanced, why, false);
-}
+#include <stdio.h>
 
-void smtp_client_wipe_answers(struct smtp_client *c)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(c->answers); i++)
-		buf_finish_wipe(&c->answers[i]);
-	c->answer_count = c->answer_next = 0;
-}
+#define COMMAND_OCTETS 510 // of a line without its end: a longer first response waits to be asked for
+#define CHALLENGE_OCTETS 8192
 
-// What was sent is gone from output; its memory still holds the password.
+// What was sent is gone from output; its memory still holds the secret.
 static void wipe_output(struct smtp_client *c)
 {
 	if (!buf_len(&c->output) && c->output.data)
 		mem_wipe(c->output.data, c->output.size);
 }
 
-static void start_plain(struct smtp_client *c, const char *user, const char *password)
+void smtp_client_auth_wipe(struct smtp_client *c)
 {
-	struct buf message = BUF_INIT;
-
-	buf_add_char(&message, '\0');
-	buf_add_text(&message, user);
-	buf_add_char(&message, '\0');
-	buf_add_text(&message, password);
-	buf_add_base64(&c->answers[0], buf_str(&message));
-	buf_finish_wipe(&message);
-	c->answer_count = 1; // also asked for by servers that know no initial response
-	smtp_client_send(c, "AUTH PLAIN %s", buf_cstr(&c->answers[0]));
+	buf_finish_wipe(&c->challenge);
+	buf_finish_wipe(&c->initial);
+	c->initial_waits = false;
 }
 
-static void start_login(struct smtp_client *c, const char *user, const char *password)
+static bool waits(const struct smtp_client *c, enum smtp_client_auth_stage stage)
 {
-	buf_add_base64(&c->answers[0], str_from(user));
-	buf_add_base64(&c->answers[1], str_from(password));
-	c->answer_count = 2;
-	smtp_client_send(c, "AUTH LOGIN");
+	return c->phase == PHASE_AUTH_WAIT && c->auth_stage == stage;
 }
 
-void smtp_client_auth(
-	struct smtp_client *c, const char *user, const char *password, bool plaintext_ok)
+// ---- the driver's side
+enum smtp_client_auth_stage smtp_client_auth_stage(const struct smtp_client *c)
 {
+	return c->auth_stage;
+}
+
+const char *smtp_client_auth_mechanisms(const struct smtp_client *c)
+{
+	return c->mechanisms;
+}
+
+unsigned smtp_client_auth_code(const struct smtp_client *c)
+{
+	return c->reader.reply.code;
+}
+
+struct str smtp_client_auth_challenge(const struct smtp_client *c)
+{
+	return buf_str(&c->challenge);
+}
+
+static void add_response(struct buf *out, struct str response)
+{
+	if (response.len)
+		buf_add_base64(out, response);
+	else
+		buf_add_char(out, '='); // RFC 4954 4: there is one, and it is empty
+}
+
+void smtp_client_auth_start(struct smtp_client *c, const char *mechanism, struct str initial)
+{
+	if (!waits(c, SMTP_AUTH_BEGIN) && !waits(c, SMTP_AUTH_REFUSED))
+		return;
+	smtp_client_auth_wipe(c);
+	c->auth_cancelled = false;
+	if (initial.data)
+		add_response(&c->initial, initial);
+	size_t len = strlen("AUTH  ") + strlen(mechanism) + buf_len(&c->initial);
+	c->initial_waits = initial.data && len > COMMAND_OCTETS;
+	c->phase = PHASE_AUTH;
+	if (initial.data && !c->initial_waits)
+		smtp_client_send(c, "AUTH %s %s", mechanism, buf_cstr(&c->initial));
+	else
+		smtp_client_send(c, "AUTH %s", mechanism);
+	if (!c->initial_waits)
+		smtp_client_auth_wipe(c);
+}
+
+void smtp_client_auth_answer(struct smtp_client *c, struct str response)
+{
+	if (!waits(c, SMTP_AUTH_CHALLENGE))
+		return;
+	buf_add_base64(&c->output, response);
+	buf_add_text(&c->output, "\r\n");
+	c->phase = PHASE_AUTH;
+}
+
+void smtp_client_auth_cancel(struct smtp_client *c)
+{
+	if (!waits(c, SMTP_AUTH_CHALLENGE))
+		return;
+	c->auth_cancelled = true;
+	smtp_client_send(c, "*"); // the answer is 501
+	c->phase = PHASE_AUTH;
+}
+
+void smtp_client_auth_done(struct smtp_client *c)
+{
+	if (!waits(c, SMTP_AUTH_ACCEPTED))
+		return;
+	smtp_client_auth_wipe(c);
+	c->phase = PHASE_READY;
+}
+
+// RFC 4954 4: a refused AUTH leaves the mail in the queue; it is our set-up that is wrong.
+void smtp_client_auth_fail(struct smtp_client *c, const char *enhanced, const char *why)
+{
+	struct smtp_result r = {.outcome = SMTP_TEMPORARY};
+	bool try_next = false;
+
 	if (c->phase != PHASE_AUTH_WAIT)
 		return;
-	if (!(c->has & SMTP_HAS_AUTH)) {
-		fail(c, "4.7.0", TEXT("the server does not offer authentication"));
+	if (c->auth_stage == SMTP_AUTH_REFUSED && !c->auth_cancelled) {
+		smtp_client_judge(c, &r);
+		try_next = r.outcome == SMTP_TEMPORARY;
+		r.outcome = SMTP_TEMPORARY;
+		r.enhanced[0] = '4';
+	} else {
+		(void)str_copy(str_from(enhanced), r.enhanced, sizeof r.enhanced);
+	}
+	snprintf(r.text, sizeof r.text, "%s", why);
+	smtp_client_send(c, "QUIT");
+	smtp_client_fail(c, &r, try_next);
+}
+
+// ---- the server's side
+static void wait_for_driver(struct smtp_client *c, enum smtp_client_auth_stage stage)
+{
+	c->phase = PHASE_AUTH_WAIT;
+	c->auth_stage = stage;
+}
+
+static void on_challenge(struct smtp_client *c)
+{
+	struct str text = buf_str(&c->reader.reply.text);
+
+	if (c->auth_cancelled) {
+		smtp_client_fail_unexpected(c);
 		return;
 	}
-	if (!c->tls && !plaintext_ok) {
-		fail(c, "4.7.11", TEXT("the password is not sent without TLS"));
+	if (c->initial_waits) { // it was too long for the command
+		buf_add_str(&c->output, buf_str(&c->initial));
+		buf_add_text(&c->output, "\r\n");
+		smtp_client_auth_wipe(c);
 		return;
 	}
-	c->phase = PHASE_AUTH;
-	if (c->mechanisms & MECHANISM_PLAIN)
-		start_plain(c, user, password);
-	else if (c->mechanisms & MECHANISM_LOGIN)
-		start_login(c, user, password);
-	else
-		fail(c, "4.7.0", TEXT("the server offers no mechanism known here (PLAIN, LOGIN)"));
+	buf_clear(&c->challenge);
+	wait_for_driver(c, SMTP_AUTH_CHALLENGE);
+	// LOGIN prompts of some servers are plain words: base64 or nothing.
+	if (text.len <= CHALLENGE_OCTETS && buf_add_base64_decoded(&c->challenge, text) == 0)
+		return;
+	if (text.len > CHALLENGE_OCTETS)
+		smtp_client_auth_cancel(c);
 }
 
 void smtp_client_on_auth(struct smtp_client *c)
 {
 	unsigned code = c->reader.reply.code;
-	struct smtp_result r;
 
 	wipe_output(c);
-	if (code == 334 && c->answer_next < c->answer_count) {
-		smtp_client_send(c, "%s", buf_cstr(&c->answers[c->answer_next++]));
-	} else if (code == 334 && c->answer_next == c->answer_count) {
-		c->answer_next++;
-		smtp_client_send(c, "*"); // gives up; the answer is 501
-	} else if (code / 100 == 2) {
-		smtp_client_wipe_answers(c);
-		c->phase = PHASE_READY;
-	} else if (code / 100 == 3) {
+	if (code == 334)
+		on_challenge(c);
+	else if (code / 100 == 3 || (code / 100 == 2 && c->auth_cancelled))
 		smtp_client_fail_unexpected(c);
-	} else {
-		smtp_client_judge(c, &r);
-		r.outcome = SMTP_TEMPORARY;
-		r.enhanced[0] = '4';
-		smtp_client_send(c, "QUIT");
-		smtp_client_fail(c, &r, code / 100 == 4);
-	}
+	else
+		wait_for_driver(c, code / 100 == 2 ? SMTP_AUTH_ACCEPTED : SMTP_AUTH_REFUSED);
 }

@@ -13,7 +13,7 @@ enum smtp_client_phase {
 	PHASE_HELO,
 	PHASE_STARTTLS,
 	PHASE_TLS,	 // the driver's handshake
-	PHASE_AUTH_WAIT, // the driver's credentials
+	PHASE_AUTH_WAIT, // the driver's next word
 	PHASE_AUTH,
 	PHASE_READY,
 	PHASE_MAIL,
@@ -30,8 +30,6 @@ enum smtp_client_phase {
 
 enum smtp_client_standing { STANDING_OPEN, STANDING_ACCEPTED, STANDING_DONE };
 
-enum { MECHANISM_PLAIN = 1, MECHANISM_LOGIN = 2 };
-
 struct smtp_client {
 	struct smtp_client_options options;
 	char *helo;
@@ -41,7 +39,7 @@ struct smtp_client {
 
 	// session
 	unsigned has;
-	unsigned mechanisms;
+	char mechanisms[SMTP_MECHANISMS_MAX];
 	uint64_t size_limit;
 	bool tls;
 	bool tls_refused;
@@ -51,10 +49,11 @@ struct smtp_client {
 	bool failure_try_next;
 	bool try_next;
 
-	// AUTH: base64 answers still to be given
-	struct buf answers[2];
-	unsigned answer_count;
-	unsigned answer_next;
+	// AUTH
+	enum smtp_client_auth_stage auth_stage; // in PHASE_AUTH_WAIT
+	struct buf challenge;			// of the server, decoded
+	struct buf initial;			// base64, until it is asked for
+	bool initial_waits, auth_cancelled;
 
 	// transaction; message is NULL outside of one
 	struct smtp_client_message *message;
@@ -85,7 +84,7 @@ void smtp_client_on_final(struct smtp_client *c);
 void smtp_client_on_lone_dot(struct smtp_client *c);
 void smtp_client_on_rset(struct smtp_client *c);
 
-void smtp_client_wipe_answers(struct smtp_client *c);
+void smtp_client_auth_wipe(struct smtp_client *c);
 // Gives r to every recipient without a final result.
 void smtp_client_settle_all(struct smtp_client *c, const struct smtp_result *r);
 void smtp_client_end_transaction(struct smtp_client *c);

@@ -3,7 +3,8 @@
 //   S text     the server says this (lines that follow each other come in one piece,
 //              and in a second run octet by octet)
 //   C text     the client says exactly this next; a script accounts for all of it
-//   ! action   message, body, tls, auth, authplain, quit, broken
+//   ! action   message, body, tls, quit, broken, start, answer, cancel, done, fail
+//   A ...      how far logging in has come, with the mechanisms or the challenge
 //   W want     what the client wants now
 //   R n ...    the result of recipient n: outcome, code, enhanced code, text
 //   F ...      the same for the session
@@ -28,6 +29,21 @@ struct dialogue {
 	const char *script;
 };
 
+// Longer than a command may be with it.
+#define LONG \
+	"01234567890123456789012345678901234567890123456789012345678901234567890123456789" \
+	"01234567890123456789012345678901234567890123456789012345678901234567890123456789" \
+	"01234567890123456789012345678901234567890123456789012345678901234567890123456789" \
+	"01234567890123456789012345678901234567890123456789012345678901234567890123456789" \
+	"0123456789012345678901234567890123456789012345678901234567890123456789"
+#define LONG64 \
+	"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5" \
+	"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5" \
+	"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5" \
+	"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5" \
+	"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5" \
+	"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5" \
+	"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5"
 #define HELLO "S 220 mx.example.org ESMTP\nC EHLO me.example.kr\n"
 #define HELLO_ALL                                                                                  \
 	HELLO                                                                                      \
@@ -222,38 +238,48 @@ static const struct dialogue dialogues[] = {
 	{"asks for no STARTTLS inside of TLS", PLAIN, SMTP_TLS_IMPLICIT, 1, {0},
 		HELLO "S 250-hi\nS 250 STARTTLS\nW ready\n"},
 	// AUTH
-	{"authenticates with PLAIN", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH LOGIN PLAIN\nW auth\n! auth\n"
-		"C AUTH PLAIN AGtpbQBzZWNyZXQ=\nS 235 2.7.0 welcome\nW ready\n"},
-	{"gives PLAIN again to a server that asks", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! auth\nC AUTH PLAIN AGtpbQBzZWNyZXQ=\nS 334 \n"
-		"C AGtpbQBzZWNyZXQ=\nS 235 ok\nW ready\n"},
-	{"gives up when asked without end", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! auth\nC AUTH PLAIN AGtpbQBzZWNyZXQ=\nS 334 \n"
-		"C AGtpbQBzZWNyZXQ=\nS 334 more\nC *\nS 334 more\nW close\n"
-		"F temporary 0 4.5.0 the server sent a reply that does not fit here\n"},
-	{"authenticates with LOGIN", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH=LOGIN\nW auth\n! auth\nC AUTH LOGIN\n"
-		"S 334 VXNlcm5hbWU6\nC a2lt\nS 334 UGFzc3dvcmQ6\nC c2VjcmV0\nS 235 ok\nW ready\n"},
-	{"keeps mail when the password is refused", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! auth\nC AUTH PLAIN AGtpbQBzZWNyZXQ=\n"
-		"S 535 5.7.8 wrong\nC QUIT\nW close\nF temporary 535 4.7.8 wrong\nN no\n"},
-	{"never sends the password without TLS", AUTHENTICATE, SMTP_TLS_WHEN_OFFERED, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH PLAIN LOGIN\nW auth\n! auth\nC QUIT\nW close\n"
-		"F temporary 0 4.7.11 the password is not sent without TLS\n"},
-	{"sends the password without TLS when told so", AUTHENTICATE, SMTP_TLS_NEVER, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH PLAIN\nW auth\n! authplain\n"
-		"C AUTH PLAIN AGtpbQBzZWNyZXQ=\n"},
+	{"sends a first response with the command", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH login pLAIN\nW auth\nA begin LOGIN PLAIN\n! start\n"
+		"C AUTH PLAIN AGtpbQBzZWNyZXQ=\nS 235 2.7.0 welcome\nW auth\nA accepted\n! done\nW ready\n"},
+	{"sends an empty first response", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH EXTERNAL\n! startempty\nC AUTH PLAIN =\nS 235 ok\n! done\nW ready\n"},
+	{"sends a long first response when it is asked for", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! startlong\nC AUTH PLAIN\nS 334 \nC " LONG64 "\n"
+		"S 235 ok\n! done\nW ready\n"},
+	{"carries challenges and answers", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH=LOGIN\nW auth\nA begin LOGIN\n! startbare\nC AUTH PLAIN\n"
+		"S 334 VXNlcm5hbWU6\nW auth\nA challenge Username:\n! answer\nC YW5zd2Vy\n"
+		"S 334 \nA challenge \n! answer\nC YW5zd2Vy\nS 235 ok\n! done\nW ready\n"},
+	{"cancels", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! startbare\nC AUTH PLAIN\nS 334 AAAA\n! cancel\nC *\n"
+		"S 501 5.7.0 so be it\nW auth\nA refused\n! fail\nC QUIT\nW close\nF temporary 0 4.7.8 words\n"},
+	{"believes no yes to a cancel", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! startbare\nC AUTH PLAIN\nS 334 AAAA\n! cancel\nC *\n"
+		"S 235 welcome\nW close\nF temporary 0 4.5.0 the server sent a reply that does not fit here\n"},
+	{"answers no challenge after a cancel", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! startbare\nC AUTH PLAIN\nS 334 AAAA\n! cancel\nC *\n"
+		"S 334 more\nW close\nF temporary 0 4.5.0 the server sent a reply that does not fit here\n"},
+	{"takes plain words for an empty challenge", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! startbare\nC AUTH PLAIN\nS 334 user name:\n"
+		"A challenge \n"},
+	{"keeps mail when it is refused", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! start\nC AUTH PLAIN AGtpbQBzZWNyZXQ=\n"
+		"S 535 5.7.8 wrong\nA refused\n! fail\nC QUIT\nW close\nF temporary 535 4.7.8 words\nN no\n"},
+	{"tries again on the same connection", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! start\nC AUTH PLAIN AGtpbQBzZWNyZXQ=\n"
+		"S 535 5.7.8 wrong\nA refused\n! start\nC AUTH PLAIN AGtpbQBzZWNyZXQ=\nS 235 ok\n! done\n"
+		"W ready\n"},
+	{"tries the next host after a temporary refusal", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\n! start\nC AUTH PLAIN AGtpbQBzZWNyZXQ=\n"
+		"S 454 4.7.0 not now\nA refused\n! fail\nC QUIT\nW close\nF temporary 454 4.7.0 words\nN yes\n"},
 	{"authenticates after STARTTLS, not before", AUTHENTICATE, SMTP_TLS_REQUIRED, 1, {0},
 		HELLO "S 250-hi\nS 250-AUTH PLAIN\nS 250 STARTTLS\nC STARTTLS\nS 220 go\n! tls\n"
-		"C EHLO me.example.kr\nS 250-hi\nS 250 AUTH PLAIN\nW auth\n! auth\n"
-		"C AUTH PLAIN AGtpbQBzZWNyZXQ=\nS 235 ok\nW ready\n"},
-	{"leaves when no AUTH is offered", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
-		HELLO "S 250 hi\nW auth\n! auth\nC QUIT\nW close\n"
-		"F temporary 0 4.7.0 the server does not offer authentication\n"},
-	{"leaves when no known AUTH is offered", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
-		HELLO "S 250-hi\nS 250 AUTH GSSAPI\n! auth\nC QUIT\nW close\n"
-		"F temporary 0 4.7.0 the server offers no mechanism known here (PLAIN, LOGIN)\n"},
+		"C EHLO me.example.kr\nS 250-hi\nS 250 AUTH LOGIN\nW auth\nA begin LOGIN\n"},
+	{"knows when no AUTH is offered", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250 hi\nW auth\nA begin \n! fail\nC QUIT\nW close\nF temporary 0 4.7.8 words\n"},
+	{"leaves who speaks while a token is fetched", AUTHENTICATE, SMTP_TLS_IMPLICIT, 1, {0},
+		HELLO "S 250-hi\nS 250 AUTH PLAIN\nW auth\nS 250 hello?\nW close\n"
+		"F temporary 0 4.5.0 the server sent a reply that does not fit here\n"},
 	// servers out of step
 	{"leaves who speaks before EHLO", PLAIN, 0, 1, {0},
 		"S 220 mx.example.org\nS 250 hi\nC EHLO me.example.kr\nW close\n"
@@ -361,10 +387,22 @@ static void act(struct run *r, struct str action)
 	} else if (str_equal(action, STR("tls"))) {
 		smtp_client_tls_done(r->c, true);
 		assert_true(smtp_client_tls_active(r->c));
-	} else if (str_equal(action, STR("auth"))) {
-		smtp_client_auth(r->c, "kim", "secret", false);
-	} else if (str_equal(action, STR("authplain"))) {
-		smtp_client_auth(r->c, "kim", "secret", true);
+	} else if (str_equal(action, STR("start"))) {
+		smtp_client_auth_start(r->c, "PLAIN", STR("\0kim\0secret"));
+	} else if (str_equal(action, STR("startempty"))) {
+		smtp_client_auth_start(r->c, "PLAIN", STR_EMPTY);
+	} else if (str_equal(action, STR("startbare"))) {
+		smtp_client_auth_start(r->c, "PLAIN", (struct str){NULL, 0});
+	} else if (str_equal(action, STR("startlong"))) {
+		smtp_client_auth_start(r->c, "PLAIN", STR(LONG));
+	} else if (str_equal(action, STR("answer"))) {
+		smtp_client_auth_answer(r->c, STR("answer"));
+	} else if (str_equal(action, STR("cancel"))) {
+		smtp_client_auth_cancel(r->c);
+	} else if (str_equal(action, STR("done"))) {
+		smtp_client_auth_done(r->c);
+	} else if (str_equal(action, STR("fail"))) {
+		smtp_client_auth_fail(r->c, "4.7.8", "words");
 	} else if (str_equal(action, STR("quit"))) {
 		smtp_client_quit(r->c);
 	} else {
@@ -381,6 +419,22 @@ static void expect_want(struct run *r, struct str want)
 	if (!str_equal(want, str_from(names[smtp_client_want(r->c)])))
 		fail_msg("%s: wants %s, not %.*s", r->d->name, names[smtp_client_want(r->c)],
 			STR_ARG(want));
+}
+
+static void expect_auth(struct run *r, struct str expected)
+{
+	static const char *const stages[] = {"begin ", "challenge ", "accepted", "refused"};
+	enum smtp_client_auth_stage stage = smtp_client_auth_stage(r->c);
+	struct buf said = BUF_INIT;
+
+	buf_add_text(&said, stages[stage]);
+	if (stage == SMTP_AUTH_BEGIN)
+		buf_add_text(&said, smtp_client_auth_mechanisms(r->c));
+	if (stage == SMTP_AUTH_CHALLENGE)
+		buf_add_str(&said, smtp_client_auth_challenge(r->c));
+	if (!str_equal(buf_str(&said), expected))
+		fail_msg("%s: at '%s', not '%.*s'", r->d->name, buf_cstr(&said), STR_ARG(expected));
+	buf_finish(&said);
 }
 
 static void expect_result(struct run *r, const struct smtp_result *result, struct str expected)
@@ -412,6 +466,8 @@ static void step(struct run *r, struct str line)
 		act(r, rest);
 	else if (line.data[0] == 'W')
 		expect_want(r, rest);
+	else if (line.data[0] == 'A')
+		expect_auth(r, rest);
 	else if (line.data[0] == 'R')
 		expect_result(r, &r->recipients[rest.data[0] - '0'].result, str_skip(rest, 2));
 	else if (line.data[0] == 'F')
@@ -513,9 +569,10 @@ static void test_password_is_wiped(void **state)
 	smtp_client_input(c, STR("220 mx\r\n"));
 	buf_consume(out, buf_len(out));
 	smtp_client_input(c, STR("250-mx\r\n250 AUTH PLAIN\r\n"));
-	smtp_client_auth(c, "kim", "secret", false);
+	smtp_client_auth_start(c, "PLAIN", STR("\0kim\0secret"));
 	buf_consume(out, buf_len(out));
 	smtp_client_input(c, STR("235 ok\r\n"));
+	smtp_client_auth_done(c);
 	assert_int_equal(smtp_client_want(c), SMTP_WANT_READY);
 	if (out->data)
 		assert_int_equal(
