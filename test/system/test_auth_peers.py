@@ -53,7 +53,7 @@ def test_postfix_asks_us(start, certificate, ours):
         return secured(smtp.Client(postfix.address, postfix.port))
 
     with client() as one:
-        assert set(one.extensions["AUTH"].split()) == {"PLAIN", "LOGIN"}
+        assert set(one.extensions["AUTH"].split()) == {"SCRAM-SHA-256", "PLAIN", "LOGIN"}
         refused = one.auth_plain(NAME, "wrong")
         assert refused.code == 535
         assert one.auth_plain("nobody@example.kr", "wrong").text == refused.text
