@@ -60,6 +60,7 @@ struct authentication {
 	unsigned char key[AUTH_CACHE_KEY]; // of the attempt
 	struct attempt attempt;		   // while it is delayed; own memory
 	struct buf last;		   // challenge that goes with the OK
+	char refused[AUTH_REASON_OCTETS];  // the client was told and may say a last word; "" : not so
 	struct list delayed_link;
 	struct wheel_timer timer;
 	struct auth_chain_ask ask;
@@ -131,6 +132,14 @@ static void unavailable(struct authentication *x, const char *reason)
 	end_with(x, AUTHENTICATOR_UNAVAILABLE, reason);
 }
 
+// The client is told in the mechanism's own words first; whatever it answers, it has failed.
+static void tell_failure(struct authentication *x, const char *reason)
+{
+	snprintf(x->refused, sizeof x->refused, "%s", reason);
+	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_CONTINUE,
+			 .challenge = str_from(x->mechanism->failure)});
+}
+
 static void fail(struct authentication *x, const char *reason)
 {
 	uint64_t attempt;
@@ -139,7 +148,10 @@ static void fail(struct authentication *x, const char *reason)
 	if (x->name[0])
 		auth_guess_failed(&x->authenticator->guess, str_from(x->name), &x->facts.client,
 			attempt, clock_monotonic_ms());
-	end_with(x, AUTHENTICATOR_FAILED, reason);
+	if (x->mechanism->failure)
+		tell_failure(x, reason);
+	else
+		end_with(x, AUTHENTICATOR_FAILED, reason);
 }
 
 // ---- rights
@@ -345,9 +357,12 @@ static void on_answered(struct auth_chain_ask *ask, const struct auth_chain_resu
 		looked_up(x, r);
 	} else if (r->answer.verdict == AUTH_YES) {
 		take_account(x, r);
+		if (ask->asks == AUTH_ASK_TOKEN) // the token says who it is, the client only wishes
+			memcpy(x->name, x->account, sizeof x->name);
 		settle(x);
 	} else {
-		fail(x, r->answer.verdict == AUTH_NO && reason[0] ? reason : "unknown name");
+		bool told = r->answer.verdict == AUTH_NO || ask->asks == AUTH_ASK_TOKEN;
+		fail(x, told && reason[0] ? reason : "unknown name");
 	}
 }
 
@@ -597,6 +612,10 @@ void authentication_step(
 				  .outcome = AUTHENTICATOR_UNAVAILABLE, .reason = "shutting down"});
 		return;
 	}
+	if (x->refused[0]) {
+		end_with(x, AUTHENTICATOR_FAILED, x->refused);
+		return;
+	}
 	x->stage = STEPPING;
 	x->mechanism->step(x, x->state, response);
 }
@@ -624,7 +643,8 @@ static void list_mechanisms(struct authenticator *a)
 
 	for (size_t i = 0; i < auth_mechanism_count; i++) {
 		const struct auth_mechanism *m = auth_mechanisms[i];
-		if (m->on_request || m->needs_tls || (m->by_library && !auth_sasl_has(m->name)))
+		if (m->on_request || m->needs_tls || m->needs == AUTH_GIVES_TOKEN ||
+			(m->by_library && !auth_sasl_has(m->name)))
 			continue;
 		if (used + strlen(m->name) + 2 <= sizeof a->mechanisms)
 			used += (size_t)snprintf(a->mechanisms + used,

@@ -286,6 +286,9 @@ static bool take(struct auth_chain_ask *a, struct auth_chain_result *r)
 		a->cannot = true;
 		return false;
 	default:
+		// Whose token it is nobody can say before: why none took it is the only reason there is.
+		if (a->asks == AUTH_ASK_TOKEN && s->gives & AUTH_GIVES_TOKEN)
+			keep_reason(a, s->own, r->answer.reason);
 		return false;
 	}
 }

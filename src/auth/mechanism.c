@@ -82,6 +82,8 @@ const struct auth_mechanism *const auth_mechanisms[] = {
 	&auth_mechanism_digest_md5,
 	&auth_mechanism_cram_md5,
 	&auth_mechanism_ntlm,
+	&auth_mechanism_oauthbearer,
+	&auth_mechanism_xoauth2,
 	&plain,
 	&login,
 	&auth_mechanism_anonymous,

@@ -33,6 +33,7 @@ struct auth_mechanism {
 	bool private_only;     // never offered on the public socket
 	bool on_request;       // offered only when the configuration names it
 	bool by_library;       // carried out by the library of sasl.h
+	const char *failure;   // sent as a last challenge before it has FAILED; NULL: nothing
 	void *(*create)(struct authentication *x); // the dialogue's state; may be NULL
 	// response.data NULL: the client sent none (only in the first step).
 	void (*step)(struct authentication *x, void *state, struct str response);

@@ -16,6 +16,9 @@ extern const struct auth_mechanism auth_mechanism_digest_md5, auth_mechanism_ntl
 extern const struct auth_mechanism auth_mechanism_external, auth_mechanism_anonymous,
 	auth_mechanism_cram_md5;
 
+// ---- mechanism_oauth.c
+extern const struct auth_mechanism auth_mechanism_oauthbearer, auth_mechanism_xoauth2;
+
 // Whether the server this dialogue came to offers mechanisms with channel bindings now.
 bool auth_mechanism_offers_binding(const struct authentication *x);
 

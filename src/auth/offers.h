@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Which mechanisms a server offers: those that all its password sources can serve, or those that its
-// configuration names, as far as any of them can. Pure: configuration in, names out.
+// configuration names, as far as any of them can. Those for tokens are offered when any source takes
+// tokens; sources that take nothing else forbid none of the others. Pure: configuration in, names out.
 #ifndef PABAL_AUTH_OFFERS_H
 #define PABAL_AUTH_OFFERS_H
 

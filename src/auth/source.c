@@ -10,6 +10,7 @@ const struct auth_source_kind *const auth_source_kinds[] = {
 	&auth_source_checkpassword,
 	&auth_source_dovecot,
 	&auth_source_ldap,
+	&auth_source_oauth,
 	&auth_source_pam,
 	&auth_source_poppasswd,
 	&auth_source_saslauthd,

@@ -382,17 +382,22 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_SOURCE, "relay-group", &config_type_phrase, FIELD(config_source, relay_group), NULL, 'l',
 		FOREIGN, TEXT_MARK("The group whose members may relay."), .derived = TEXT_MARK("everybody may")},
 	{CONFIG_BLOCK_SOURCE, "issuer", &config_type_phrase, FIELD(config_source, issuer), NULL, 'l',
-		FOREIGN, TEXT_MARK("Who must have made the token.")},
+		FOREIGN, TEXT_MARK("Who must have made the token (its iss, exactly so); needed with jwks and jwks-file.")},
 	{CONFIG_BLOCK_SOURCE, "audience", &config_type_phrase, FIELD(config_source, audience), NULL, 'l',
-		FOREIGN, TEXT_MARK("Whom the token must be for.")},
+		FOREIGN, TEXT_MARK("Whom the token must be for (one of its aud, exactly so); needed with jwks and "
+		"jwks-file.")},
 	{CONFIG_BLOCK_SOURCE, "introspection", &config_type_phrase, FIELD(config_source, introspection), NULL, 'l',
-		FOREIGN, TEXT_MARK("The https address that is asked about a token (RFC 7662).")},
+		FOREIGN, TEXT_MARK("The https address that is asked about a token (RFC 7662), with login and "
+		"password-file as the client's name and secret. With jwks as well: about those tokens that "
+		"are no signed JWT.")},
 	{CONFIG_BLOCK_SOURCE, "jwks", &config_type_phrase, FIELD(config_source, jwks), NULL, 'l',
-		FOREIGN, TEXT_MARK("The https address of the keys that sign tokens.")},
+		FOREIGN, TEXT_MARK("The https address of the keys that sign tokens (RFC 7517); read once an hour, and "
+		"when a token names a key that is not known, at most once a minute.")},
 	{CONFIG_BLOCK_SOURCE, "jwks-file", &config_type_file, FIELD(config_source, jwks_file), NULL, 'l',
-		MASTER | SOURCE, TEXT_MARK("A file with the keys that sign tokens.")},
+		MASTER | SOURCE, TEXT_MARK("A file with the keys that sign tokens (RFC 7517).")},
 	{CONFIG_BLOCK_SOURCE, "account-claim", &config_type_name, FIELD(config_source, account_claim), NULL, 'l',
-		FOREIGN, TEXT_MARK("The claim whose value is the name of the account."),
+		FOREIGN, TEXT_MARK("The claim whose value is the name of the account. An answer of introspection without "
+		"email is looked at for username."),
 		.derived = TEXT_MARK("email")},
 
 	// ---- deliver { }

@@ -3,6 +3,7 @@
 // values that only they have.
 #include "config/config_internal.h"
 
+#include "base/ipaddr.h"
 #include "base/text.h"
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -160,6 +161,59 @@ static void check_engine(
 			STR_ARG(s->engine));
 }
 
+// ---- oauth: addresses that a token or its keys may go over
+static bool is_loopback_host(struct str rest)
+{
+	struct ipaddr address;
+	ptrdiff_t end = -1;
+	if (str_starts(rest, STR("["))) {
+		rest = str_skip(rest, 1);
+		end = str_find(rest, ']');
+	} else {
+		for (size_t i = 0; i < rest.len && end < 0; i++)
+			end = rest.data[i] == ':' || rest.data[i] == '/' ? (ptrdiff_t)i : -1;
+		end = end < 0 ? (ptrdiff_t)rest.len : end;
+	}
+	return end > 0 && ipaddr_parse(str_slice(rest, 0, (size_t)end), &address) == 0 &&
+	       ipaddr_is_loopback(&address);
+}
+
+static void check_address(struct config_parser *p, const struct config_frame *f, const char *name,
+	struct str address)
+{
+	const struct str secure = STR("https://"), plain = STR("http://");
+	bool sound = address.len < 2048 && str_find(address, '@') < 0 && str_find(address, '#') < 0;
+	for (size_t i = 0; i < address.len; i++)
+		sound = sound && address.data[i] > ' ' && address.data[i] < 127;
+	if (str_starts(address, secure))
+		sound = sound && address.len > secure.len;
+	else
+		sound = sound && str_starts(address, plain) &&
+			is_loopback_host(str_skip(address, plain.len));
+	if (address.len && !sound)
+		config_report(p, 'E', config_place_of(f, name),
+			TEXT("%s: expected an https:// address (http:// for 127.0.0.1 and [::1] only), "
+			     "not \"%.*s\""),
+			name, STR_ARG(address));
+}
+
+// The keys of an issuer sign for everybody it knows and for every service.
+static void check_oauth(
+	struct config_parser *p, const struct config_frame *f, const struct config_source *s)
+{
+	const char *jwks = s->jwks.len ? "jwks" : s->jwks_file.path.len ? "jwks-file" : NULL;
+	check_address(p, f, "introspection", s->introspection);
+	check_address(p, f, "jwks", s->jwks);
+	if (s->jwks.len && s->jwks_file.path.len)
+		config_report(p, 'E', config_place_of(f, "jwks-file"),
+			TEXT("jwks-file: jwks names keys already; one of them is enough"));
+	if (jwks && (!s->issuer.len || !s->audience.len))
+		config_report(p, 'E', config_place_of(f, jwks),
+			TEXT("%s: expected issuer and audience as well, or a token made for any other "
+			     "service logs in here"),
+			jwks);
+}
+
 static void check_values(
 	struct config_parser *p, const struct config_frame *f, const struct config_source *s)
 {
@@ -185,6 +239,7 @@ static void check_values(
 				TEXT("uris: expected ldap://, ldaps:// or ldapi://, not \"%.*s\""),
 				STR_ARG(s->uris.items[i]));
 	check_engine(p, f, s);
+	check_oauth(p, f, s);
 }
 
 static void check_name(

@@ -54,6 +54,17 @@ static void what_the_sources_can_serve(void **state)
 		{"pam", "SCRAM-SHA-256 PLAIN", false, "PLAIN", "PLAIN LOGIN"},
 		{"accounts", "CRAM-MD5 NTLM EXTERNAL ANONYMOUS", false,
 			"EXTERNAL CRAM-MD5 ANONYMOUS", "SCRAM-SHA-256 PLAIN LOGIN"},
+		// Tokens go to whom takes them, passwords to the others.
+		{"accounts oauth", "", false,
+			"SCRAM-SHA-256-PLUS SCRAM-SHA-256 OAUTHBEARER XOAUTH2 PLAIN LOGIN",
+			"SCRAM-SHA-256 OAUTHBEARER XOAUTH2 PLAIN LOGIN"},
+		{"oauth pam", "", false, "OAUTHBEARER XOAUTH2 PLAIN LOGIN",
+			"OAUTHBEARER XOAUTH2 PLAIN LOGIN"},
+		{"oauth", "", false, "OAUTHBEARER XOAUTH2", "OAUTHBEARER XOAUTH2"},
+		{"oauth", "PLAIN OAUTHBEARER", false, "OAUTHBEARER", "OAUTHBEARER XOAUTH2"},
+		{"accounts oauth", "PLAIN", false, "PLAIN",
+			"SCRAM-SHA-256 OAUTHBEARER XOAUTH2 PLAIN LOGIN"},
+		{"accounts", "PLAIN OAUTHBEARER", false, "PLAIN", "SCRAM-SHA-256 PLAIN LOGIN"},
 	};
 	struct auth_offer_facts facts = {.available = no_ntlm};
 	char list[AUTH_OFFER_MAX];
