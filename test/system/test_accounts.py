@@ -3,6 +3,9 @@
 and of its groups, in old sessions too; locked and expired accounts; passwords
 of applications; recoverable passwords; acting as another."""
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -16,7 +19,10 @@ import pytest
 from pabal import server, smtp
 
 KIM, LEE = "kim@example.kr", "lee@example.kr"
-CONFIG = server.USUAL + "queue { hold yes }\n"
+CONFIG = server.USUAL + """\
+queue { hold yes }
+server "old" { listen "$listen_old" require { tls auth } mechanisms "PLAIN" "CRAM-MD5" }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +126,10 @@ def test_a_group_speaks_for_its_accounts(pabal):
             assert old.mail(KIM).code == 250
             assert old.rcpt("someone@example.com").code == 550
             assert old.command("RSET").code == 250
-            pabal.run("account", "set", "kim", "--relay", "yes")  # beats its groups
-            assert old.mail(KIM).code == 250
-            assert old.rcpt("someone@example.com").code == 250
+        pabal.run("account", "set", "kim", "--relay", "yes")  # beats its groups
+        with pabal.session() as new:
+            assert new.mail(KIM).code == 250
+            assert new.rcpt("someone@example.com").code == 250
         done = pabal.run("account", "group", "remove", "interns", check=False)
         assert done.returncode == 1 and "accounts are in the group" in done.stderr
         assert "interns" in pabal.run("account", "group", "list").stdout
@@ -238,6 +245,36 @@ def test_legacy_stores_the_password_sealed_and_forgets_it(pabal):
     assert b"horse-battery" not in secrets.read_bytes()
 
 
+def cram_md5(made, user, password):
+    with made.client("old") as client:
+        client.ehlo()
+        client.starttls()
+        client.ehlo()
+        reply = client.command("AUTH CRAM-MD5")
+        assert reply.code == 334, reply
+        challenge = base64.b64decode(reply.text.split(" ")[-1])
+        digest = hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()
+        return client.command(base64.b64encode(f"{user} {digest}".encode()))
+
+
+def test_an_old_mechanism_needs_the_recoverable_password(pabal):
+    wrong = log_in(pabal, KIM, "wrong")
+    mark = pabal.log.mark()
+    refused = cram_md5(pabal, KIM, "secret")
+    assert (refused.code, refused.text) == (wrong.code, wrong.text)
+    assert pabal.await_event("auth", since=mark, account=KIM,
+                             reason=re.compile(f"pabal account set {KIM} --legacy on"))
+    pabal.run("account", "set", "kim", "--legacy", "on", input="secret\n")
+    assert cram_md5(pabal, KIM, "secret").code == 235
+    assert cram_md5(pabal, KIM, "wrong").code == 535
+    pabal.run("account", "set", "kim", "--lock", "on holiday")
+    mark = pabal.log.mark()
+    assert cram_md5(pabal, KIM, "secret").code == 535
+    assert pabal.await_event("auth", since=mark, account=KIM, reason="locked: on holiday")
+    pabal.run("account", "set", "kim", "--unlock", "--legacy", "off")
+    assert cram_md5(pabal, KIM, "secret").code == 535
+
+
 # ---- hashes made elsewhere
 
 SHA512 = ("$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu"
@@ -297,3 +334,19 @@ def test_all_of_it_works_with_the_server_stopped(folder, certificate):
         assert application["last_use"] > 0 and application["last_client"] == "127.0.0.1"
         made.run("account", "remove", "kim")
         assert made.run("account", "show", "kim", check=False).returncode == 1
+
+
+@pytest.mark.root
+def test_the_key_file_belongs_to_the_role_that_reads_it(folder, certificate):
+    with server.Pabal(folder, CONFIG, certificate=certificate, as_root=True) as made:
+        made.account(KIM, "secret")
+        made.run("account", "set", "kim", "--legacy", "on", input="secret\n")
+        key = made.folder / "state" / "auth" / "legacy.key"
+        assert (key.owner(), key.stat().st_mode & 0o777) == ("pabal-auth", 0o600)
+        made.stop()
+        key.unlink()
+        made.run("account", "set", "kim", "--legacy", "on", input="secret\n")  # by root itself
+        assert (key.owner(), key.stat().st_mode & 0o777) == ("pabal-auth", 0o600)
+        made.start()
+        made.run("account", "passwd", "kim", input="horse-battery\n")
+        assert show(made)["legacy"] is True
