@@ -36,6 +36,7 @@ struct talk {
 	uv_cond_t told;
 	bool abandoned, asked, answered;
 	char name[AUTH_NAME_OCTETS];
+	char asked_name[AUTH_NAME_OCTETS]; // as accounts are called, without "DOMAIN\\"
 	char stable[AUTH_NAME_OCTETS]; // the same, in one form however it was written
 	struct auth_answer found;      // account "" : nobody, or without what is needed
 };
@@ -86,7 +87,8 @@ static bool on_lookup(void *arg, struct str name, struct auth_sasl_credentials *
 
 	uv_mutex_lock(&t->lock);
 	if (!t->asked) {
-		ask = t->asked = str_copy(name, t->name, sizeof t->name);
+		ask = t->asked = auth_domain_name_read(name, STR_EMPTY, t->asked_name) == 0 &&
+				 str_copy(name, t->name, sizeof t->name);
 		known = ask;
 	} else {
 		known = str_equal(name, str_from(t->name)); // a dialogue is about one name
@@ -145,7 +147,7 @@ static void on_question(struct auth_sasl_call *c)
 {
 	struct talk *t = LIST_ENTRY(c, struct talk, call);
 
-	authentication_lookup(t->x, str_from(t->name), t->kind->gives);
+	authentication_lookup(t->x, str_from(t->asked_name), t->kind->gives);
 }
 
 static void on_looked_up(struct authentication *x, void *state, const struct auth_answer *found)
@@ -166,6 +168,25 @@ static void on_looked_up(struct authentication *x, void *state, const struct aut
 		go_on(t);
 }
 
+// Of Kerberos: a name without a realm is of ours. Others' users are not ours, whatever their realm
+// is called.
+static void proved_by_ticket(struct talk *t, struct str name, struct str authzid)
+{
+	const struct config *c = authentication_config(t->x);
+	struct str domain = c->auth.realm_domain.len ? c->auth.realm_domain : c->auth.default_domain;
+	ptrdiff_t at = str_find_last(name, '@');
+	char account[AUTH_NAME_OCTETS];
+
+	if (at >= 0 && !str_equal(str_skip(name, (size_t)at + 1), c->auth.realm))
+		authentication_refuted(t->x, name, "a realm that is not ours");
+	else if (auth_domain_name_read(str_slice(name, 0, at < 0 ? name.len : (size_t)at), domain,
+			 account))
+		authentication_refuted(t->x, name, "the name is too long");
+	else // whom it acts for is its own name again in most clients
+		authentication_proved(t->x, str_equal(authzid, name) ? STR_EMPTY : authzid,
+			str_from(account), t->out);
+}
+
 static void proved(struct talk *t)
 {
 	struct authentication *x = t->x;
@@ -174,7 +195,7 @@ static void proved(struct talk *t)
 
 	auth_sasl_library()->properties(t->dialogue, &name, &authzid, &reason);
 	if (!t->kind->by_name)
-		authentication_proved(x, authzid, name, t->out);
+		proved_by_ticket(t, name, authzid);
 	else if (t->answered && t->found.account[0])
 		authentication_proved(x, authzid, str_from(t->found.account), t->out);
 	else // derived credentials: nobody has them

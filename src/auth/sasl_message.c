@@ -92,19 +92,14 @@ static int compose(struct str local, struct str domain, char out[AUTH_NAME_OCTET
 	return n > 0 && n < AUTH_NAME_OCTETS ? 0 : ERR_LIMIT;
 }
 
-int auth_domain_name_read(
-	struct str name, struct str realm, struct str domain, char out[AUTH_NAME_OCTETS])
+int auth_domain_name_read(struct str name, struct str domain, char out[AUTH_NAME_OCTETS])
 {
-	ptrdiff_t slash = str_find(name, '\\'), at = str_find_last(name, '@');
+	ptrdiff_t slash = str_find(name, '\\');
 
 	if (slash >= 0) {
 		struct str before = str_slice(name, 0, (size_t)slash);
-		struct str user = str_skip(name, (size_t)slash + 1);
-		if (realm.len && str_equal_nocase(before, realm))
-			return compose(user, domain, out);
-		return compose(user, str_find(before, '.') >= 0 ? before : STR_EMPTY, out);
+		name = str_skip(name, (size_t)slash + 1);
+		domain = str_find(before, '.') >= 0 ? before : domain;
 	}
-	if (at >= 0 && realm.len && str_equal_nocase(str_skip(name, (size_t)at + 1), realm))
-		return compose(str_slice(name, 0, (size_t)at), domain, out);
-	return compose(name, STR_EMPTY, out);
+	return compose(name, str_find(name, '@') >= 0 ? STR_EMPTY : domain, out);
 }

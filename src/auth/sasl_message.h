@@ -20,10 +20,8 @@ int auth_scram_first_read(struct str message, struct auth_scram_first *out); // 
 int auth_cram_response_read(struct str response, struct str *out_name,
 	char out_digest[AUTH_CRAM_DIGEST + 1]); // ERR_SYNTAX
 
-// The name of an account for what a mechanism with domains calls it: "DOMAIN\user" becomes user@DOMAIN
-// when DOMAIN has a dot and user when it has none; "user@REALM" becomes user@domain when realm names
-// one. ERR_LIMIT.
-int auth_domain_name_read(struct str name, struct str realm, struct str domain,
-	char out[AUTH_NAME_OCTETS]);
+// The name of an account for what programs of Windows send: "DOMAIN\user" is user@DOMAIN when DOMAIN
+// has a dot, else user. A name without "@" gets domain, unless that is "". ERR_LIMIT.
+int auth_domain_name_read(struct str name, struct str domain, char out[AUTH_NAME_OCTETS]);
 
 #endif
