@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: ISC
-// One step of a dialogue that brought a proof goes through: wait for guessers, ask the chain of
+// One step of a dialogue that brought a proof goes through: stop guessers, ask the chain of
 // sources, ask for the account's state, answer. Every way through costs the same but the answer to
-// success.
+// success and to guessers.
 #include "auth/authenticator.h"
 
 #include "auth/account.h"
-#include "auth/guess.h"
 #include "auth/name.h"
 #include "auth/sasl.h"
 #include "base/arena.h"
@@ -16,14 +15,14 @@
 
 #include <stdio.h>
 
-#define DELAYED_MAX	    4000 // attempts that wait for their time
+#define DELAYED_MAX	    4000 // refusals that wait for their time
 #define DELAYED_ADDRESS_MAX 8	 // of one client address
 
 struct authenticator {
 	const struct config *config;
 	struct authenticator_host host;
 	struct auth_chain *chain;
-	struct auth_guess guess;
+	struct auth_guard *guard;
 	struct wheel *wheel;
 	struct list dialogues; // struct authentication
 	struct list delayed;   // struct authentication, by delayed_link
@@ -35,7 +34,7 @@ struct authenticator {
 
 enum stage { IDLE, STEPPING, DELAYED, CHECKING, ASKING };
 
-// What the chain is asked; strings of its own while it is delayed.
+// What the chain is asked.
 struct attempt {
 	struct auth_question question;
 	unsigned gives; // of LOOKUP
@@ -58,7 +57,8 @@ struct authentication {
 	bool has_rights;		 // a foreign source gave these
 	uint32_t rights;
 	unsigned char key[AUTH_CACHE_KEY]; // of the attempt
-	struct attempt attempt;		   // while it is delayed; own memory
+	struct auth_guess_attempt guess;
+	char refusal[AUTH_REASON_OCTETS]; // while that is delayed
 	struct buf last;		   // challenge that goes with the OK
 	char refused[AUTH_REASON_OCTETS];  // the client was told and may say a last word; "" : not so
 	struct list delayed_link;
@@ -73,21 +73,6 @@ static struct str request_key(const uint64_t *request)
 }
 
 // ---- the end of a step
-static void wipe_str(struct str *s)
-{
-	mem_wipe((char *)s->data, s->len);
-	mem_free((char *)s->data);
-	*s = (struct str){NULL, 0};
-}
-
-static void attempt_finish(struct attempt *t)
-{
-	wipe_str(&t->question.name);
-	wipe_str(&t->question.secret);
-	wipe_str(&t->question.challenge);
-	*t = (struct attempt){0};
-}
-
 // Takes the step out of wherever it waits.
 static void withdraw(struct authentication *x)
 {
@@ -101,7 +86,6 @@ static void withdraw(struct authentication *x)
 	if (x->stage == ASKING)
 		(void)map_remove(&a->requests, request_key(&x->request));
 	auth_chain_cancel(&x->ask);
-	attempt_finish(&x->attempt);
 	x->stage = IDLE;
 }
 
@@ -127,8 +111,14 @@ static void end_with(
 			 .outcome = outcome, .account = str_from(name), .reason = why});
 }
 
+static struct auth_guard_try try_of(const struct authentication *x)
+{
+	return (struct auth_guard_try){&x->facts, str_from(x->name), x->mechanism->name};
+}
+
 static void unavailable(struct authentication *x, const char *reason)
 {
+	auth_guard_dropped(x->authenticator->guard, &x->guess);
 	end_with(x, AUTHENTICATOR_UNAVAILABLE, reason);
 }
 
@@ -142,12 +132,9 @@ static void tell_failure(struct authentication *x, const char *reason)
 
 static void fail(struct authentication *x, const char *reason)
 {
-	uint64_t attempt;
+	struct auth_guard_try t = try_of(x);
 
-	memcpy(&attempt, x->key, sizeof attempt);
-	if (x->name[0])
-		auth_guess_failed(&x->authenticator->guess, str_from(x->name), &x->facts.client,
-			attempt, clock_monotonic_ms());
+	auth_guard_failed(x->authenticator->guard, &x->guess, &t, reason);
 	if (x->mechanism->failure)
 		tell_failure(x, reason);
 	else
@@ -188,7 +175,9 @@ static void succeed(struct authentication *x, uint32_t rights, struct str accoun
 	const struct buf none = BUF_INIT;
 	struct buf last = x->last;
 
-	auth_guess_succeeded(&a->guess, str_from(x->name), &x->facts.client);
+	struct auth_guard_try t = try_of(x);
+
+	auth_guard_succeeded(a->guard, &x->guess, &t);
 	if (account.len == 0 || !str_copy(account, name, sizeof name))
 		memcpy(name, x->account, sizeof name);
 	if (x->own)
@@ -372,7 +361,7 @@ static void ask_chain(struct authentication *x, const struct attempt *t)
 	auth_chain_start(x->authenticator->chain, &x->ask, &t->question, t->gives);
 }
 
-// ---- guessers wait, without a thread
+// ---- guessers are answered and not looked at
 static bool may_delay(const struct authenticator *a, const struct ipaddr *client)
 {
 	unsigned same = 0;
@@ -387,47 +376,43 @@ static bool may_delay(const struct authenticator *a, const struct ipaddr *client
 static void on_delay_over(struct wheel_timer *timer)
 {
 	struct authentication *x = LIST_ENTRY(timer, struct authentication, timer);
-	struct attempt attempt = x->attempt;
 
-	x->attempt = (struct attempt){0};
-	withdraw(x);
-	ask_chain(x, &attempt); // copied by it; x may be gone after
-	attempt_finish(&attempt);
+	end_with(x, AUTHENTICATOR_FAILED, x->refusal);
 }
 
-static struct str keep(struct str s)
-{
-	return str_make(str_dup(s), s.len);
-}
-
-static void delay(struct authentication *x, uint64_t ms, const struct attempt *t)
+// Whoever connects to the public socket has no way to end its client's session, and may pass a
+// refusal on as one of the password: then it is at least slow.
+static void refuse(struct authentication *x)
 {
 	struct authenticator *a = x->authenticator;
+	bool drops = x->facts.trusted && !a->config->auth.guess.delays;
 
-	if (!may_delay(a, &x->facts.client)) {
-		unavailable(x, "too many attempts wait after failures");
+	if (drops || !may_delay(a, &x->facts.client)) {
+		end_with(x, x->facts.trusted ? AUTHENTICATOR_BLOCKED : AUTHENTICATOR_FAILED,
+			x->refusal);
 		return;
 	}
 	x->stage = DELAYED;
-	x->attempt = *t;
-	x->attempt.question.name = keep(t->question.name);
-	x->attempt.question.secret = keep(t->question.secret);
-	x->attempt.question.challenge = keep(t->question.challenge);
 	list_add_last(&a->delayed, &x->delayed_link);
 	a->delayed_count++;
-	wheel_set(a->wheel, &x->timer, ms);
+	wheel_set(a->wheel, &x->timer, a->config->auth.guess.delay);
+}
+
+static bool may_try(struct authentication *x)
+{
+	struct auth_guard_try t = try_of(x);
+
+	auth_guard_dropped(x->authenticator->guard, &x->guess); // an earlier one of this dialogue
+	return auth_guard_ask(x->authenticator->guard, &x->guess, &t, x->key, x->refusal,
+		sizeof x->refusal);
 }
 
 static void try_it(struct authentication *x, const struct attempt *t)
 {
-	struct authenticator *a = x->authenticator;
-	uint64_t ms = auth_guess_delay(
-		&a->guess, str_from(x->name), &x->facts.client, clock_monotonic_ms());
-
-	if (ms)
-		delay(x, ms, t);
-	else
+	if (may_try(x))
 		ask_chain(x, t);
+	else
+		refuse(x);
 }
 
 // ---- what mechanisms say
@@ -499,11 +484,14 @@ void authentication_check(
 
 	take_names(x, authzid, name);
 	auth_chain_key(chain, name, password, x->key);
-	if (auth_chain_remembered(chain, &t.question, &remembered)) {
+	// Before what is remembered, too: a quick yes would tell a guesser as much as a slow one.
+	if (!may_try(x)) {
+		refuse(x);
+	} else if (auth_chain_remembered(chain, &t.question, &remembered)) {
 		take_account(x, &remembered);
 		settle(x);
 	} else {
-		try_it(x, &t);
+		ask_chain(x, &t);
 	}
 }
 
@@ -571,7 +559,7 @@ void authentication_refuted(struct authentication *x, struct str name, const cha
 static void copy_facts(struct authentication *x, const struct authentication_facts *facts)
 {
 	struct authentication_facts *f = &x->facts;
-	struct str *const strings[] = {&f->server, &f->binding_exporter, &f->binding_end_point,
+	struct str *const strings[] = {&f->server, &f->session, &f->binding_exporter, &f->binding_end_point,
 		&f->binding_unique, &f->certificate_subject, &f->certificate_names,
 		&f->certificate_fingerprint};
 
@@ -624,8 +612,10 @@ void authentication_destroy(struct authentication *x)
 {
 	if (!x)
 		return;
-	if (x->authenticator)
+	if (x->authenticator) {
 		withdraw(x);
+		auth_guard_dropped(x->authenticator->guard, &x->guess);
+	}
 	if (x->mechanism->dispose)
 		x->mechanism->dispose(x->state);
 	list_remove(&x->link);
@@ -681,7 +671,7 @@ struct authenticator *authenticator_create(uv_loop_t *loop, const struct config 
 	a->host = *host;
 	a->wheel = wheel_create(loop);
 	a->chain = auth_chain_create(loop, a->wheel, config, secrets, &chain_host);
-	auth_guess_init(&a->guess);
+	a->guard = auth_guard_create(loop, config, secrets);
 	list_init(&a->dialogues);
 	list_init(&a->delayed);
 	list_mechanisms(a);
@@ -701,7 +691,7 @@ void authenticator_destroy(struct authenticator *a)
 		list_remove(link);
 	}
 	auth_chain_destroy(a->chain);
-	auth_guess_finish(&a->guess);
+	auth_guard_destroy(a->guard);
 	wheel_destroy(a->wheel);
 	map_finish(&a->requests);
 	mem_free(a);
@@ -711,6 +701,12 @@ void authenticator_set_config(struct authenticator *a, const struct config *conf
 {
 	a->config = config;
 	auth_chain_set_config(a->chain, config);
+	auth_guard_set_config(a->guard, config);
+}
+
+struct auth_guard *authenticator_guard(struct authenticator *a)
+{
+	return a->guard;
 }
 
 struct auth_chain *authenticator_chain(struct authenticator *a)

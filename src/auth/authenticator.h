@@ -6,6 +6,7 @@
 
 #include "auth/account.h"
 #include "auth/chain.h"
+#include "auth/guard.h"
 #include "auth/mechanism.h"
 #include "config/config.h"
 #include "store/secrets.h"
@@ -37,11 +38,14 @@ void authenticator_account_found(
 // The directory is gone: every question that is open counts as answered "cannot tell now".
 void authenticator_accounts_lost(struct authenticator *a);
 struct auth_chain *authenticator_chain(struct authenticator *a);
+struct auth_guard *authenticator_guard(struct authenticator *a);
 void authenticator_forget(struct authenticator *a, struct str name); // an account changed; "" : all
 
 enum { AUTHENTICATOR_SUBMIT = 1, AUTHENTICATOR_RELAY = 2 }; // rights, as in the directory
+// BLOCKED: it was not looked at, for too much failed before; only to our own smtpd, which ends the
+// session. Others hear FAILED after a while.
 enum authenticator_outcome { AUTHENTICATOR_OK, AUTHENTICATOR_CONTINUE, AUTHENTICATOR_FAILED,
-	AUTHENTICATOR_UNAVAILABLE };
+	AUTHENTICATOR_UNAVAILABLE, AUTHENTICATOR_BLOCKED };
 struct authenticator_reply {
 	enum authenticator_outcome outcome;
 	struct str challenge;  // of CONTINUE; of OK: the last challenge, sent with it, or empty

@@ -13,6 +13,7 @@ struct authentication;
 // What is known of the connection before the first step; strings live as long as the dialogue.
 struct authentication_facts {
 	struct str server; // the server block's name
+	struct str session; // for the log
 	struct ipaddr client;
 	bool secured;		   // TLS
 	bool trusted;		   // asked by our own smtpd: bindings and certificate are true
@@ -60,7 +61,7 @@ void authentication_check_token(
 // CRAM-MD5 for sources that only take the digest.
 void authentication_check_cram(
 	struct authentication *x, struct str name, struct str digest, struct str challenge);
-// What the chain has stored for a name (guessing is counted and slowed here, before it is told).
+// What the chain has stored for a name (guessing is counted and stopped here, before it is told).
 // Ends in looked_up.
 void authentication_lookup(struct authentication *x, struct str name, unsigned gives);
 // The mechanism itself has proved who it is (SCRAM, EXTERNAL, GSSAPI …): the account's state, rights

@@ -317,6 +317,8 @@ static int read_result(struct str field, struct auth_line_reply *r)
 	else if (str_equal(field, STR("pass_expired")) ||
 		 str_equal(field, STR("code=pass_expired")))
 		r->expired = true;
+	else if (str_equal(field, STR("x-blocked")))
+		r->blocked = true;
 	return 0;
 }
 
@@ -380,6 +382,8 @@ int auth_line_reply_add(struct buf *out, const struct auth_line_reply *r, struct
 		err = add_flag(out, r->disabled, "\tuser_disabled\tcode=user_disabled");
 	if (!err)
 		err = add_flag(out, r->expired, "\tpass_expired\tcode=pass_expired");
+	if (!err)
+		err = add_flag(out, r->blocked, "\tx-blocked");
 	if (!err && r->has_rights)
 		err = add_rights(out, r);
 	return err ? err : buf_add_char(out, '\n');

@@ -59,7 +59,7 @@ const char *auth_client_mechanisms(struct auth_client *c, bool tls, bool plainte
 // there is no connection; until the next line of the kind.
 const char *auth_client_offers(struct auth_client *c, struct str server, bool tls);
 
-enum auth_outcome { AUTH_OK, AUTH_CONTINUE, AUTH_FAILED, AUTH_UNAVAILABLE };
+enum auth_outcome { AUTH_OK, AUTH_CONTINUE, AUTH_FAILED, AUTH_UNAVAILABLE, AUTH_BLOCKED };
 struct auth_reply {
 	enum auth_outcome outcome;
 	struct str data;       // challenge of CONTINUE, decoded
@@ -85,7 +85,7 @@ struct auth_request {
 	uint64_t session;
 	const struct auth_tls *tls; // NULL: none
 };
-// done is called for each step, never from inside a call below; after OK, FAILED or UNAVAILABLE the
+// done is called for each step, never from inside a call below; after all but CONTINUE the
 // exchange is gone. A lost connection answers UNAVAILABLE, and so do 60 s of silence.
 struct auth_exchange *auth_client_start(struct auth_client *c, const struct auth_request *r,
 	auth_client_done done, void *arg);

@@ -228,7 +228,9 @@ static void on_result(struct auth_exchange *x, const struct auth_line_reply *r)
 	auth_exchange_finish(x, &(struct auth_reply){
 					.outcome = ok		  ? AUTH_OK
 						   : r->temporary ? AUTH_UNAVAILABLE
-								  : AUTH_FAILED,
+						   : r->blocked && x->client->options.trusted
+							   ? AUTH_BLOCKED
+							   : AUTH_FAILED,
 					.data = STR_EMPTY,
 					.account = str_from(r->user),
 					.may_submit = ok && (all || r->rights & AUTH_LINE_SUBMIT),

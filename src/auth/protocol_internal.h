@@ -63,6 +63,7 @@ struct auth_line_reply {
 	unsigned rights; // AUTH_LINE_SUBMIT, AUTH_LINE_RELAY
 	bool has_rights;
 	bool temporary, authz, disabled, expired;
+	bool blocked; // on the private socket: the session shall end
 	struct str data; // base64 of CONT, points into the line
 };
 // ERR_SYNTAX: broken; ERR_UNSUPPORTED: not one of the three words.

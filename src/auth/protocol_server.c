@@ -87,7 +87,8 @@ static void report(const struct exchange *x, const struct authenticator_reply *r
 {
 	struct event e;
 
-	if (x->server->options.trusted || r->outcome == AUTHENTICATOR_CONTINUE)
+	if (x->server->options.trusted || r->outcome == AUTHENTICATOR_CONTINUE ||
+		r->outcome == AUTHENTICATOR_FAILED) // which has a line of its own, guard.h
 		return;
 	event_begin(&e, EVENT_INFO, "auth", 0);
 	event_text(&e, "server", "auth-client");
@@ -95,10 +96,7 @@ static void report(const struct exchange *x, const struct authenticator_reply *r
 		event_addr(&e, "client", &x->client);
 	event_str(&e, "session", str_from(x->session));
 	event_str(&e, "account", r->account);
-	event_text(&e, "status",
-		r->outcome == AUTHENTICATOR_OK	     ? "ok"
-		: r->outcome == AUTHENTICATOR_FAILED ? "failed"
-						     : "unavailable");
+	event_text(&e, "status", r->outcome == AUTHENTICATOR_OK ? "ok" : "unavailable");
 	event_text(&e, "reason", r->reason);
 	event_emit(&e);
 }
@@ -126,6 +124,7 @@ static void fill(
 	str_copy(str_from(from->reason), r->reason, sizeof r->reason);
 	r->authz = !strcmp(from->reason, "authzid differs");
 	r->disabled = !strcmp(from->reason, "disabled");
+	r->blocked = from->outcome == AUTHENTICATOR_BLOCKED;
 }
 
 static void send_challenge(struct exchange *x, struct str challenge)
@@ -235,6 +234,7 @@ static struct authentication_facts facts_of(
 	const struct auth_server *s, const struct auth_line_request *r)
 {
 	struct authentication_facts facts = {.server = str_from(r->server),
+		.session = str_from(r->session),
 		.client = r->client,
 		.secured = r->secured,
 		.trusted = s->options.trusted};

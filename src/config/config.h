@@ -218,6 +218,12 @@ struct config {
 		                              // subject), then the account
 		struct config_file keytab;    // GSSAPI; "" : the system's
 		struct str realm, realm_domain; // user@REALM is user@DOMAIN here
+		struct {                      // failed logins; counts of 0: no limit
+			uint64_t window, block; // ms: counted together; not looked at
+			bool delays;            // answer delay: 535 after a while; else 421
+			uint64_t delay;         // ms
+			uint64_t account_address, address, names, network, network_names, account;
+		} guess;
 	} auth;
 
 	struct {

@@ -41,6 +41,7 @@ static const char *const route_recipients[] = {"accounts", "any", NULL};
 static const char *const log_formats[] = {"key-value", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const stop_continue[] = {"stop", "continue", NULL};
+static const char *const drop_delay[] = {"drop", "delay", NULL};
 static const char *const sql_engines[] = {"sqlite", "postgresql", "mysql", NULL};
 static const char *const ldap_scopes[] = {"one", "sub", NULL};
 
@@ -299,6 +300,39 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_GSSAPI, "domain", &config_type_hostname, FIELD(config, auth.realm_domain), NULL,
 		'l', MASTER | AUTH, TEXT_MARK("USER@REALM is the account USER@DOMAIN."),
 		.derived = TEXT_MARK("default-domain")},
+
+	// ---- guess { } in auth
+	{CONFIG_BLOCK_GUESS, "window", &config_type_duration, FIELD(config, auth.guess.window), "10m", 'l',
+		MASTER | AUTH, TEXT_MARK("How long failures are counted together."), .least = SECOND, .most = DAY},
+	{CONFIG_BLOCK_GUESS, "block", &config_type_duration, FIELD(config, auth.guess.block), "10m", 'l',
+		MASTER | AUTH, TEXT_MARK("How long no password is looked at once a limit is reached."),
+		.least = SECOND, .most = 7 * DAY},
+	{CONFIG_BLOCK_GUESS, "answer", &config_type_choice, FIELD(config, auth.guess.delays), "drop", 'l',
+		MASTER | AUTH, TEXT_MARK("What is said meanwhile: drop answers 421 4.7.0 and closes; delay answers "
+		"535 5.7.8 after delay, as to a wrong password."), .words = drop_delay},
+	{CONFIG_BLOCK_GUESS, "delay", &config_type_duration, FIELD(config, auth.guess.delay), "10s", 'l',
+		MASTER | AUTH, TEXT_MARK("How long answer delay, and every answer to programs on public-socket, "
+		"takes then."), .least = 0, .most = 50 * SECOND},
+	{CONFIG_BLOCK_GUESS, "account-address", &config_type_number,
+		FIELD(config, auth.guess.account_address), "10", 'l', MASTER | AUTH,
+		TEXT_MARK("Failures of one account from one address (IPv6: /64), 0: no limit. The same wrong "
+		"password again counts once."), .least = 0, .most = 1000000},
+	{CONFIG_BLOCK_GUESS, "address", &config_type_number, FIELD(config, auth.guess.address), "30", 'l',
+		MASTER | AUTH, TEXT_MARK("Failures from one address (IPv6: /64), 0: no limit. A login that succeeds "
+		"takes one away."), .least = 0, .most = 1000000},
+	{CONFIG_BLOCK_GUESS, "names", &config_type_number, FIELD(config, auth.guess.names), "10", 'l',
+		MASTER | AUTH, TEXT_MARK("Different names that failed from one address, 0: no limit. Accounts that "
+		"have logged in from there before are not counted, and are still let in."),
+		.least = 0, .most = 64},
+	{CONFIG_BLOCK_GUESS, "network", &config_type_number, FIELD(config, auth.guess.network), "100", 'l',
+		MASTER | AUTH, TEXT_MARK("Failures from one network (IPv4 /24), 0: no limit; again but for accounts "
+		"that have logged in from the same address before."), .least = 0, .most = 1000000},
+	{CONFIG_BLOCK_GUESS, "network-names", &config_type_number, FIELD(config, auth.guess.network_names),
+		"30", 'l', MASTER | AUTH, TEXT_MARK("Different names that failed from one network, 0: no limit; "
+		"likewise."), .least = 0, .most = 64},
+	{CONFIG_BLOCK_GUESS, "account", &config_type_number, FIELD(config, auth.guess.account), "50", 'l',
+		MASTER | AUTH, TEXT_MARK("Failures of one account from everywhere, 0: no limit. The addresses it has "
+		"logged in from before, its last 16, are still let in."), .least = 0, .most = 1000000},
 
 	// ---- source "KIND" { } in auth; which kind takes what is in source_types.c
 	{CONFIG_BLOCK_SOURCE, "name", &config_type_name, FIELD(config_source, name), NULL, 'l',
@@ -584,6 +618,9 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		"does not know a name passes on to the next. The braces may be left out. The label is the "
 		"kind: accounts (those of pabal account; the default), pam, saslauthd, checkpassword, "
 		"poppasswd, vpopmail, sql, ldap, dovecot, oauth.")},
+	[CONFIG_BLOCK_GUESS] = {"guess", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_GUESS, .roles = ALL,
+		.help = TEXT_MARK("When failed logins are taken for guessing; then passwords are not looked at for a "
+		"while. `pabal auth blocks list` shows who is meant.")},
 	[CONFIG_BLOCK_DELIVER] = {"deliver", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DELIVER, .roles = ALL,
 		.help = TEXT_MARK("Mailboxes of this machine.")},
 	[CONFIG_BLOCK_ROUTE] = {"route", CONFIG_BLOCK_TOP, CONFIG_BLOCK_ROUTE,

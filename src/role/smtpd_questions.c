@@ -187,7 +187,8 @@ static void on_auth_reply(void *arg, const struct auth_reply *r)
 	struct connection *c = arg;
 	static const enum session_auth_result results[] = {
 		[AUTH_OK] = SESSION_AUTH_OK, [AUTH_CONTINUE] = SESSION_AUTH_CONTINUE,
-		[AUTH_FAILED] = SESSION_AUTH_FAILED, [AUTH_UNAVAILABLE] = SESSION_AUTH_UNAVAILABLE};
+		[AUTH_FAILED] = SESSION_AUTH_FAILED, [AUTH_UNAVAILABLE] = SESSION_AUTH_UNAVAILABLE,
+		[AUTH_BLOCKED] = SESSION_AUTH_BLOCKED};
 	char reason[128];
 	str_copy(str_slice(r->reason, 0, sizeof reason - 1), reason, sizeof reason);
 	struct str data = r->outcome == AUTH_CONTINUE ? r->data : r->account;

@@ -183,6 +183,9 @@ void session_auth(struct session *s, enum session_auth_result result, struct str
 	case SESSION_AUTH_UNAVAILABLE:
 		session_answer_detail(s, REPLY_AUTH_UNAVAILABLE, str_from(reason));
 		break;
+	case SESSION_AUTH_BLOCKED:
+		session_answer_detail(s, REPLY_AUTH_BLOCKED, str_from(reason));
+		break;
 	case SESSION_AUTH_FAILED:
 		session_answer_detail(s, REPLY_AUTH_FAILED, str_from(reason));
 		if (++s->auth_failures >= FAILURES_MAX)

@@ -39,6 +39,10 @@ static const struct reply_text texts[REPLY_COUNT] = {
 	[REPLY_AUTH_TOO_MANY] = {421, "4.7.0", "auth-tries",
 		TEXT_MARK("too many failed logins; check the password, then connect again"), .close = true},
 
+	[REPLY_AUTH_BLOCKED] = {421, "4.7.0", "auth-guess",
+		TEXT_MARK("too many failed logins; wait a while, then connect again"), .close = true,
+		.is_auth = true},
+
 	// RFC 5321 4.1.4
 	[REPLY_HELO_FIRST] = {503, "5.5.1", "sequence", TEXT_MARK("send EHLO or HELO first")},
 	[REPLY_MAIL_FIRST] = {503, "5.5.1", "sequence", TEXT_MARK("send MAIL first")},

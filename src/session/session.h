@@ -17,6 +17,7 @@ enum session_auth_result {
 	SESSION_AUTH_CONTINUE,  // challenge for the client (base64 not yet applied)
 	SESSION_AUTH_FAILED,    // 535 5.7.8
 	SESSION_AUTH_UNAVAILABLE, // 454 4.7.0
+	SESSION_AUTH_BLOCKED,   // 421 4.7.0, and the end
 };
 
 // A message that is complete and wants to be committed. Valid until the answer or the end of

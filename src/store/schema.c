@@ -54,6 +54,11 @@ static const char *const steps_queue[] = {
 	" PRIMARY KEY (name, label)) WITHOUT ROWID;"                                               \
 	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"            \
 	"CREATE INDEX secret_without_scram ON secret (name) WHERE scram = '' AND hash <> '';"
+#define CREATE_PLACES                                                                              \
+	"CREATE TABLE place ("                                                                     \
+	" name TEXT PRIMARY KEY,"                                                                  \
+	" addresses TEXT NOT NULL," /* space-separated, the latest first */                        \
+	" last_ms BIGINT NOT NULL) WITHOUT ROWID;"
 
 // ENGINE: "INTEGER PRIMARY KEY" is bigint, blob is bytea; WITHOUT ROWID is left out.
 // Few indexes: each costs every message. The body is the last column, so that all others are
@@ -140,10 +145,12 @@ static const char create_secrets[] = "CREATE TABLE secret ("
 				     " hash TEXT NOT NULL,"
 				     " scram TEXT NOT NULL,"
 				     " changed_ms BIGINT NOT NULL,"
-				     " " SECRET_SEALED ") WITHOUT ROWID;" CREATE_SECOND_SECRETS;
+				     " " SECRET_SEALED ") WITHOUT ROWID;" CREATE_SECOND_SECRETS
+				     CREATE_PLACES;
 
 static const char *const steps_secrets[] = {
 	"ALTER TABLE secret ADD COLUMN " SECRET_SEALED ";" CREATE_SECOND_SECRETS,
+	CREATE_PLACES,
 };
 
 // Rows are only added at the end and removed at the front. No index on the keys: a block knows
@@ -167,7 +174,7 @@ static const char create_history[] = "CREATE TABLE event ("
 
 const struct schema schema_queue = {"the queue's store", 2, create_queue, steps_queue};
 const struct schema schema_secrets = {
-	"the store of secrets", 2, create_secrets, steps_secrets};
+	"the store of secrets", 3, create_secrets, steps_secrets};
 const struct schema schema_history = {"the history", 1, create_history, NULL};
 
 static int write_version(struct sql *db, unsigned version)

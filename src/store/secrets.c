@@ -30,6 +30,10 @@ enum query {
 	USED_SET,
 	USED_REMOVE,
 	USED_REMOVE_ALL,
+	PLACE_SET,
+	PLACE_REMOVE,
+	PLACES,
+	PLACES_CUT,
 	QUERY_COUNT
 };
 
@@ -58,6 +62,15 @@ static const char *const texts[QUERY_COUNT] = {
 		     "client = excluded.client",
 	[USED_REMOVE] = "DELETE FROM used WHERE name = $1 AND label = $2",
 	[USED_REMOVE_ALL] = "DELETE FROM used WHERE name = $1",
+	[PLACE_SET] = "INSERT INTO place (name, addresses, last_ms) VALUES ($1, $2, $3) "
+		      "ON CONFLICT (name) DO UPDATE SET addresses = excluded.addresses, "
+		      "last_ms = excluded.last_ms",
+	[PLACE_REMOVE] = "DELETE FROM place WHERE name = $1",
+	[PLACES] = "SELECT name, addresses, last_ms FROM "
+		   "(SELECT name, addresses, last_ms FROM place ORDER BY last_ms DESC LIMIT $1) "
+		   "AS latest ORDER BY last_ms",
+	[PLACES_CUT] = "DELETE FROM place WHERE name IN "
+		       "(SELECT name FROM place ORDER BY last_ms DESC LIMIT 1000000 OFFSET $1)",
 };
 
 struct secrets {
@@ -192,7 +205,8 @@ int secrets_set(struct secrets *s, struct str name, const struct secret *secret)
 
 static int remove_all(struct secrets *s, struct str name, unsigned *out_count)
 {
-	static const enum query all[] = {REMOVE, APPLICATIONS_REMOVE, USED_REMOVE_ALL};
+	static const enum query all[] = {
+		REMOVE, APPLICATIONS_REMOVE, USED_REMOVE_ALL, PLACE_REMOVE};
 	int code = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all) && code == 0; i++) {
@@ -200,7 +214,7 @@ static int remove_all(struct secrets *s, struct str name, unsigned *out_count)
 
 		sql_bind_text(q, 1, name);
 		code = sql_run(q);
-		if (all[i] != USED_REMOVE_ALL)
+		if (all[i] == REMOVE || all[i] == APPLICATIONS_REMOVE)
 			*out_count += sql_changed(s->db);
 	}
 	return code;
@@ -437,4 +451,52 @@ int secrets_last_use(struct secrets *s, struct str name, struct str label, uint6
 	str_copy(sql_str(q, 1), client, IPADDR_TEXT_MAX);
 	sql_end(q);
 	return 0;
+}
+
+// ---- where accounts have logged in from
+
+static int set_place(struct secrets *s, const struct secret_place *p)
+{
+	struct sql_statement *q = sql_use(s->db, PLACE_SET);
+
+	sql_bind_text(q, 1, p->name);
+	sql_bind_text(q, 2, p->addresses);
+	sql_bind_u64(q, 3, p->last_ms);
+	return sql_run(q);
+}
+
+static int cut_places(struct secrets *s, uint64_t most)
+{
+	struct sql_statement *q = sql_use(s->db, PLACES_CUT);
+
+	sql_bind_u64(q, 1, most);
+	return sql_run(q);
+}
+
+int secrets_places_set(
+	struct secrets *s, const struct secret_place *places, size_t count, uint64_t most)
+{
+	int code = count ? sql_begin(s->db) : 0;
+
+	if (code < 0 || !count)
+		return code;
+	for (size_t i = 0; i < count && code == 0; i++)
+		code = set_place(s, &places[i]);
+	if (code == 0)
+		code = cut_places(s, most);
+	return finish(s, code);
+}
+
+int secrets_places_each(struct secrets *s, uint64_t most,
+	void (*each)(void *arg, const struct secret_place *p), void *arg)
+{
+	struct sql_statement *q = sql_use(s->db, PLACES);
+	int code;
+
+	sql_bind_u64(q, 1, most);
+	while ((code = sql_step(q)) == 1) {
+		struct secret_place p = {sql_str(q, 0), sql_str(q, 1), sql_u64(q, 2)};
+		each(arg, &p);
+	}
+	return code;
 }

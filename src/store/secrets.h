@@ -28,7 +28,7 @@ int secrets_open(const char *path, bool create, struct secrets **out, struct err
 void secrets_close(struct secrets *s);
 int secrets_get(struct secrets *s, struct str name, struct secret *out); // ERR_NOT_FOUND
 int secrets_set(struct secrets *s, struct str name, const struct secret *secret);
-// With its application passwords and last uses. ERR_NOT_FOUND.
+// With its application passwords, last uses and places. ERR_NOT_FOUND.
 int secrets_remove(struct secrets *s, struct str name);
 int secrets_each(struct secrets *s, void (*each)(void *arg, struct str name), void *arg);
 // Names that have a password but no SCRAM keys: SCRAM cannot serve them yet. Whether they are
@@ -68,5 +68,16 @@ int secrets_note_uses(struct secrets *s, const struct secret_use *uses, size_t c
 // ERR_NOT_FOUND. client: "" when it is not known.
 int secrets_last_use(struct secrets *s, struct str name, struct str label, uint64_t *out_ms,
 	char client[IPADDR_TEXT_MAX]);
+
+// ---- where accounts have logged in from
+struct secret_place {
+	struct str name, addresses; // addresses: space-separated, the latest first
+	uint64_t last_ms;
+};
+// One transaction. The accounts that logged in longest ago are forgotten beyond most.
+int secrets_places_set(struct secrets *s, const struct secret_place *places, size_t count, uint64_t most);
+// The last most of them, the latest last. each may call nothing of this file.
+int secrets_places_each(struct secrets *s, uint64_t most,
+	void (*each)(void *arg, const struct secret_place *p), void *arg);
 
 #endif

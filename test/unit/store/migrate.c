@@ -146,7 +146,7 @@ static void secrets_keep_theirs(void **state)
 	assert_int_equal(secret.sealed_len, 0);
 	assert_int_equal(secrets_application_add(s, STR("kim@example.kr"), &a), 0);
 	secrets_close(s);
-	snprintf(copy, sizeof(copy), "%s", in_folder(folder, "secrets.db.before-2"));
+	snprintf(copy, sizeof(copy), "%s", in_folder(folder, "secrets.db.before-3"));
 	struct stat st;
 	assert_int_equal(stat(copy, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);

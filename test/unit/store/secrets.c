@@ -283,6 +283,39 @@ static void our_own_values_and_the_key_stay(void **state)
 	secrets_close(s);
 }
 
+static void note_place(void *arg, const struct secret_place *p)
+{
+	char *text = arg;
+	size_t used = strlen(text);
+
+	snprintf(text + used, 200 - used, "%.*s[%.*s]", STR_ARG(p->name), STR_ARG(p->addresses));
+}
+
+static void only_the_last_places_are_kept(void **state)
+{
+	struct secrets *s = open_secrets();
+	const struct secret_place places[] = {{STR("kim"), STR("192.0.2.1 2001:db8::"), 30},
+		{STR("lee"), STR("192.0.2.2"), 10}, {STR("park"), STR("192.0.2.3"), 20}};
+	const struct secret_place again = {STR("park"), STR("192.0.2.4"), 40};
+	char text[200] = "";
+
+	assert_int_equal(secrets_places_set(s, places, 3, 2), 0);
+	assert_int_equal(secrets_places_set(s, &again, 1, 2), 0);
+	secrets_close(s);
+	s = open_secrets();
+	assert_int_equal(secrets_places_each(s, 100, note_place, text), 0);
+	assert_string_equal(text, "kim[192.0.2.1 2001:db8::]park[192.0.2.4]");
+	text[0] = '\0';
+	assert_int_equal(secrets_places_each(s, 1, note_place, text), 0);
+	assert_string_equal(text, "park[192.0.2.4]");
+	set(s, "park", "$y$hash");
+	assert_int_equal(secrets_remove(s, STR("park")), 0);
+	text[0] = '\0';
+	assert_int_equal(secrets_places_each(s, 100, note_place, text), 0);
+	assert_string_equal(text, "kim[192.0.2.1 2001:db8::]");
+	secrets_close(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -297,6 +330,7 @@ int main(void)
 		TEST(application_passwords_go_with_their_account),
 		TEST(who_lacks_scram_keys_is_told),
 		TEST(our_own_values_and_the_key_stay),
+		TEST(only_the_last_places_are_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
