@@ -48,7 +48,7 @@ install_program() {
 # use the control sockets.
 install_users() {
 	made=
-	for role in config smtpd auth queue sender dns mail web; do
+	for role in config smtpd auth source queue sender dns mail web; do
 		if ! getent passwd "pabal-$role" >/dev/null; then
 			as_root useradd --system --user-group --no-create-home --home-dir /nonexistent \
 				--shell /usr/sbin/nologin --comment "Pabal $role" "pabal-$role" || return 1

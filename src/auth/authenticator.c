@@ -61,6 +61,7 @@ struct authentication {
 	char refusal[AUTH_REASON_OCTETS]; // while that is delayed
 	struct buf last;		   // challenge that goes with the OK
 	char refused[AUTH_REASON_OCTETS];  // the client was told and may say a last word; "" : not so
+	bool foreign;			   // no account of ours has that name
 	struct list delayed_link;
 	struct wheel_timer timer;
 	struct auth_chain_ask ask;
@@ -189,7 +190,8 @@ static void succeed(struct authentication *x, uint32_t rights, struct str accoun
 	reply(x, &(struct authenticator_reply){.outcome = AUTHENTICATOR_OK,
 			 .challenge = buf_str(&last),
 			 .account = str_from(name),
-			 .rights = rights});
+			 .rights = rights,
+			 .foreign = x->foreign});
 	buf_finish_wipe(&last);
 }
 
@@ -247,6 +249,14 @@ static void account_enabled(struct authentication *x, const struct auth_account 
 	}
 }
 
+// Known to a foreign source alone, whose word is all there is.
+static void foreign_enabled(struct authentication *x)
+{
+	x->foreign = true;
+	succeed(x, x->has_rights ? x->rights : AUTHENTICATOR_SUBMIT | AUTHENTICATOR_RELAY,
+		STR_EMPTY);
+}
+
 void authenticator_account_found(
 	struct authenticator *a, uint64_t request, const struct auth_account *found)
 {
@@ -266,9 +276,8 @@ void authenticator_account_found(
 		unavailable(x, "the accounts cannot be read now");
 	else if (acts_as_another(x))
 		fail(x, "authzid differs");
-	else if (!x->own) // known to a foreign source alone
-		succeed(x, x->has_rights ? x->rights : AUTHENTICATOR_SUBMIT | AUTHENTICATOR_RELAY,
-			STR_EMPTY);
+	else if (!x->own)
+		foreign_enabled(x);
 	else
 		fail(x, "unknown name");
 }

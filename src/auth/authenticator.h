@@ -51,6 +51,7 @@ struct authenticator_reply {
 	struct str challenge;  // of CONTINUE; of OK: the last challenge, sent with it, or empty
 	struct str account;    // of OK: key form; of FAILED: the name tried, for the log
 	uint32_t rights;       // of OK
+	bool foreign;          // of OK: only another password source knows the account, not our directory
 	const char *reason;    // of FAILED and UNAVAILABLE, for the log: "wrong password", "unknown name",
 	                       // "disabled", "authzid differs", "SOURCE: …"
 };

@@ -286,15 +286,17 @@ int auth_line_request_add(
 static const char *const words[] = {
 	[AUTH_LINE_OK] = "OK", [AUTH_LINE_FAIL] = "FAIL", [AUTH_LINE_CONT] = "CONT"};
 
+static const char *const right_words[] = {"submit", "relay", "foreign"}; // by bit
+
 static void read_rights(struct str value, struct auth_line_reply *r)
 {
 	struct str right;
 
 	r->has_rights = true;
 	while (str_split(&value, ',', &right))
-		r->rights |= str_equal(right, STR("submit"))  ? AUTH_LINE_SUBMIT
-			     : str_equal(right, STR("relay")) ? AUTH_LINE_RELAY
-							      : 0;
+		for (size_t i = 0; i < ARRAY_SIZE(right_words); i++)
+			if (str_equal(right, str_from(right_words[i])))
+				r->rights |= 1U << i;
 }
 
 static int read_result(struct str field, struct auth_line_reply *r)
@@ -355,10 +357,16 @@ static int add_flag(struct buf *out, bool is, const char *text)
 
 static int add_rights(struct buf *out, const struct auth_line_reply *r)
 {
-	bool both = r->rights == (AUTH_LINE_SUBMIT | AUTH_LINE_RELAY);
+	const char *comma = "";
+	int err = buf_add_text(out, "\trights=");
 
-	return buf_add_format(out, "\trights=%s%s%s", r->rights & AUTH_LINE_SUBMIT ? "submit" : "",
-		both ? "," : "", r->rights & AUTH_LINE_RELAY ? "relay" : "");
+	for (size_t i = 0; !err && i < ARRAY_SIZE(right_words); i++) {
+		if (!(r->rights & 1U << i))
+			continue;
+		err = buf_add_format(out, "%s%s", comma, right_words[i]);
+		comma = ",";
+	}
+	return err;
 }
 
 int auth_line_reply_add(struct buf *out, const struct auth_line_reply *r, struct str challenge)

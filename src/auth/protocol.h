@@ -65,6 +65,7 @@ struct auth_reply {
 	struct str data;       // challenge of CONTINUE, decoded
 	struct str account;    // of OK
 	bool may_submit, may_relay; // of OK; both true when the server tells no rights
+	bool foreign;               // of OK: our directory does not know the account, and need not
 	struct str reason;     // for the log
 };
 // What role auth may know of the TLS below a dialogue; strings live as long as the call.

@@ -235,6 +235,7 @@ static void on_result(struct auth_exchange *x, const struct auth_line_reply *r)
 					.account = str_from(r->user),
 					.may_submit = ok && (all || r->rights & AUTH_LINE_SUBMIT),
 					.may_relay = ok && (all || r->rights & AUTH_LINE_RELAY),
+					.foreign = ok && (all || r->rights & AUTH_LINE_FOREIGN),
 					.reason = ok ? STR_EMPTY : str_from(reason_of(r)),
 				});
 }

@@ -54,7 +54,7 @@ int auth_line_request_add(struct buf *out, const struct auth_line_request *r, st
 
 // OK, FAIL, CONT: the first field is the word.
 enum auth_line_outcome { AUTH_LINE_OK, AUTH_LINE_FAIL, AUTH_LINE_CONT };
-enum { AUTH_LINE_SUBMIT = 1, AUTH_LINE_RELAY = 2 };
+enum { AUTH_LINE_SUBMIT = 1, AUTH_LINE_RELAY = 2, AUTH_LINE_FOREIGN = 4 };
 struct auth_line_reply {
 	enum auth_line_outcome outcome;
 	uint32_t id;

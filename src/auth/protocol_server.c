@@ -117,7 +117,7 @@ static void fill(
 	r->temporary = from->outcome == AUTHENTICATOR_UNAVAILABLE;
 	if (from->outcome == AUTHENTICATOR_OK && trusted) {
 		r->has_rights = true;
-		r->rights = rights_of(from->rights);
+		r->rights = rights_of(from->rights) | (from->foreign ? AUTH_LINE_FOREIGN : 0);
 	}
 	if (from->outcome == AUTHENTICATOR_OK || !trusted)
 		return;

@@ -108,14 +108,11 @@ static struct str or_else(struct str value, const char *standard)
 static void apply_kind(struct config_source *s)
 {
 	s->name = s->name.len ? s->name : s->kind;
-	if (str_equal(s->kind, STR("pam")))
-		s->service = or_else(s->service, "pabal");
-	if (str_equal(s->kind, STR("saslauthd"))) {
+	if (str_equal(s->kind, STR("pam")) || str_equal(s->kind, STR("saslauthd")) ||
+		str_equal(s->kind, STR("dovecot")))
 		s->service = or_else(s->service, "smtp");
+	if (str_equal(s->kind, STR("saslauthd")))
 		s->path = or_else(s->path, "/run/saslauthd/mux");
-	}
-	if (str_equal(s->kind, STR("dovecot")))
-		s->service = or_else(s->service, "smtp");
 	if (str_equal(s->kind, STR("ldap")))
 		s->scope = or_else(s->scope, "sub");
 	if (str_equal(s->kind, STR("oauth")))

@@ -470,7 +470,7 @@ static int normalise_argument(struct config_parser *p, const struct config_setti
 	const struct config_token *t, struct str *out)
 {
 	*out = t->text;
-	return expect(p, s, t, t->text.len && !has_control(t->text) && t->text.len <= 4096);
+	return expect(p, s, t, !has_control(t->text) && t->text.len <= 4096);
 }
 
 // RFC 4422 3.1. That somebody serves it is seen where the mechanisms are (`pabal check`).

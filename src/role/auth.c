@@ -43,6 +43,11 @@ struct auth {
 	struct secrets *secrets;
 	struct authenticator *authenticator;
 	struct ipc_channel *queue;
+	struct helper {
+		struct auth *auth;
+		struct ipc_channel *channel; // NULL: not there
+		bool checker;
+	} source, checker; // the roles that ask foreign sources
 	struct list peers;
 	unsigned public_count;
 	int public_fd; // listens; -1: none
@@ -166,6 +171,55 @@ static void take_queue(struct auth *a, int fd)
 	queue_came(a);
 }
 
+// ---- foreign password sources
+static int send_check(void *arg, bool to_checker, const struct ipc_check *m)
+{
+	struct auth *a = arg;
+	const struct helper *h = to_checker ? &a->checker : &a->source;
+
+	return h->channel ? ipc_send_check(h->channel, m) : ERR_CLOSED;
+}
+
+static void on_checked(void *arg, struct str body, int fd)
+{
+	struct helper *h = arg;
+	struct ipc_checked m;
+
+	fd_close(&fd);
+	if (!ipc_decode_checked(body, &m) && h->auth->authenticator)
+		auth_chain_answer(authenticator_chain(h->auth->authenticator), &m);
+}
+
+static const ipc_handler from_helper[IPC_TYPES] = {[IPC_TYPE_checked] = on_checked};
+
+static void on_helper_frame(
+	struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
+{
+	(void)ch;
+	(void)ipc_dispatch(from_helper, arg, type, body, fd);
+}
+
+static void on_helper_gone(struct ipc_channel *ch, void *arg)
+{
+	struct helper *h = arg;
+
+	if (h->channel == ch) {
+		h->channel = NULL;
+		if (h->auth->authenticator)
+			auth_chain_lost(authenticator_chain(h->auth->authenticator), h->checker);
+	}
+	ipc_channel_close(ch);
+}
+
+static void take_helper(struct auth *a, struct helper *h, int fd)
+{
+	if (h->channel)
+		on_helper_gone(h->channel, h);
+	h->auth = a;
+	h->checker = h == &a->checker;
+	h->channel = ipc_channel_open(a->context->loop, fd, on_helper_frame, on_helper_gone, h);
+}
+
 // ---- who asks us
 static void peer_destroy(struct peer *p)
 {
@@ -277,6 +331,10 @@ void role_auth_peer(struct role_context *c, const char *peer, unsigned index, in
 	(void)index;
 	if (!strcmp(peer, "queue"))
 		take_queue(a, fd);
+	else if (!strcmp(peer, "source"))
+		take_helper(a, &a->source, fd);
+	else if (!strcmp(peer, "checker"))
+		take_helper(a, &a->checker, fd);
 	else
 		add_peer(a, fd, false);
 }
@@ -335,7 +393,8 @@ static int open_secrets(struct auth *a, struct error *err)
 int role_auth_start(struct role_context *c, struct error *err)
 {
 	struct auth *a = state_of(c);
-	struct authenticator_host host = {.account = ask_account, .arg = a};
+	struct authenticator_host host = {
+		.account = ask_account, .arg = a, .send = send_check};
 	int result = open_secrets(a, err);
 
 	if (result)

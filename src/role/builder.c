@@ -120,8 +120,8 @@ int builder_main(int argc, char **argv)
 	if (c && !findings.errors && config_needs_certificate(c))
 		add_self_signed(c, &reader);
 	if (c && !findings.errors)
-		for (size_t i = 0; i < 7; i++)
-			give_part(c, 1u << i);
+		for (unsigned role = 1; role < CONFIG_FOR_ALL; role <<= 1)
+			give_part(c, role);
 	give_findings(&findings);
 	config_destroy(c);
 	config_findings_finish(&findings);

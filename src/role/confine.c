@@ -25,14 +25,23 @@ int confine_find_user(const char *name, struct confine_user *out, struct error *
 			name);
 	if (pw->pw_uid == 0)
 		return error_set(err, ERR_DENIED, TEXT("the user \"%s\" must not be root"), name);
-	out->uid = pw->pw_uid;
-	out->gid = pw->pw_gid;
+	*out = (struct confine_user){.uid = pw->pw_uid, .gid = pw->pw_gid};
 	return 0;
+}
+
+int confine_find_groups(const char *name, struct confine_user *user, struct error *err)
+{
+	user->group_count = CONFINE_GROUPS_MAX;
+	if (getgrouplist(name, user->gid, user->groups, &user->group_count) >= 0)
+		return 0;
+	user->group_count = 0;
+	return error_set(err, ERR_LIMIT, TEXT("the user \"%s\" is in more than %d groups"), name,
+		CONFINE_GROUPS_MAX);
 }
 
 int confine_become(const struct confine_user *user, struct error *err)
 {
-	if (setgroups(0, NULL) < 0)
+	if (setgroups((size_t)user->group_count, user->groups) < 0)
 		return error_system(err, TEXT("cannot give up supplementary groups"));
 	if (setresgid(user->gid, user->gid, user->gid) < 0)
 		return error_system(err, TEXT("cannot become group %u"), (unsigned)user->gid);
@@ -144,4 +153,29 @@ int confine_renounce(struct error *err)
 		return error_system(err, TEXT("cannot give up capabilities"));
 	// Many files are root's own, capabilities or not.
 	return restrict_to_folder(-1, err);
+}
+
+int confine_to_checks(struct error *err)
+{
+	static const unsigned kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+		CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_AUDIT_WRITE};
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3] = {0};
+	uint64_t wanted = 0, held;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		wanted |= 1ULL << kept[i];
+	// Programs that are set-id or run as root get no more than we keep.
+	for (unsigned i = 0; i <= CAP_LAST_CAP; i++)
+		if (!(wanted & 1ULL << i) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0 && errno != EINVAL)
+			return error_system(err, TEXT("cannot bound capabilities"));
+	if (syscall(SYS_capget, &header, now) < 0)
+		return error_system(err, TEXT("cannot look at capabilities"));
+	held = now[0].permitted | (uint64_t)now[1].permitted << 32;
+	for (size_t i = 0; i < ARRAY_SIZE(now); i++) {
+		now[i].permitted = now[i].effective = (uint32_t)((held & wanted) >> (32 * i));
+		now[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &header, now) < 0)
+		return error_system(err, TEXT("cannot give up capabilities"));
+	return 0;
 }

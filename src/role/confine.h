@@ -9,12 +9,17 @@
 #include <sys/types.h>
 
 // Who the process becomes. Looked up while names can still be looked up.
+#define CONFINE_GROUPS_MAX 64
 struct confine_user {
 	uid_t uid;
 	gid_t gid;
+	gid_t groups[CONFINE_GROUPS_MAX]; // supplementary ones that are kept
+	int group_count;
 };
 // ERR_NOT_FOUND with words that say how to make the user.
 int confine_find_user(const char *name, struct confine_user *out, struct error *err);
+// The groups the system lists for the name are kept too.
+int confine_find_groups(const char *name, struct confine_user *user, struct error *err);
 
 struct confine_plan {
 	const struct role *role;
@@ -33,5 +38,9 @@ int confine_become(const struct confine_user *user, struct error *err);
 // For `local`, when the worker it became root for runs: what is left is root in name only, without
 // capabilities, files (Landlock) or new privileges.
 int confine_renounce(struct error *err);
+
+// For `checker`: root with what checks of passwords need (becoming a user, reading and writing what
+// is somebody's own, ending children, the audit log), for itself and for all it starts.
+int confine_to_checks(struct error *err);
 
 #endif

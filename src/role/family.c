@@ -39,11 +39,18 @@ struct child *family_child(const struct master *m, const char *role, unsigned in
 	return NULL;
 }
 
+bool family_needs(const struct place *p)
+{
+	return !p->role->needed || p->role->needed(p->master->snapshot->config);
+}
+
 bool family_ready(const struct master *m)
 {
-	for (size_t i = 0; i < m->place_count; i++)
-		if (!m->places[i].child || m->places[i].child->state != CHILD_READY)
+	for (size_t i = 0; i < m->place_count; i++) {
+		const struct place *p = &m->places[i];
+		if (family_needs(p) && (!p->child || p->child->state != CHILD_READY))
 			return false;
+	}
 	return true;
 }
 
@@ -318,7 +325,7 @@ static void start_child(struct place *p)
 static void on_restart(uv_timer_t *timer)
 {
 	struct place *p = timer->data;
-	if (!p->master->stopping && !p->child)
+	if (!p->master->stopping && !p->child && family_needs(p))
 		start_child(p);
 }
 
@@ -358,8 +365,20 @@ void family_make_places(struct master *m)
 void family_start(struct master *m)
 {
 	for (size_t i = 0; i < m->place_count; i++)
-		if (!m->places[i].child)
+		if (!m->places[i].child && family_needs(&m->places[i]))
 			start_child(&m->places[i]);
+}
+
+// The new configuration has no use for it.
+static void dismiss(struct place *p)
+{
+	uv_timer_stop(&p->timer);
+	p->pause_ms = 0;
+	if (!p->child)
+		return;
+	p->child->place = NULL;
+	retire(p->child);
+	p->child = NULL;
 }
 
 // smtpd gets new processes, so that a session lives under one configuration; the others swap.
@@ -374,6 +393,12 @@ void family_new_generation(struct master *m)
 	for (size_t i = 0; i < m->place_count; i++) {
 		struct place *p = &m->places[i];
 		struct child *old = p->child;
+		if (!family_needs(p)) {
+			dismiss(p);
+			continue;
+		}
+		if (!old && p->role->needed && !uv_is_active((uv_handle_t *)&p->timer))
+			start_child(p); // nobody needed it before
 		if (!old)
 			continue; // a restart is on its way and will get the new one
 		if (!p->role->generations) {
@@ -455,7 +480,7 @@ void family_reap(struct master *m)
 static const char *const stop_order[][4] = {
 	{"smtpd", NULL},
 	{"sender", "local", "auth", NULL},
-	{"queue", NULL},
+	{"queue", "source", "checker", NULL},
 	{"resolver", NULL},
 };
 

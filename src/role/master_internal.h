@@ -146,6 +146,7 @@ void family_new_generation(struct master *m);          // after m->snapshot was 
 void family_reap(struct master *m);                    // after SIGCHLD
 void family_stop(struct master *m);                    // step by step; ends the loop
 bool family_ready(const struct master *m);
+bool family_needs(const struct place *p);              // by the configuration in force
 bool family_in_force(const struct master *m);          // whoever runs has the current generation
 struct child *family_child(const struct master *m, const char *role, unsigned index);
 

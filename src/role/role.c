@@ -334,6 +334,8 @@ static void prepare(struct frame *f)
 	clock_prepare();
 	if (f->context.confined && role->user && confine_find_user(role->user, &f->user, &err))
 		role_fail(f, &err);
+	if (f->context.confined && role->keeps_groups && confine_find_groups(role->user, &f->user, &err))
+		role_fail(f, &err);
 	if (role->prepare && role->prepare(&f->context, &err))
 		role_fail(f, &err);
 }

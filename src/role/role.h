@@ -36,7 +36,9 @@ struct role {
 	enum role_root root;
 	enum role_count count;
 	unsigned config_for;       // CONFIG_FOR_*: its part of the configuration
-	bool keeps_root;           // `local`: gives it up when it has made its worker
+	bool keeps_root;           // `local`, `checker`: gives up in start what it does not need
+	bool keeps_groups;         // `source`: the groups its user is in open sockets to it
+	bool (*needed)(const struct config *c); // runs only while it is; NULL: always
 	bool generations;          // `smtpd`: a reload starts a new set, the old one drains
 	const char *folder;        // name of a folder or socket descriptor handed over, or NULL
 	bool control;              // has a control socket

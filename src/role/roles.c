@@ -2,6 +2,8 @@
 // The whole of our privilege separation on one screen.
 #include "role/roles.h"
 
+#include "role/checks.h"
+
 #define PEERS(...) (const char *const[]){__VA_ARGS__, NULL}
 
 const struct role roles[] = {
@@ -15,6 +17,18 @@ const struct role roles[] = {
 		.count = ROLE_ONE, .config_for = CONFIG_FOR_AUTH, .control = true,
 		.peers = PEERS("queue"), .folder = "auth-client",
 		ROLE_AUTH_CALLS,
+	},
+	{
+		.name = "source", .user = "pabal-source", .root = ROLE_ROOT_HOST, .keeps_groups = true,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_SOURCE, .needed = checks_needed_source,
+		.peers = PEERS("auth"),
+		ROLE_SOURCE_CALLS,
+	},
+	{
+		.name = "checker", .root = ROLE_ROOT_HOST, .keeps_root = true,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_CHECKER, .needed = checks_needed_checker,
+		.peers = PEERS("auth"),
+		ROLE_CHECKER_CALLS,
 	},
 	{
 		.name = "resolver", .user = "pabal-dns", .root = ROLE_ROOT_HOST,

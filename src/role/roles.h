@@ -19,6 +19,8 @@
 	void role_##name##_drain(struct role_context *c, uint64_t within_ms);
 ROLE_PROTOTYPES(queue)
 ROLE_PROTOTYPES(auth)
+ROLE_PROTOTYPES(source)
+ROLE_PROTOTYPES(checker)
 ROLE_PROTOTYPES(resolver)
 ROLE_PROTOTYPES(local)
 ROLE_PROTOTYPES(sender)
@@ -31,6 +33,8 @@ ROLE_PROTOTYPES(smtpd)
 #define ROLE_QUEUE_CALLS ROLE_CALLS(queue), .control_socket = role_queue_control
 #define ROLE_AUTH_CALLS \
 	ROLE_CALLS(auth), .control_socket = role_auth_control, .folder_given = role_auth_folder
+#define ROLE_SOURCE_CALLS ROLE_CALLS(source)
+#define ROLE_CHECKER_CALLS ROLE_CALLS(checker)
 #define ROLE_RESOLVER_CALLS ROLE_CALLS(resolver)
 #define ROLE_LOCAL_CALLS ROLE_CALLS(local)
 #define ROLE_SENDER_CALLS ROLE_CALLS(sender), .connected = role_sender_connected

@@ -31,6 +31,7 @@ struct connection {
 	uint64_t request;             // the question that is open at queue; 0: none
 	struct policy_facts *facts;   // being filled, while questions of a need are open
 	unsigned facts_need;          // still open
+	bool auth_may_submit, auth_may_relay, auth_foreign; // as AUTH was answered
 	char *limits;                 // octets of facts->account_networks and the like
 	struct auth_exchange *exchange;
 	char offered[256];            // of a foreign server's mechanisms, those that the block wants

@@ -45,7 +45,8 @@ static void ask_account(struct connection *c)
 	if (s->context->config->auth.socket.len) {
 		// A foreign server keeps the accounts: what it said at AUTH is all there is.
 		c->facts->account_state = POLICY_ACCOUNT_ENABLED;
-		c->facts->account_may_submit = c->facts->account_may_relay = true;
+		c->facts->account_may_submit = c->auth_may_submit;
+		c->facts->account_may_relay = c->auth_may_relay;
 		fact_known(c, POLICY_FACT_ACCOUNT);
 	} else if (s->queue) {
 		struct ipc_account_query m = {.request = connection_ask(c), .name = c->facts->account};
@@ -162,7 +163,14 @@ void smtpd_account_answer(void *arg, struct str body, int fd)
 		POLICY_ACCOUNT_EXPIRED};
 	c->facts->account_state = m.state < ARRAY_SIZE(states) ? states[m.state] : POLICY_ACCOUNT_UNKNOWN;
 	c->facts->account_may_submit = m.rights & ACCOUNT_MAY_SUBMIT;
-	c->facts->account_may_relay = m.rights & ACCOUNT_MAY_RELAY;
+	// The mechanism may have proved too little for it (trust-mechanisms).
+	c->facts->account_may_relay = m.rights & ACCOUNT_MAY_RELAY && c->auth_may_relay;
+	// What the directory never knew it cannot have lost.
+	if (c->auth_foreign && c->facts->account_state == POLICY_ACCOUNT_NONE) {
+		c->facts->account_state = POLICY_ACCOUNT_ENABLED;
+		c->facts->account_may_submit = c->auth_may_submit;
+		c->facts->account_may_relay = c->auth_may_relay;
+	}
 	keep_limits(c, &m);
 	fact_known(c, POLICY_FACT_ACCOUNT);
 }
@@ -194,6 +202,9 @@ static void on_auth_reply(void *arg, const struct auth_reply *r)
 	struct str data = r->outcome == AUTH_CONTINUE ? r->data : r->account;
 	if (r->outcome != AUTH_CONTINUE)
 		c->exchange = NULL;
+	c->auth_may_submit = r->may_submit;
+	c->auth_may_relay = r->may_relay;
+	c->auth_foreign = r->foreign;
 	ANSWER(c, session_auth(c->session, results[r->outcome], data, reason));
 }
 

@@ -81,7 +81,7 @@ static void run_status(struct control_call *call, const json_t *arguments, void 
 	LIST_EACH(link, &m->children)
 		control_row(call, role_row(LIST_ENTRY(link, struct child, link)));
 	for (size_t i = 0; i < m->place_count; i++)
-		if (!m->places[i].child)
+		if (!m->places[i].child && family_needs(&m->places[i]))
 			give_missing(call, &m->places[i]);
 	give_listeners(call, config);
 	give_certificates(call, config);

@@ -51,7 +51,7 @@ deliver { maildir "$folder/mail/%d/%u/Maildir" }
 
 NO_DNS = "127.0.0.1:9"
 
-ROLE_USERS = ["pabal-" + role for role in "config smtpd auth queue sender dns mail web".split()]
+ROLE_USERS = ["pabal-" + role for role in "config smtpd auth source queue sender dns mail web".split()]
 ROLE_GROUPS = [*ROLE_USERS, "pabal-admin"]
 
 

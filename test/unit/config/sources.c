@@ -86,7 +86,7 @@ static void test_short_forms(void **state)
 		assert_int_equal(c->auth.source_count, 2);
 		assert_str(c->auth.sources[0].name, "accounts");
 		assert_str(c->auth.sources[1].name, "pam");
-		assert_str(c->auth.sources[1].service, "pabal");
+		assert_str(c->auth.sources[1].service, "smtp");
 		config_destroy(c);
 		buf_finish(&text);
 	}
