@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: ISC
 // pabal check: is the configuration right, and what is in effect?
+#include "auth/offers.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -70,6 +71,32 @@ static void check_postmaster(const struct config *c, struct config_findings *fin
 			TEXT("whether postmaster %s exists cannot be told: %s"), name, err.text);
 }
 
+// ---- mechanisms that clients may miss
+struct left_out {
+	const struct config_server *server;
+	struct config_findings *findings;
+};
+
+static void add_left_out(void *arg, const char *mechanism, const char *why)
+{
+	const struct left_out *l = arg;
+	const struct config_place built_in = {STR_EMPTY, 0, 0}, *at = &l->server->where;
+	if (!at->file.len)
+		at = &built_in;
+	config_findings_add(l->findings, 'N', at->file, at->line, at->column,
+		TEXT("server \"%.*s\" does not offer %s: %s"), STR_ARG(l->server->name), mechanism, why);
+}
+
+static void check_mechanisms(const struct config *c, struct config_findings *findings)
+{
+	const struct auth_offer_facts facts = {0};
+	for (size_t i = 0; i < c->server_count && c->auth.socket.len == 0; i++) {
+		struct left_out l = {&c->servers[i], findings};
+		if (l.server->require_auth || l.server->offer_auth)
+			auth_offers_explain(c, l.server, &facts, add_left_out, &l);
+	}
+}
+
 int command_check(int argc, char **argv)
 {
 	bool want_show = false;
@@ -81,8 +108,10 @@ int command_check(int argc, char **argv)
 	struct config_reader reader = {read_strictly, &local};
 	struct config_findings findings = {0};
 	struct config *c = config_build(o.config_path, &reader, &findings);
-	if (c && !findings.errors)
+	if (c && !findings.errors) {
 		check_postmaster(c, &findings);
+		check_mechanisms(c, &findings);
+	}
 	struct buf text = BUF_INIT;
 	config_findings_print(&findings, &text);
 	fputs(buf_cstr(&text), stderr);

@@ -23,11 +23,16 @@ WISH = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"
 SERVERS = ["submission", "submissions"]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, ca):
-    folder = tmp_path_factory.mktemp("mechanisms")
+def make_folder(factory, name):
+    folder = factory.mktemp(name)
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory, certificate, ca):
+    folder = make_folder(tmp_path_factory, "mechanisms")
     with server.Pabal(folder, CONFIG, certificate=certificate, extra="") as running:
         running.account("kim@example.kr", "secret")
         running.ca = ca
@@ -242,8 +247,7 @@ def test_dialogues_that_break_off(house, name):
 # ---- what the configuration names
 
 def test_named_mechanisms_replace_the_wish(tmp_path_factory, certificate, ca):
-    tmp_path = tmp_path_factory.mktemp("named")
-    tmp_path.chmod(0o755)
+    tmp_path = make_folder(tmp_path_factory, "named")
     extra = '\nmechanisms "PLAIN" "ANONYMOUS" "EXTERNAL"\ncompat { auth-equals }\n'
     with server.Pabal(tmp_path, CONFIG, certificate=certificate, extra=extra) as running:
         running.ca = ca
@@ -265,3 +269,76 @@ def ehlo_lines(client):
         lines.append(line)
         if line[3:4] != "-":
             return lines
+
+
+# ---- the old ones, for accounts that keep a recoverable password
+
+OLD = ["CRAM-MD5", "DIGEST-MD5", "NTLM"]
+
+
+@pytest.fixture(scope="module")
+def old_house(tmp_path_factory, certificate, ca):
+    folder = make_folder(tmp_path_factory, "old")
+    extra = "\nmechanisms " + " ".join(f'"{m}"' for m in [*OLD, "PLAIN"]) + "\n"
+    with server.Pabal(folder, CONFIG, certificate=certificate, extra=extra) as running:
+        running.ca = ca
+        running.account("kim@example.kr", "secret")
+        running.account("lee@example.kr", "secret")
+        running.run("account", "set", "kim@example.kr", "--legacy", "on", input="secret\n")
+        yield running
+
+
+def curl(house, name, mechanism, user, password):
+    scheme = "smtps" if name == "submissions" else "smtp"
+    words = ["curl", "-sS", "--ssl-reqd", f"{scheme}://localhost:{house.port(name)}/client.example",
+             "-4", "--interface", address(), "--cacert", house.ca.cert, "--user", f"{user}:{password}",
+             "--login-options", f"AUTH={mechanism}", "-X", "NOOP"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("mechanism", OLD)
+def test_curl_with_a_recoverable_password(old_house, name, mechanism):
+    for user, password in (("kim@example.kr", "wrong"), ("lee@example.kr", "secret"),
+                           ("nobody", "secret")):
+        done = curl(old_house, name, mechanism, user, password)
+        assert done.returncode == 67, done.stderr
+    done = curl(old_house, name, mechanism, "kim@example.kr", "secret")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("mechanism", OLD)
+def test_swaks_with_a_recoverable_password(old_house, mechanism):
+    words = ["swaks", "--server", f"127.0.0.1:{old_house.port('submission')}", "--tls",
+             "--from", "kim@example.kr", "--to", "kim@example.kr", "--quit-after", "AUTH",
+             "--auth", mechanism, "--auth-user", "kim@example.kr", "--auth-password", "secret"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---- a certificate instead of a password
+
+def test_external_maps_a_certificate(tmp_path_factory, certificate, ca):
+    folder = make_folder(tmp_path_factory, "external")
+    config = CONFIG.replace(
+        'tls { certificate "$certificate" }',
+        'tls { certificate "$certificate" ca-file "$authority" request-client-certificate yes }').replace(
+        'auth { source "accounts" }',
+        'auth {\nsource "accounts"\nexternal { map "subject CN=laptop" "kim@example.kr" }\n}')
+    authority = folder / "authority.pem"
+    authority.write_bytes(ca.cert.read_bytes())
+    authority.chmod(0o644)
+    with server.Pabal(folder, config, certificate=certificate, authority=str(authority),
+                      extra='\nmechanisms "EXTERNAL" "PLAIN"\n') as running:
+        running.account("kim@example.kr", "secret")
+        for stem, wanted, code in (("laptop", b"", 235), ("laptop", b"kim", 235),
+                                   ("laptop", b"lee@example.kr", 535), ("stranger", b"", 535)):
+            context = ssl.create_default_context(cafile=ca.cert)
+            shown = ca.issue(stem)
+            context.load_cert_chain(shown.cert, shown.key)
+            with smtplib.SMTP_SSL("localhost", running.port("submissions"), context=context,
+                                  timeout=60, source_address=(address(), 0)) as client:
+                client.ehlo("client.example")
+                answer = begin(client, "EXTERNAL", wanted) if wanted else client.docmd(
+                    "AUTH", "EXTERNAL =")
+                assert answer[0] == code, (stem, wanted, answer)
