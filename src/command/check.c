@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // pabal check: is the configuration right, and what is in effect?
 #include "auth/offers.h"
+#include "auth/source.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -97,6 +98,22 @@ static void check_mechanisms(const struct config *c, struct config_findings *fin
 	}
 }
 
+// ---- password sources: what of this machine they need and do not find
+static void check_sources(const struct config *c, struct config_findings *findings)
+{
+	for (size_t i = 0; i < c->auth.source_count; i++) {
+		const struct config_source *s = &c->auth.sources[i];
+		const struct auth_source_kind *kind = auth_source_kind_of(s);
+		if (str_equal(s->kind, STR("accounts")))
+			continue;
+		if (!kind)
+			config_findings_add(findings, 'E', s->where.file, s->where.line, s->where.column,
+				TEXT("source \"%.*s\": this program was built without it"), STR_ARG(s->kind));
+		else if (kind->advise)
+			kind->advise(s, findings);
+	}
+}
+
 int command_check(int argc, char **argv)
 {
 	bool want_show = false;
@@ -110,6 +127,7 @@ int command_check(int argc, char **argv)
 	struct config *c = config_build(o.config_path, &reader, &findings);
 	if (c && !findings.errors) {
 		check_postmaster(c, &findings);
+		check_sources(c, &findings);
 		check_mechanisms(c, &findings);
 	}
 	struct buf text = BUF_INIT;
