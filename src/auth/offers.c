@@ -219,8 +219,12 @@ void auth_offers_explain(const struct config *c, const struct config_server *s,
 	void (*each)(void *arg, const char *mechanism, const char *why), void *arg)
 {
 	const struct config_source *source;
-	char words[400];
+	char words[400], name[32];
 
+	for (size_t i = 0; s && i < s->mechanisms.count; i++)
+		if (str_copy(s->mechanisms.items[i], name, sizeof name) &&
+			!auth_mechanism_find(name))
+			each(arg, name, TEXT("this version of Pabal does not have it"));
 	for (size_t i = 0; i < auth_mechanism_count; i++) {
 		const struct auth_mechanism *m = auth_mechanisms[i];
 		const char *why = is_wished(s, m) ? why_not(c, s, f, m, &source) : NULL;
