@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+import logins
 from pabal import peers, server
 
 PASSWORD = "correct horse battery"
@@ -100,7 +101,10 @@ route "*" { smtp "127.0.0.1:$sink" tls never }
 max-messages 1000000
 server "mx" { listen "$listen_mx" }
 server "submission" { listen "$listen_submission" require { tls auth } }
-auth { source "accounts" }
+auth {
+	source "accounts"
+	cache $cache
+}
 """
 
 
@@ -111,7 +115,7 @@ class Pabal(Measured):
         self.folder = _empty(folder)
         self.server = server.Pabal(
             self.folder, PABAL, certificate=certificate, as_root=True, start=False,
-            hold="yes" if kind == "hold" else "no", sink=str(sink_port))
+            hold="yes" if kind == "hold" else "no", sink=str(sink_port), cache="1m")
         try:
             self.server.start()
             self.server.account("kim@example.kr", PASSWORD)
@@ -123,6 +127,21 @@ class Pabal(Measured):
     def queued(self):
         rows = self.server.run("status", "--json", check=False).stdout.splitlines()
         return next(r["queue"]["messages"] for r in map(json.loads, rows) if "queue" in r)
+
+    # ---- logins on the authentication socket
+    def logins(self, count):
+        self.names = [f"user{i}@example.kr" for i in range(count)]
+        for name in self.names:
+            self.server.account(name, logins.PASSWORD)
+
+    def login_rate(self, kind, seconds):
+        return logins.rate(self.server.folder / "run" / "auth-client", kind, self.names, seconds)
+
+    def forget_logins(self):
+        """From now on every login is a first one."""
+        self.server.words["cache"] = "0"
+        self.server.write_config()
+        self.server.reload()
 
     def pids(self):
         return _descendants(self.server.process.pid)
