@@ -713,6 +713,11 @@ void authenticator_set_config(struct authenticator *a, const struct config *conf
 	auth_guard_set_config(a->guard, config);
 }
 
+struct str authenticator_domain(const struct authenticator *a)
+{
+	return a->config->auth.default_domain;
+}
+
 struct auth_guard *authenticator_guard(struct authenticator *a)
 {
 	return a->guard;

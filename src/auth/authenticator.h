@@ -39,6 +39,7 @@ void authenticator_account_found(
 void authenticator_accounts_lost(struct authenticator *a);
 struct auth_chain *authenticator_chain(struct authenticator *a);
 struct auth_guard *authenticator_guard(struct authenticator *a);
+struct str authenticator_domain(const struct authenticator *a); // of bare names
 void authenticator_forget(struct authenticator *a, struct str name); // an account changed; "" : all
 
 enum { AUTHENTICATOR_SUBMIT = 1, AUTHENTICATOR_RELAY = 2 }; // rights, as in the directory

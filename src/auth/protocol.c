@@ -303,8 +303,10 @@ static int read_result(struct str field, struct auth_line_reply *r)
 {
 	struct str v;
 
-	if (auth_field_is(field, "user", &v))
-		return auth_value_read(v, r->user, sizeof r->user) ? ERR_SYNTAX : 0;
+	if (auth_field_is(field, "user", &v)) // whoever failed may have tried anything
+		return auth_value_read(v, r->user, sizeof r->user) && r->outcome == AUTH_LINE_OK
+			       ? ERR_SYNTAX
+			       : 0;
 	if (auth_field_is(field, "reason", &v)) // only for the log: a broken one is none
 		(void)auth_value_read(v, r->reason, sizeof r->reason);
 	else if (auth_field_is(field, "rights", &v))

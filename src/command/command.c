@@ -32,6 +32,8 @@ const struct command commands[] = {
 		"RIGHTS: --submit yes|no|default --relay yes|no|default --from NETWORK,…|any|default "
 		"--servers SERVER,…|default",
 		TEXT_MARK("accounts that log in and receive mail"), command_account},
+	{"auth", "blocks list [--json]\nblocks clear [ADDRESS|NETWORK|NAME] [--json]",
+		TEXT_MARK("who is taken for a guesser of passwords"), command_auth},
 	{"queue",
 		"list [SELECTION] [--limit N] [--json]\n"
 		"show ID [--json]\n"

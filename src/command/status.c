@@ -17,7 +17,7 @@
 
 struct view {
 	bool json;
-	bool queue_down;           // nobody would answer
+	bool queue_down, auth_down; // nobody would answer
 	struct table roles, listeners, certificates, causes;
 	char advice[ADVICE_MAX][512];
 	unsigned advice_count;
@@ -52,6 +52,8 @@ static void take_role(struct view *v, const json_t *row)
 {
 	char name[64];
 	snprintf(name, sizeof name, "%s[%lld]", row_word(row, "role"), row_number(row, "index"));
+	if (!strcmp(row_word(row, "role"), "auth"))
+		v->auth_down = strcmp(row_word(row, "state"), "ready") != 0;
 	if (!strcmp(row_word(row, "role"), "queue"))
 		v->queue_down = strcmp(row_word(row, "state"), "ready") != 0;
 	table_add(&v->roles, name);
@@ -159,6 +161,23 @@ static void print_queue(struct view *v, const json_t *queue)
 			row_number(queue, "held"));
 }
 
+static void print_blocked(const json_t *auth)
+{
+	if (row_number(auth, "count") > 0)
+		printf(TEXT("logins: %lld blocked for guessing; `pabal auth blocks list` shows them\n"),
+			row_number(auth, "count"));
+}
+
+// Nothing where there are no passwords of ours, or auth is being started again.
+static json_t *ask_auth(const struct config *c)
+{
+	json_t *arguments = json_pack("{s:b}", "count", 1), *done = NULL;
+	struct error unused = {0};
+	(void)caller_run(c, "auth blocks list", arguments, NULL, NULL, &done, &unused);
+	json_decref(arguments);
+	return done;
+}
+
 static void print_advice(const struct view *v)
 {
 	if (!v->advice_count) {
@@ -224,16 +243,19 @@ static int show(const struct config *c, struct view *v, struct error *err)
 		(void)error_set(&queue_error, ERR_UNAVAILABLE, TEXT("its process is being started again"));
 	else
 		(void)caller_run(c, "queue status", NULL, take_cause, v, &queue, &queue_error);
+	json_t *auth = v->auth_down ? NULL : ask_auth(c);
 	if (queue_error.code)
 		advise(v, TEXT("the queue does not answer: %s"), queue_error.text);
 	if (v->json) {
-		json_t *all = json_pack("{s:s, s:O, s:O*}", "kind", "summary", "master", master, "queue", queue);
+		json_t *all = json_pack("{s:s, s:O, s:O*, s:O*}", "kind", "summary", "master", master,
+			"queue", queue, "blocks", auth);
 		caller_print_json(all, NULL);
 		json_decref(all);
 	} else {
 		print_head(v, master);
 		if (queue)
 			print_queue(v, queue);
+		print_blocked(auth);
 		print_section(TEXT("Roles"), &v->roles);
 		print_section(TEXT("Listeners"), &v->listeners);
 		print_section(TEXT("Certificates"), &v->certificates);
@@ -243,6 +265,7 @@ static int show(const struct config *c, struct view *v, struct error *err)
 	bool ready = json_is_true(json_object_get(master, "ready"));
 	json_decref(master);
 	json_decref(queue);
+	json_decref(auth);
 	return ready && !queue_error.code ? 0 : error_set(err, ERR_UNAVAILABLE, TEXT("the server is not well"));
 }
 

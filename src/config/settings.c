@@ -212,7 +212,7 @@ static const struct config_setting settings[] = {
 		TEXT_MARK("offer: accounts may log in on a server that does not require it."),
 		.words = off_offer},
 	{CONFIG_BLOCK_SERVER, "auth-without-tls", &config_type_choice,
-		FIELD(config_server, auth_without_tls), "no", 's', MASTER | SMTPD,
+		FIELD(config_server, auth_without_tls), "no", 's', MASTER | SMTPD | AUTH,
 		TEXT_MARK("Take passwords over connections without TLS. Not safe outside a machine."),
 		.words = no_yes, .check = check_auth_without_tls},
 	{CONFIG_BLOCK_SERVER, "sources", &config_type_names, FIELD(config_server, sources), NULL, 's',

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "role/auth_account.h"
+#include "role/auth_blocks.h"
 
 // A password on its way to be hashed.
 struct change {
@@ -189,5 +190,7 @@ const struct control_handler auth_admin_handlers[] = {
 	{"application add", auth_application_add},
 	{"application list", auth_application_list},
 	{"application remove", auth_application_remove},
+	{"auth blocks list", auth_blocks_list},
+	{"auth blocks clear", auth_blocks_clear},
 };
 const size_t auth_admin_handler_count = ARRAY_SIZE(auth_admin_handlers);

@@ -66,8 +66,8 @@ def test_postfix_asks_us(start, certificate, ours):
         assert one.auth_login(NAME, "wrong").code == 535
         assert one.auth_plain(NAME, PASSWORD, authzid="lee@example.kr").code == 535
     ours.await_event("auth", server="auth-client", account=NAME, status="ok")
-    ours.await_event("auth", server="auth-client", account=NAME, reason="wrong password")
-    ours.await_event("auth", server="auth-client", reason="unknown name",
+    ours.await_event("login-failed", server="auth-client", account=NAME, reason="wrong password")
+    ours.await_event("login-failed", server="auth-client", reason="unknown name",
                      client="127.0.0.1")
 
 

@@ -200,6 +200,8 @@ static void replies(void **state)
 		{"FAIL\t2\tauthz\tuser_disabled\tpass_expired", 0,
 			{AUTH_LINE_FAIL, 2, .authz = true, .disabled = true, .expired = true}, ""},
 		{"FAIL\t2\treason=bad\001", 0, {AUTH_LINE_FAIL, 2}, ""},
+		{"FAIL\t2\tuser=a\001nb\treason=r", 0, {AUTH_LINE_FAIL, 2, "", "r"}, ""},
+		{"FAIL\t2\tuser=kim\tx-blocked", 0, {AUTH_LINE_FAIL, 2, "kim", .blocked = true}, ""},
 		{"CONT\t3\tVXNlcm5hbWU6", 0, {AUTH_LINE_CONT, 3}, "VXNlcm5hbWU6"},
 		{"CONT\t3\t", 0, {AUTH_LINE_CONT, 3}, ""},
 		{"CONT\t3", 0, {AUTH_LINE_CONT, 3}, ""},
@@ -243,6 +245,7 @@ static void replies_as_we_write_them(void **state)
 		{{AUTH_LINE_FAIL, 3}, "", "FAIL\t3\n"},
 		{{AUTH_LINE_FAIL, 3, "a\tb", "why\nnot"}, "", "FAIL\t3\tuser=a\001tb\treason=why\001nnot\n"},
 		{{AUTH_LINE_FAIL, 3, .temporary = true}, "", "FAIL\t3\ttemp\tcode=temp_fail\n"},
+		{{AUTH_LINE_FAIL, 3, .blocked = true}, "", "FAIL\t3\tx-blocked\n"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
