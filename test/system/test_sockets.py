@@ -247,9 +247,9 @@ def test_no_line_of_the_log_is_forged(start, certificate, form):
     for line in lines:
         assert not any(ord(c) < 32 or c in "\x7f\x85\u2028\u2029" for c in line), repr(line)
         if form == "json":
-            assert json.loads(line)["event"] in ("connect", "auth", "refuse", "disconnect")
+            assert json.loads(line)["event"] in ("connect", "auth", "login-failed", "refuse", "disconnect")
         else:
-            assert re.match(r"\S+Z \w+ \S+ (connect|auth|refuse|disconnect) \w+=", line), line
+            assert re.match(r"\S+Z \w+ \S+ (connect|auth|login-failed|refuse|disconnect) \w+=", line), line
             assert "event" not in fields(line), line
 
 
