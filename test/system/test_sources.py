@@ -5,7 +5,6 @@ interface of checkpassword stand for sources of every temper."""
 import os
 import pwd
 import re
-import stat
 from pathlib import Path
 
 import pytest
@@ -49,14 +48,11 @@ class Source:
 
 
 @pytest.fixture
-def shared(tmp_path):
+def shared(folder):
     """A folder that the server may read programs from, whoever it is."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    for path in (folder, *folder.parents):
-        if path.stat().st_uid == os.getuid() and path != Path("/"):
-            path.chmod(path.stat().st_mode | stat.S_IXOTH)
-    return folder
+    programs = folder / "programs"
+    programs.mkdir(mode=0o755)
+    return programs
 
 
 def usual(*sources, server_words=""):

@@ -16,11 +16,25 @@ from . import peers, server, sink, tls
 LIMIT = 180  # seconds a test may take; `@pytest.mark.limit(600)` for another
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
+    own_base(config)
     config.addinivalue_line("markers", "root: needs root (skipped without, failed when CI=true)")
     config.addinivalue_line("markers", "machine: runs outside the tests' network")
     config.addinivalue_line("markers", "limit(seconds): may take longer than others")
     config._pabal_counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def own_base(config):
+    """Where tmp_path and tmp_path_factory make theirs. Not the folder that pytest
+    shares among sessions: each session that begins takes everybody's right to
+    enter away from that, and with it from servers of other sessions, which run
+    as another user."""
+    if config.option.basetemp is None:
+        base = os.environ.get("PABAL_TEST_FOLDER", tempfile.gettempdir())
+        config._pabal_base = Path(tempfile.mkdtemp(prefix="pabal.", dir=base))
+        config._pabal_base.chmod(0o755)
+        config.option.basetemp = str(config._pabal_base / "t")
 
 
 # ---- what cannot run
@@ -88,6 +102,12 @@ def pytest_sessionfinish(session):
     path = os.environ.get("PABAL_COUNTS")
     if path:
         Path(path).write_text(json.dumps(session.config._pabal_counts))
+
+
+def pytest_unconfigure(config):
+    base = getattr(config, "_pabal_base", None)
+    if base and not config._pabal_counts["failed"]:
+        shutil.rmtree(base, ignore_errors=True)
 
 
 # ---- fixtures
