@@ -6,7 +6,6 @@
 #include "base/event.h"
 #include "base/memory.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 struct auth_guard {

@@ -241,5 +241,3 @@ def fail2ban(log):
     assert done.returncode == 0, done.stdout + done.stderr
     found = done.stdout.split()
     return {address: found.count(address) for address in set(found)}
-
-
