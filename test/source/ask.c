@@ -104,6 +104,13 @@ static const struct setting {
 	{"group-filter", set_str, &source.group_filter},
 	{"submit-group", set_str, &source.submit_group},
 	{"relay-group", set_str, &source.relay_group},
+	{"cache", set_number, &source.cache},
+	{"issuer", set_str, &source.issuer},
+	{"audience", set_str, &source.audience},
+	{"introspection", set_str, &source.introspection},
+	{"jwks", set_str, &source.jwks},
+	{"jwks-file", set_file, &source.jwks_file},
+	{"account-claim", set_str, &source.account_claim},
 };
 
 static void set(struct str word)
@@ -135,7 +142,9 @@ static void *answer(void *arg)
 		.secret = rest,
 		.server = STR("submission"),
 		.default_domain = default_domain,
-		.ask = str_equal(ask, STR("lookup")) ? AUTH_ASK_LOOKUP : AUTH_ASK_PASSWORD};
+		.ask = str_equal(ask, STR("lookup")) ? AUTH_ASK_LOOKUP
+		       : str_equal(ask, STR("token")) ? AUTH_ASK_TOKEN
+						      : AUTH_ASK_PASSWORD};
 	(void)ipaddr_parse(STR("192.0.2.7"), &q.client);
 	kind->check(&source, state, &q, a);
 	flockfile(stdout);

@@ -45,6 +45,7 @@ struct oauth_state {
 	pthread_mutex_t lock;	  // of what follows
 	struct keys *keys;	  // NULL: none yet
 	uint64_t fetched_ms, tried_ms;
+	uint64_t wanted_ms;	   // a token with an unknown key had them fetched
 	char why[CURL_ERROR_SIZE]; // the last try failed
 	struct remembered *remembered;
 };
@@ -235,18 +236,25 @@ static int fetch_keys(struct turn *t, struct keys **out, struct error *err)
 	return result;
 }
 
-// Whether they should be fetched now; under the lock.
+static bool is_past(uint64_t since_ms, uint64_t pause_ms, uint64_t now_ms)
+{
+	return since_ms == 0 || now_ms - since_ms >= pause_ms;
+}
+
+// Whether they should be fetched now; under the lock. Strangers may name as many keys as they like.
 static bool is_due(const struct oauth_state *s, bool wants_newer, uint64_t now)
 {
-	uint64_t pause = s->keys ? KEYS_AGAIN_MS : KEYS_RETRY_MS;
-
-	if (s->fixed || (s->tried_ms && now - s->tried_ms < pause))
+	if (s->fixed)
 		return false;
-	return !s->keys || wants_newer || now - s->fetched_ms >= KEYS_LIFE_MS;
+	if (!s->keys)
+		return is_past(s->tried_ms, KEYS_RETRY_MS, now);
+	if (wants_newer)
+		return is_past(s->wanted_ms, KEYS_AGAIN_MS, now);
+	return is_past(s->fetched_ms, KEYS_LIFE_MS, now) && is_past(s->tried_ms, KEYS_AGAIN_MS, now);
 }
 
 // What was fetched, or that nothing was, is known to all.
-static void renew(struct turn *t)
+static void renew(struct turn *t, bool wants_newer)
 {
 	struct oauth_state *s = t->state;
 	struct keys *fresh = NULL, *old = NULL;
@@ -255,6 +263,7 @@ static void renew(struct turn *t)
 
 	pthread_mutex_lock(&s->lock);
 	s->tried_ms = clock_monotonic_ms();
+	s->wanted_ms = wants_newer ? s->tried_ms : s->wanted_ms;
 	s->why[0] = '\0';
 	if (result) {
 		snprintf(s->why, sizeof s->why, "%.200s", err.text);
@@ -293,7 +302,7 @@ static struct keys *keys_take(struct turn *t, bool wants_newer)
 
 	if (asks_for_keys(s, wants_newer) && lock_until(&s->fetching, t->deadline)) {
 		if (asks_for_keys(s, wants_newer))
-			renew(t);
+			renew(t, wants_newer);
 		pthread_mutex_unlock(&s->fetching);
 	}
 	pthread_mutex_lock(&s->lock);

@@ -66,9 +66,10 @@ class Source:
     def ask(self, name, secret="", ask="password"):
         """Sends the question; what is returned gives the answer when called."""
         number = next(self.numbers)
+        answers = self.waiting[number]  # there before the answer can come
         self.process.stdin.write(f"{number}\t{ask}\t{name}\t{secret}\n")
         self.process.stdin.flush()
-        return lambda: self.waiting[number].get(timeout=PATIENCE)
+        return lambda: answers.get(timeout=PATIENCE)
 
     def check(self, name, secret):
         return self.ask(name, secret)()
