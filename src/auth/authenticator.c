@@ -9,6 +9,7 @@
 #include "auth/sasl.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/event.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
@@ -610,17 +611,37 @@ void authentication_step(
 		return;
 	}
 	if (x->refused[0]) {
-		end_with(x, AUTHENTICATOR_FAILED, x->refused);
+		char reason[sizeof x->refused];
+		memcpy(reason, x->refused, sizeof reason);
+		x->refused[0] = '\0';
+		end_with(x, AUTHENTICATOR_FAILED, reason);
 		return;
 	}
 	x->stage = STEPPING;
 	x->mechanism->step(x, x->state, response);
 }
 
+// Who was refused and then gives up instead of saying its last word was refused all the same.
+static void report_given_up(const struct authentication *x)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_INFO, "auth", 0);
+	event_str(&e, "server", x->facts.server);
+	if (x->facts.client.family)
+		event_addr(&e, "client", &x->facts.client);
+	event_text(&e, "account", x->name);
+	event_text(&e, "status", "failed");
+	event_text(&e, "reason", x->refused);
+	event_emit(&e);
+}
+
 void authentication_destroy(struct authentication *x)
 {
 	if (!x)
 		return;
+	if (x->refused[0])
+		report_given_up(x);
 	if (x->authenticator) {
 		withdraw(x);
 		auth_guard_dropped(x->authenticator->guard, &x->guess);

@@ -156,6 +156,7 @@ def test_odd_dialogues(begin, issuer):
             reply = client.command(f"AUTH OAUTHBEARER {encode(message) or '='}")
             assert reply.code == 334 and json.loads(base64.b64decode(reply.text))["status"]
             assert client.command("*").code == 501, "a failed client may give up"
+        pabal.await_event("auth", status="failed", reason="malformed response", client="127.0.0.1")
         # Who fails and then brings a right token has failed.
         assert client.command(f"AUTH OAUTHBEARER {encode('x')}").code == 334
         assert client.command(encode(bearer(issuer.token()))).code == 535
