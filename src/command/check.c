@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: ISC
 // pabal check: is the configuration right, and what is in effect?
-#include "auth/offers.h"
-#include "auth/source.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "command/caller.h"
+#include "command/check_auth.h"
 #include "command/command.h"
 #include "command/options.h"
 #include "role/master.h"
@@ -72,51 +71,9 @@ static void check_postmaster(const struct config *c, struct config_findings *fin
 			TEXT("whether postmaster %s exists cannot be told: %s"), name, err.text);
 }
 
-// ---- mechanisms that clients may miss
-struct left_out {
-	const struct config_server *server;
-	struct config_findings *findings;
-};
-
-static void add_left_out(void *arg, const char *mechanism, const char *why)
-{
-	const struct left_out *l = arg;
-	const struct config_place built_in = {STR_EMPTY, 0, 0}, *at = &l->server->where;
-	if (!at->file.len)
-		at = &built_in;
-	config_findings_add(l->findings, 'N', at->file, at->line, at->column,
-		TEXT("server \"%.*s\" does not offer %s: %s"), STR_ARG(l->server->name), mechanism, why);
-}
-
-static void check_mechanisms(const struct config *c, struct config_findings *findings)
-{
-	const struct auth_offer_facts facts = {0};
-	for (size_t i = 0; i < c->server_count && c->auth.socket.len == 0; i++) {
-		struct left_out l = {&c->servers[i], findings};
-		if (l.server->require_auth || l.server->offer_auth)
-			auth_offers_explain(c, l.server, &facts, add_left_out, &l);
-	}
-}
-
-// ---- password sources: what of this machine they need and do not find
-static void check_sources(const struct config *c, struct config_findings *findings)
-{
-	for (size_t i = 0; i < c->auth.source_count; i++) {
-		const struct config_source *s = &c->auth.sources[i];
-		const struct auth_source_kind *kind = auth_source_kind_of(s);
-		if (str_equal(s->kind, STR("accounts")))
-			continue;
-		if (!kind)
-			config_findings_add(findings, 'E', s->where.file, s->where.line, s->where.column,
-				TEXT("source \"%.*s\": this program was built without it"), STR_ARG(s->kind));
-		else if (kind->advise)
-			kind->advise(s, findings);
-	}
-}
-
 int command_check(int argc, char **argv)
 {
-	bool want_show = false;
+	bool want_show = false, lacking = false;
 	const struct option_row rows[] = {{"--show", NULL, &want_show}};
 	struct options o;
 	if (!options_parse(argc, argv, rows, 1, &o) || !options_no_words(&o, argv[0]))
@@ -127,17 +84,18 @@ int command_check(int argc, char **argv)
 	struct config *c = config_build(o.config_path, &reader, &findings);
 	if (c && !findings.errors) {
 		check_postmaster(c, &findings);
-		check_sources(c, &findings);
-		check_mechanisms(c, &findings);
+		lacking = check_auth(c, &findings);
 	}
 	struct buf text = BUF_INIT;
 	config_findings_print(&findings, &text);
 	fputs(buf_cstr(&text), stderr);
 	bool good = c && !findings.errors;
-	if (good && want_show)
+	if (good && want_show) {
 		good = show(c);
-	else if (good)
+	} else if (good) {
+		check_auth_print(c, lacking);
 		printf(TEXT("%s is right\n"), o.config_path);
+	}
 	buf_finish(&text);
 	config_findings_finish(&findings);
 	config_destroy(c);

@@ -18,7 +18,7 @@
 struct view {
 	bool json;
 	bool queue_down, auth_down; // nobody would answer
-	struct table roles, listeners, certificates, causes;
+	struct table roles, listeners, certificates, causes, skipped;
 	char advice[ADVICE_MAX][512];
 	unsigned advice_count;
 };
@@ -168,12 +168,27 @@ static void print_blocked(const json_t *auth)
 			row_number(auth, "count"));
 }
 
+// ---- rows of auth: sources that were too slow a moment ago
+static void take_skipped(const json_t *row, void *arg)
+{
+	struct view *v = arg;
+	char left[UNIT_TEXT_MAX];
+	if (v->json)
+		caller_print_json(row, NULL);
+	unit_format_duration_short((uint64_t)row_number(row, "left_ms"), left);
+	table_add(&v->skipped, row_word(row, "source"));
+	table_add(&v->skipped, left);
+	advise(v, TEXT("the password source \"%s\" was too slow and is not asked for now; the log says "
+		"since when"), row_word(row, "source"));
+}
+
 // Nothing where there are no passwords of ours, or auth is being started again.
-static json_t *ask_auth(const struct config *c)
+static json_t *ask_auth(const struct config *c, struct view *v)
 {
 	json_t *arguments = json_pack("{s:b}", "count", 1), *done = NULL;
 	struct error unused = {0};
 	(void)caller_run(c, "auth blocks list", arguments, NULL, NULL, &done, &unused);
+	(void)caller_run(c, "auth sources", NULL, take_skipped, v, NULL, &unused);
 	json_decref(arguments);
 	return done;
 }
@@ -213,15 +228,18 @@ static void init_view(struct view *v, bool json)
 	const char *const listeners[] = {TEXT("SERVER"), TEXT("LISTENS ON"), TEXT("TLS")};
 	const char *const certificates[] = {TEXT("CERTIFICATE"), TEXT("NAMES"), TEXT("DAYS LEFT")};
 	const char *const causes[] = {TEXT("EVENT"), TEXT("RULE"), TEXT("COUNT"), TEXT("LAST")};
+	const char *const skipped[] = {TEXT("PASSWORD SOURCE"), TEXT("TRIED AGAIN IN")};
 	*v = (struct view){.json = json};
 	table_init(&v->roles, 5, roles);
 	table_init(&v->listeners, 3, listeners);
 	table_init(&v->certificates, 3, certificates);
 	table_init(&v->causes, 4, causes);
+	table_init(&v->skipped, 2, skipped);
 	table_set_right(&v->roles, 2);
 	table_set_right(&v->roles, 4);
 	table_set_right(&v->certificates, 2);
 	table_set_right(&v->causes, 2);
+	table_set_right(&v->skipped, 1);
 }
 
 static void finish_view(struct view *v)
@@ -230,6 +248,7 @@ static void finish_view(struct view *v)
 	table_finish(&v->listeners);
 	table_finish(&v->certificates);
 	table_finish(&v->causes);
+	table_finish(&v->skipped);
 }
 
 static int show(const struct config *c, struct view *v, struct error *err)
@@ -243,7 +262,7 @@ static int show(const struct config *c, struct view *v, struct error *err)
 		(void)error_set(&queue_error, ERR_UNAVAILABLE, TEXT("its process is being started again"));
 	else
 		(void)caller_run(c, "queue status", NULL, take_cause, v, &queue, &queue_error);
-	json_t *auth = v->auth_down ? NULL : ask_auth(c);
+	json_t *auth = v->auth_down ? NULL : ask_auth(c, v);
 	if (queue_error.code)
 		advise(v, TEXT("the queue does not answer: %s"), queue_error.text);
 	if (v->json) {
@@ -259,6 +278,7 @@ static int show(const struct config *c, struct view *v, struct error *err)
 		print_section(TEXT("Roles"), &v->roles);
 		print_section(TEXT("Listeners"), &v->listeners);
 		print_section(TEXT("Certificates"), &v->certificates);
+		print_section(TEXT("Password sources passed over"), &v->skipped);
 		print_section(TEXT("Refused and deferred lately"), &v->causes);
 		print_advice(v);
 	}

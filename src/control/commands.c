@@ -36,6 +36,8 @@ const struct control_command control_commands[] = {
 	{"application add", "auth", CONTROL_ADMIN, true, TEXT_MARK("make an application password")},
 	{"application list", "auth", CONTROL_READ, true, TEXT_MARK("list application passwords")},
 	{"application remove", "auth", CONTROL_ADMIN, true, TEXT_MARK("take an application password away")},
+	{"secret lacking", "auth", CONTROL_READ, true, TEXT_MARK("which accounts have no SCRAM keys")},
+	{"auth sources", "auth", CONTROL_READ, false, TEXT_MARK("password sources that are passed over")},
 	{"auth blocks list", "auth", CONTROL_READ, false, TEXT_MARK("who is taken for a guesser")},
 	{"auth blocks clear", "auth", CONTROL_OPERATE, false, TEXT_MARK("let somebody in again")},
 	{"trace", "queue", CONTROL_READ, true, TEXT_MARK("tell the story of a message or an address")},

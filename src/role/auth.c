@@ -12,6 +12,7 @@
 #include "net/listener.h"
 #include "net/tls.h"
 #include "role/auth_admin.h"
+#include "role/auth_lacking.h"
 #include "role/auth_offers.h"
 #include "role/auth_sweep.h"
 #include "store/store.h"
@@ -57,20 +58,32 @@ struct auth {
 	struct auth_admin admin;
 	struct auth_sweep *sweep;
 	bool swept;
+	struct auth_lacking *lacking;
 	struct auth_offer_state offers;
 	struct wheel_timer offers_timer; // keys are made with logins, and nobody tells
 };
 
 // ---- what is offered
-static void refresh_offers(struct auth *a)
+static void set_offers(struct auth *a, bool scram_missing)
 {
-	if (!auth_offers_refresh(&a->offers, a->context->config, a->secrets))
+	if (!auth_offers_set(&a->offers, a->context->config, scram_missing))
 		return;
 	LIST_EACH(link, &a->peers) {
 		struct peer *p = LIST_ENTRY(link, struct peer, link);
 		if (p->server)
 			auth_server_offers_changed(p->server);
 	}
+}
+
+static void on_lacking_known(void *arg, bool any)
+{
+	set_offers(arg, any);
+}
+
+static void refresh_offers(struct auth *a)
+{
+	set_offers(a, a->offers.facts.scram_missing);
+	auth_lacking_look(a->lacking, a->queue);
 }
 
 static void on_offers_timer(struct wheel_timer *t)
@@ -105,7 +118,9 @@ static void on_account_answer(void *arg, struct str body, int fd)
 	fd_close(&fd);
 	if (ipc_decode_account_answer(body, &m) || !a->authenticator)
 		return;
-	if (!(m.request & AUTH_SWEEP_REQUEST))
+	if (m.request & AUTH_LACKING_REQUEST)
+		auth_lacking_answer(a->lacking, &m);
+	else if (!(m.request & AUTH_SWEEP_REQUEST))
 		authenticator_account_found(a->authenticator, m.request,
 			&(struct auth_account){m.state, m.rights, m.name, m.networks, m.servers,
 				m.act_as, m.reason});
@@ -146,6 +161,7 @@ static void on_queue_gone(struct ipc_channel *ch, void *arg)
 	a->queue = NULL;
 	role_set_history(a->context, NULL);
 	end_sweep(a);
+	auth_lacking_lost(a->lacking);
 	if (a->authenticator)
 		authenticator_accounts_lost(a->authenticator);
 	ipc_channel_close(ch);
@@ -160,6 +176,7 @@ static void queue_came(struct auth *a)
 	if (!a->swept)
 		a->sweep = auth_sweep_start(a->secrets, a->queue);
 	a->swept = true;
+	auth_lacking_look(a->lacking, a->queue);
 }
 
 static void take_queue(struct auth *a, int fd)
@@ -407,6 +424,7 @@ int role_auth_start(struct role_context *c, struct error *err)
 	wheel_set(a->wheel, &a->offers_timer, OFFERS_MS);
 	a->authenticator = authenticator_create(c->loop, c->config, a->secrets, &host);
 	a->admin = (struct auth_admin){a->secrets, a->authenticator, c->loop};
+	a->lacking = auth_lacking_create(a->secrets, on_lacking_known, a);
 	LIST_EACH(link, &a->peers)
 		serve(LIST_ENTRY(link, struct peer, link));
 	listen_public(a);
@@ -439,6 +457,7 @@ void role_auth_drain(struct role_context *c, uint64_t within_ms)
 	LIST_EACH(link, &a->peers)
 		peer_destroy(LIST_ENTRY(link, struct peer, link));
 	end_sweep(a);
+	auth_lacking_destroy(a->lacking);
 	wheel_clear(a->wheel, &a->offers_timer);
 	authenticator_destroy(a->authenticator);
 	auth_offers_stop();

@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "role/auth_account.h"
 #include "role/auth_blocks.h"
+#include "role/auth_lacking.h"
+#include "role/auth_sources.h"
 
 // A password on its way to be hashed.
 struct change {
@@ -187,9 +189,11 @@ const struct control_handler auth_admin_handlers[] = {
 	{"secret unseal", auth_account_unseal},
 	{"secret hash", auth_account_hash},
 	{"secret show", auth_account_show},
+	{"secret lacking", auth_lacking_list},
 	{"application add", auth_application_add},
 	{"application list", auth_application_list},
 	{"application remove", auth_application_remove},
+	{"auth sources", auth_sources_list},
 	{"auth blocks list", auth_blocks_list},
 	{"auth blocks clear", auth_blocks_clear},
 };

@@ -115,24 +115,24 @@ int auth_offers_start(struct auth_offer_state *state, uv_loop_t *loop, const str
 	if (needs_kerberos(config))
 		write_kerberos_files(config);
 	state->facts.available = auth_sasl_has;
-	(void)auth_offers_refresh(state, config, secrets);
+	state->config = config;
+	// Until it is known whether any of these is enabled.
+	uint64_t missing = 0;
+	state->facts.scram_missing =
+		secrets_without_scram(secrets, NULL, NULL, &missing) || missing > 0;
 	if (auth_sasl_library())
 		auth_sasl_open(loop, SASL_THREADS, secret);
 	mem_wipe(secret, sizeof secret);
 	return 0;
 }
 
-bool auth_offers_refresh(
-	struct auth_offer_state *state, const struct config *config, struct secrets *secrets)
+bool auth_offers_set(
+	struct auth_offer_state *state, const struct config *config, bool scram_missing)
 {
-	uint64_t missing = 0;
-	bool another = state->config != config;
+	bool another = state->config != config || state->facts.scram_missing != scram_missing;
 
 	state->config = config;
-	if (secrets_without_scram(secrets, NULL, NULL, &missing) == 0) {
-		another = another || state->facts.scram_missing != (missing > 0);
-		state->facts.scram_missing = missing > 0;
-	}
+	state->facts.scram_missing = scram_missing;
 	return another;
 }
 

@@ -16,9 +16,10 @@ void auth_offers_prepare(const struct config *config);
 // ERR_* with words: the store cannot keep our secret.
 int auth_offers_start(struct auth_offer_state *state, uv_loop_t *loop, const struct config *config,
 	struct secrets *secrets, struct error *err);
-// After a change of accounts or of the configuration; true: what is offered may be another.
-bool auth_offers_refresh(
-	struct auth_offer_state *state, const struct config *config, struct secrets *secrets);
+// scram_missing: an account that may log in has no SCRAM keys (auth_lacking.h). True: what is offered
+// may be another.
+bool auth_offers_set(
+	struct auth_offer_state *state, const struct config *config, bool scram_missing);
 void auth_offers_stop(void);
 
 #endif
