@@ -35,8 +35,9 @@ static void fail_refused(struct login_drive *d, struct smtp_client *c)
 
 	if (login_is_secret(d->login, str_from(said)))
 		said = TEXT("the host said no, and the password in its words");
-	snprintf(text, sizeof text, TEXT("route \"%.60s\": login %s failed; %.200s; %s"), d->route,
-		login_mechanism(d->login), said, advice(d));
+	bool ours = smtp_client_auth_code(c) / 100 == 5; // not one that cannot tell now
+	snprintf(text, sizeof text, TEXT("route \"%.60s\": login %s failed; %.200s%s%s"), d->route,
+		login_mechanism(d->login), said, ours ? "; " : "", ours ? advice(d) : "");
 	smtp_client_auth_fail(c, ENHANCED, text);
 }
 

@@ -217,9 +217,12 @@ static int check_final(struct login *l, struct str message, struct error *err)
 	struct buf signature = BUF_INIT;
 	int result = 0;
 
-	if (str_starts(message, STR("e=")))
-		return error_set(err, ERR_DENIED, TEXT("the host says %.*s"),
-			STR_ARG(str_slice(message, 2, 80)));
+	if (str_starts(message, STR("e="))) {
+		value = str_slice(message, 2, 80); // RFC 5802 7: server-error-value
+		if (!str_only(value, "abcdefghijklmnopqrstuvwxyz0123456789-"))
+			value = STR("other-error");
+		return error_set(err, ERR_DENIED, TEXT("the host says %.*s"), STR_ARG(value));
+	}
 	if (message.len > MESSAGE_OCTETS || !take(&message, 'v', &value) ||
 		buf_add_base64_decoded(&signature, value))
 		result = error_set(err, ERR_SYNTAX, TEXT("the host's message is no SCRAM message"));

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/memory.h"
+#include "role/tokens.h"
 
 struct slot { // a source
 	const struct config_source *source; // NULL: runs elsewhere
@@ -49,7 +50,7 @@ static bool any_in(const struct config *c, bool checker)
 
 bool checks_needed_source(const struct config *c)
 {
-	return any_in(c, false);
+	return any_in(c, false) || tokens_needed(c);
 }
 
 bool checks_needed_checker(const struct config *c)
