@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: ISC
 // Role source: asks password sources that are reached over sockets and the network, each check on a
-// thread within its source's share, so that a slow source takes no other's.
+// thread within its source's share, so that a slow source takes no other's. Gives senders the tokens
+// they log in with at smart hosts (tokens.h).
 #include "role/roles.h"
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "net/tls.h"
 #include "role/checks.h"
+#include "role/tokens.h"
 
 #include <unistd.h>
+
+#define SENDERS_MAX 16
 
 struct source {
 	struct role_context *context;
 	struct checks *checks;
 	struct auth_pool *pool;
 	struct ipc_channel *auth;
+	struct tokens *tokens;
+	struct ipc_channel *senders[SENDERS_MAX]; // by index; NULL: none
 	bool draining;
 };
 
@@ -29,14 +35,15 @@ static void on_thread(struct auth_job *job)
 // What hangs in a library must not be unwound under it.
 static _Noreturn void finish(struct source *s)
 {
-	if (checks_running(s->checks) == 0)
+	if (checks_running(s->checks) == 0 && tokens_running(s->tokens) == 0)
 		role_exit(s->context);
 	_exit(0);
 }
 
 static void exit_when_idle(struct source *s)
 {
-	if (s->draining && (checks_running(s->checks) == 0 || !s->auth))
+	if (s->draining && (checks_running(s->checks) == 0 || !s->auth) &&
+		tokens_running(s->tokens) == 0)
 		finish(s);
 }
 
@@ -90,6 +97,37 @@ static void on_auth_gone(struct ipc_channel *ch, void *arg)
 	exit_when_idle(s);
 }
 
+static void on_token_wanted(void *arg, struct str body, int fd)
+{
+	struct ipc_channel **sender = arg;
+	struct source *s = ipc_channel_arg(*sender);
+
+	fd_close(&fd);
+	if (s->tokens)
+		tokens_ask(s->tokens, *sender, body);
+}
+
+static const ipc_handler from_sender[IPC_TYPES] = {[IPC_TYPE_token_wanted] = on_token_wanted};
+
+static void on_sender_frame(
+	struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
+{
+	(void)arg;
+	(void)ipc_dispatch(from_sender, &ch, type, body, fd);
+}
+
+static void on_sender_gone(struct ipc_channel *ch, void *arg)
+{
+	struct source *s = arg;
+
+	if (s->tokens)
+		tokens_lost(s->tokens, ch);
+	for (unsigned i = 0; i < SENDERS_MAX; i++)
+		if (s->senders[i] == ch)
+			s->senders[i] = NULL;
+	ipc_channel_close(ch);
+}
+
 // ---- what master gives
 static struct source *state_of(struct role_context *c)
 {
@@ -101,6 +139,11 @@ static struct source *state_of(struct role_context *c)
 	return c->state;
 }
 
+static void on_tokens_idle(void *arg)
+{
+	exit_when_idle(arg);
+}
+
 // Libraries and their files are read now, as ourselves before we give anything up.
 int role_source_prepare(struct role_context *c, struct error *err)
 {
@@ -110,6 +153,8 @@ int role_source_prepare(struct role_context *c, struct error *err)
 	(void)err;
 	tls_prepare();
 	s->checks = checks_create(&o);
+	s->tokens = tokens_create(c, on_tokens_idle, s);
+	tokens_configure(s->tokens);
 	return 0;
 }
 
@@ -126,8 +171,16 @@ void role_source_peer(struct role_context *c, const char *peer, unsigned index, 
 {
 	struct source *s = state_of(c);
 
-	(void)peer;
-	(void)index;
+	if (!strcmp(peer, "sender")) {
+		if (index >= SENDERS_MAX) {
+			fd_close(&fd);
+			return;
+		}
+		if (s->senders[index])
+			on_sender_gone(s->senders[index], s);
+		s->senders[index] = ipc_channel_open(c->loop, fd, on_sender_frame, on_sender_gone, s);
+		return;
+	}
 	if (s->auth)
 		on_auth_gone(s->auth, s);
 	s->auth = ipc_channel_open(c->loop, fd, on_auth_frame, on_auth_gone, s);
@@ -140,6 +193,7 @@ void role_source_configured(struct role_context *c, const struct config *old)
 	(void)old;
 	checks_configure(s->checks);
 	auth_pool_set_threads(s->pool, checks_at_once(s->checks));
+	tokens_configure(s->tokens);
 }
 
 void role_source_drain(struct role_context *c, uint64_t within_ms)
