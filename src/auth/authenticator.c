@@ -22,6 +22,7 @@
 struct authenticator {
 	const struct config *config;
 	struct authenticator_host host;
+	struct secrets *secrets;
 	struct auth_chain *chain;
 	struct auth_guard *guard;
 	struct wheel *wheel;
@@ -558,6 +559,11 @@ void authentication_proved(
 		settle(x);
 }
 
+int authentication_replace_otp(struct authentication *x, const char *was, const char *next)
+{
+	return secrets_otp_replace(x->authenticator->secrets, str_from(x->account), was, next);
+}
+
 void authentication_refuted(struct authentication *x, struct str name, const char *reason)
 {
 	if (name.len)
@@ -699,6 +705,7 @@ struct authenticator *authenticator_create(uv_loop_t *loop, const struct config 
 
 	a->config = config;
 	a->host = *host;
+	a->secrets = secrets;
 	a->wheel = wheel_create(loop);
 	a->chain = auth_chain_create(loop, a->wheel, config, secrets, &chain_host);
 	a->guard = auth_guard_create(loop, config, secrets);

@@ -3,6 +3,7 @@
 #include "auth/check.h"
 
 #include "auth/application.h"
+#include "auth/otp.h"
 #include "auth/password.h"
 #include "auth/pool.h"
 #include "auth/seal.h"
@@ -332,6 +333,28 @@ static void take_clear(
 	mem_wipe(clear, sizeof clear);
 }
 
+static void lookup_otp(struct secrets *secrets, struct str name, struct auth_answer *out)
+{
+	struct auth_otp otp;
+	int code = secrets_otp_get(secrets, name, out->otp);
+
+	_Static_assert(sizeof out->otp == SECRETS_OTP && SECRETS_OTP == AUTH_OTP_TEXT, "a state fits");
+	if (code == ERR_NOT_FOUND)
+		auth_answer_set(out, AUTH_NO, "it has no one-time passwords; `pabal account set %.*s "
+					      "--otp on` makes them",
+			STR_ARG(str_slice(name, 0, 100)));
+	else if (code || auth_otp_read(out->otp, &otp))
+		auth_answer_set(out, AUTH_CANNOT, "the one-time passwords cannot be read");
+	else if (auth_otp_left(&otp) == 0)
+		auth_answer_set(out, AUTH_NO, "its one-time passwords are used up; `pabal account set "
+					      "%.*s --otp on` makes new ones",
+			STR_ARG(str_slice(name, 0, 100)));
+	else
+		out->verdict = AUTH_YES;
+	if (out->verdict != AUTH_YES)
+		mem_wipe(out->otp, sizeof out->otp);
+}
+
 void auth_accounts_lookup(
 	struct secrets *secrets, struct str name, unsigned gives, struct auth_answer *out)
 {
@@ -339,6 +362,11 @@ void auth_accounts_lookup(
 	int code = secrets_get(secrets, name, &secret);
 
 	memset(out, 0, sizeof *out);
+	if (gives & AUTH_GIVES_OTP) {
+		mem_wipe(&secret, sizeof secret);
+		lookup_otp(secrets, name, out);
+		return;
+	}
 	if (code == 0 && gives & AUTH_GIVES_CLEAR)
 		take_clear(secrets, name, &secret, out);
 	if (code == 0 && gives & AUTH_GIVES_SCRAM)

@@ -79,6 +79,7 @@ const struct auth_mechanism *const auth_mechanisms[] = {
 	&auth_mechanism_scram_256,
 	&auth_mechanism_scram_1_plus,
 	&auth_mechanism_scram_1,
+	&auth_mechanism_otp,
 	&auth_mechanism_digest_md5,
 	&auth_mechanism_cram_md5,
 	&auth_mechanism_ntlm,

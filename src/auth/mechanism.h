@@ -68,6 +68,9 @@ void authentication_lookup(struct authentication *x, struct str name, unsigned g
 // and authzid are looked at, then OK. last: sent with it as the last challenge ("" : nothing).
 void authentication_proved(
 	struct authentication *x, struct str authzid, struct str name, struct str last);
+// The one-time password that was proved: next is stored in the place of was, on the disk when this
+// returns 0. ERR_NOT_FOUND: another dialogue used it first.
+int authentication_replace_otp(struct authentication *x, const char *was, const char *next);
 // The mechanism itself found it wrong. reason: for the log, a literal or living as long as x.
 void authentication_refuted(struct authentication *x, struct str name, const char *reason);
 void authentication_malformed(struct authentication *x);

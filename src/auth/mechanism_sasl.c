@@ -5,6 +5,7 @@
 #include "auth/mechanism_rows.h"
 
 #include "auth/name.h"
+#include "auth/otp.h"
 #include "auth/pool.h"
 #include "auth/sasl.h"
 #include "auth/sasl_keys.h"
@@ -39,6 +40,7 @@ struct talk {
 	char asked_name[AUTH_NAME_OCTETS]; // as accounts are called, without "DOMAIN\\"
 	char stable[AUTH_NAME_OCTETS]; // the same, in one form however it was written
 	struct auth_answer found;      // account "" : nobody, or without what is needed
+	char otp[AUTH_OTP_TEXT];       // that the library wants to be stored; "" : nothing
 };
 
 struct kind {
@@ -60,6 +62,12 @@ static bool tell(struct talk *t, struct auth_sasl_credentials *out)
 	int err = 0;
 
 	memset(out, 0, sizeof *out);
+	if (t->kind->gives == AUTH_GIVES_OTP) {
+		if (f->account[0])
+			return str_copy(str_from(f->otp), out->otp, sizeof out->otp);
+		auth_sasl_otp_derive(name, secret, out->otp);
+		return true;
+	}
 	if (!t->kind->hash) {
 		if (clear.len)
 			(void)str_copy(clear, out->clear, sizeof out->clear);
@@ -100,6 +108,15 @@ static bool on_lookup(void *arg, struct str name, struct auth_sasl_credentials *
 	known = known && t->answered && !t->abandoned;
 	uv_mutex_unlock(&t->lock);
 	return known && tell(t, out);
+}
+
+// Kept until the loop knows how the step ended: what comes in its middle is a lock, for which a
+// client that goes away would keep its account from others.
+static bool on_store(void *arg, struct str name, const char *otp)
+{
+	struct talk *t = arg;
+
+	return str_equal(name, str_from(t->name)) && str_copy(str_from(otp), t->otp, sizeof t->otp);
 }
 
 static void run(struct auth_job *job)
@@ -187,6 +204,30 @@ static void proved_by_ticket(struct talk *t, struct str name, struct str authzid
 			str_from(account), t->out);
 }
 
+// A one-time password must not work twice, whatever happens next: it is used up first.
+static void proved_once(struct talk *t, struct str authzid)
+{
+	struct auth_otp was, next;
+	char text[AUTH_OTP_TEXT];
+	int err = auth_otp_read(t->found.otp, &was) || auth_otp_read(t->otp, &next)
+			  ? ERR_SYNTAX
+			  : 0;
+
+	if (err || !auth_otp_follows(&was, &next)) {
+		authentication_refuted(t->x, str_from(t->name), "what shall follow could be used twice");
+		return;
+	}
+	auth_otp_format(&next, text);
+	err = authentication_replace_otp(t->x, t->found.otp, text);
+	mem_wipe(text, sizeof text);
+	if (err == ERR_NOT_FOUND)
+		authentication_refuted(t->x, str_from(t->name), "this one-time password was used already");
+	else if (err)
+		authentication_unavailable(t->x, "the one-time passwords cannot be written");
+	else
+		authentication_proved(t->x, authzid, str_from(t->found.account), t->out);
+}
+
 static void proved(struct talk *t)
 {
 	struct authentication *x = t->x;
@@ -196,6 +237,8 @@ static void proved(struct talk *t)
 	auth_sasl_library()->properties(t->dialogue, &name, &authzid, &reason);
 	if (!t->kind->by_name)
 		proved_by_ticket(t, name, authzid);
+	else if (t->kind->gives == AUTH_GIVES_OTP && t->answered && t->found.account[0])
+		proved_once(t, authzid);
 	else if (t->answered && t->found.account[0])
 		authentication_proved(x, authzid, str_from(t->found.account), t->out);
 	else // derived credentials: nobody has them
@@ -209,7 +252,9 @@ static void refuted(struct talk *t)
 
 	auth_sasl_library()->properties(t->dialogue, &name, &authzid, &reason);
 	if (t->answered && !t->found.account[0])
-		reason = "unknown name, or nothing stored that this mechanism can use";
+		reason = t->found.reason[0]
+				 ? t->found.reason
+				 : "unknown name, or nothing stored that this mechanism can use";
 	authentication_refuted(
 		t->x, str_from(t->name), reason ? reason : "the mechanism's proof is wrong");
 }
@@ -300,6 +345,7 @@ static bool open_dialogue(struct talk *t, const char *binding_name)
 		.binding_name = t->binding_name,
 		.binding = binding_of(f, t->binding_name),
 		.lookup = on_lookup,
+		.store = t->kind->gives == AUTH_GIVES_OTP ? on_store : NULL,
 		.arg = t,
 	};
 	t->dialogue = auth_sasl_library()->create(&r);
@@ -434,8 +480,8 @@ MECHANISM(digest_md5, "DIGEST-MD5", CLEAR,
 	KIND("DIGEST-MD5", .by_name = true, .gives = CLEAR), .on_request = true);
 MECHANISM(ntlm, "NTLM", CLEAR,
 	KIND("NTLM", .client_first = true, .by_name = true, .gives = CLEAR), .on_request = true);
-MECHANISM(otp, "OTP", 0, KIND("OTP", .client_first = true, .by_name = true, .gives = CLEAR),
-	.on_request = true);
+MECHANISM(otp, "OTP", AUTH_GIVES_OTP,
+	KIND("OTP", .client_first = true, .by_name = true, .gives = AUTH_GIVES_OTP), .on_request = true);
 MECHANISM(gssapi, "GSSAPI", 0, KIND("GSSAPI", .client_first = true), .on_request = true);
 MECHANISM(gss_spnego, "GSS-SPNEGO", 0, KIND("GSS-SPNEGO", .client_first = true),
 	.on_request = true);

@@ -83,7 +83,7 @@ static unsigned gives(
 		return kind && kind->gives ? kind->gives(source) : 0;
 	if (sure)
 		return AUTH_GIVES_VERIFY | (f->scram_missing ? 0 : AUTH_GIVES_SCRAM);
-	return AUTH_GIVES_VERIFY | AUTH_GIVES_SCRAM | AUTH_GIVES_CLEAR;
+	return AUTH_GIVES_VERIFY | AUTH_GIVES_SCRAM | AUTH_GIVES_CLEAR | AUTH_GIVES_OTP;
 }
 
 static bool is_for_tokens(const struct auth_mechanism *m)

@@ -15,7 +15,7 @@
 struct auth_sasl_credentials {
 	char clear[512]; // the password; "" : none
 	char scram[512]; // keys of the mechanism asked for: "SCRAM-SHA-256$4096:salt$stored:server"
-	char otp[512];	 // the state of one-time passwords: "md5 499 seed hash time"
+	char otp[128];	 // the state of one-time passwords (otp.h)
 };
 
 struct auth_sasl_request {

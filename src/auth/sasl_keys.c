@@ -115,3 +115,19 @@ void auth_sasl_password_derive(struct str name, const unsigned char *secret, cha
 	buf_finish_wipe(&b);
 	mem_wipe(key, sizeof key);
 }
+
+void auth_sasl_otp_derive(struct str name, const unsigned char *secret, char out[AUTH_OTP_TEXT])
+{
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789"; // as auth_otp_make has them
+	unsigned char key[EVP_MAX_MD_SIZE];
+	struct auth_otp otp = {.algorithm = "sha1"};
+
+	derive(secret, "one-time", "", name, key);
+	for (size_t i = 0; i < 10; i++)
+		otp.seed[i] = letters[key[i] % (sizeof letters - 1)];
+	otp.sequence = AUTH_OTP_FIRST - key[10] % 64U; // some were used
+	memcpy(otp.last, key + 16, sizeof otp.last);
+	auth_otp_format(&otp, out);
+	mem_wipe(key, sizeof key);
+	mem_wipe(&otp, sizeof otp);
+}

@@ -35,6 +35,7 @@ enum {
 	AUTH_GIVES_SCRAM = 4,  // stored SCRAM keys
 	AUTH_GIVES_CRAM = 8,   // AUTH_ASK_CRAM
 	AUTH_GIVES_TOKEN = 16, // AUTH_ASK_TOKEN
+	AUTH_GIVES_OTP = 32,   // the state of one-time passwords; `accounts` only
 };
 
 struct auth_question {
@@ -61,6 +62,7 @@ struct auth_answer {
 	uint32_t rights;		  // ACCOUNT_MAY_*
 	char clear[512];		  // of LOOKUP: the password; "" : none
 	char scram[3][512];		  // of LOOKUP: "SCRAM-SHA-256$4096:salt$stored:server"
+	char otp[128];			  // of LOOKUP, of `accounts`: as otp.h; stays in role auth
 };
 
 struct auth_source_kind {

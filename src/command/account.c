@@ -227,6 +227,7 @@ int command_account(int argc, char **argv)
 		{"--from", &w.from, NULL}, {"--servers", &w.servers, NULL}, {"--groups", &w.groups, NULL},
 		{"--expires", &w.expires, NULL}, {"--lock", &w.lock, NULL}, {"--unlock", NULL, &w.unlock},
 		{"--legacy", &w.legacy, NULL}, {"--act-as", &w.act_as, NULL}, {"--label", &w.label, NULL},
+		{"--otp", &w.otp, NULL},
 		{"--hash-stdin", NULL, &w.hash}};
 	struct options o;
 	struct error err = {0};

@@ -12,7 +12,8 @@
 
 // What the command line said; NULL: not said.
 struct account_words {
-	const char *submit, *relay, *from, *servers, *groups, *expires, *lock, *legacy, *act_as, *label;
+	const char *submit, *relay, *from, *servers, *groups, *expires, *lock, *legacy, *act_as, *label,
+		*otp;
 	const char *action; // of group and app-password: "add"
 	const char *group;
 	bool unlock, hash, json;

@@ -68,16 +68,33 @@ static int set_legacy(const struct config *c, const char *name, const char *lega
 	return result;
 }
 
+static int set_otp(const struct config *c, const char *name, const char *otp, struct error *err)
+{
+	bool off = is(otp, "off"), md5 = is(otp, "md5");
+	if (!off && !md5 && !is(otp, "on") && !is(otp, "sha1"))
+		return error_set(err, ERR_SYNTAX, TEXT("--otp is on, sha1, md5 or off"));
+	int result = off ? account_call(c, "secret otp remove", name, err) :
+		account_send_secret(c, "secret otp", md5 ? "md5" : "sha1", name, err);
+	if (!result && off)
+		printf(TEXT("%s has no one-time passwords any more\n"), name);
+	else if (!result)
+		printf(TEXT("%s has new one-time passwords (mechanism OTP), made of this pass phrase; only "
+			"the last one is stored\n"), name);
+	return result;
+}
+
 int account_set(const struct config *c, const char *name, const struct account_words *w, struct error *err)
 {
 	json_t *arguments = rights_of(w, false);
 	bool rights = json_object_size(arguments) > 0;
 	int result = 0;
-	if (!rights && !w->legacy)
+	if (!rights && !w->legacy && !w->otp)
 		result = error_set(err, ERR_SYNTAX,
 			TEXT("nothing to set; `pabal help account` shows what can be"));
 	if (!result && w->lock && w->unlock)
 		result = error_set(err, ERR_SYNTAX, TEXT("--lock and --unlock at once"));
+	if (!result && w->otp && is(w->legacy, "on"))
+		result = error_set(err, ERR_SYNTAX, TEXT("--legacy and --otp one after the other: each asks"));
 	if (!result)
 		result = check_servers(c, w->servers, err);
 	if (!result && !rights) // is there such an account?
@@ -88,7 +105,9 @@ int account_set(const struct config *c, const char *name, const struct account_w
 	json_decref(arguments);
 	if (!result && rights)
 		printf(TEXT("account %s changed\n"), name);
-	return result || !w->legacy ? result : set_legacy(c, name, w->legacy, err);
+	if (!result && w->legacy)
+		result = set_legacy(c, name, w->legacy, err);
+	return result || !w->otp ? result : set_otp(c, name, w->otp, err);
 }
 
 // ---- groups
@@ -259,6 +278,19 @@ static void print_state(const json_t *row)
 	print_words(TEXT("may act as"), row_word(row, "act_as"));
 }
 
+#define OTP_FEW 10
+
+static void print_otp(const json_t *row)
+{
+	long long left = row_number(row, "otp_left");
+	if (!row_word(row, "otp")[0])
+		return;
+	printf(TEXT("%-15s%s, %lld left\n"), TEXT("one-time"), row_word(row, "otp"), left);
+	if (left < OTP_FEW)
+		printf(TEXT("%-15swarning: few are left; `pabal account set %s --otp on` makes new ones\n"),
+			"", row_word(row, "name"));
+}
+
 static void print_secrets(const json_t *row)
 {
 	const json_t *list = json_object_get(row, "applications");
@@ -269,6 +301,7 @@ static void print_secrets(const json_t *row)
 	printf("%-15s%s%s%s\n", TEXT("password"), row_word(row, "password"),
 		json_is_true(json_object_get(row, "scram")) ? TEXT(", SCRAM keys") : "",
 		json_is_true(json_object_get(row, "legacy")) ? TEXT(", recoverable (legacy on)") : "");
+	print_otp(row);
 	printf("%-15s%s %s\n", TEXT("last login"), time_text(row_number(row, "last_use"), TEXT("never"), text),
 		row_word(row, "last_client"));
 	if (!json_array_size(list))

@@ -33,6 +33,8 @@ const struct control_command control_commands[] = {
 	{"secret hash", "auth", CONTROL_ADMIN, true, TEXT_MARK("set the hash of a password made elsewhere")},
 	{"secret seal", "auth", CONTROL_ADMIN, true, TEXT_MARK("keep a password so that it can be read again")},
 	{"secret unseal", "auth", CONTROL_ADMIN, true, TEXT_MARK("forget the password that can be read again")},
+	{"secret otp", "auth", CONTROL_ADMIN, true, TEXT_MARK("make one-time passwords of a pass phrase")},
+	{"secret otp remove", "auth", CONTROL_ADMIN, true, TEXT_MARK("forget the one-time passwords")},
 	{"application add", "auth", CONTROL_ADMIN, true, TEXT_MARK("make an application password")},
 	{"application list", "auth", CONTROL_READ, true, TEXT_MARK("list application passwords")},
 	{"application remove", "auth", CONTROL_ADMIN, true, TEXT_MARK("take an application password away")},

@@ -2,6 +2,7 @@
 #include "role/auth_account.h"
 
 #include "auth/application.h"
+#include "auth/otp.h"
 #include "auth/password.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -69,6 +70,20 @@ static void write_uses(const struct auth_admin *admin)
 		auth_checks_write_uses(auth_chain_checks(authenticator_chain(admin->authenticator)));
 }
 
+// How many are left; without any, the row says nothing of them.
+static void add_otp(struct secrets *s, json_t *row, const char *name)
+{
+	char state[SECRETS_OTP];
+	struct auth_otp otp;
+
+	if (secrets_otp_get(s, str_from(name), state) == 0 && auth_otp_read(state, &otp) == 0) {
+		json_object_set_new(row, "otp", json_string(otp.algorithm));
+		json_object_set_new(row, "otp_left", json_integer(auth_otp_left(&otp)));
+	}
+	mem_wipe(state, sizeof state);
+	mem_wipe(&otp, sizeof otp);
+}
+
 void auth_account_show(struct control_call *call, const json_t *arguments, void *arg)
 {
 	struct auth_admin *admin = arg;
@@ -87,6 +102,7 @@ void auth_account_show(struct control_call *call, const json_t *arguments, void 
 		kind_of(secret.hash), "scram", secret.scram[0] != '\0', "legacy",
 		secret.sealed_len != 0, "password_changed", number(secret.changed_ms));
 	mem_wipe(&secret, sizeof secret);
+	add_otp(admin->secrets, row, name);
 	add_use(admin->secrets, row, name, "");
 	json_t *list = applications_of(admin->secrets, name);
 	json_object_set_new(row, "applications", list ? list : json_array());
@@ -142,6 +158,51 @@ void auth_account_unseal(struct control_call *call, const json_t *arguments, voi
 	}
 	auth_admin_changed(admin, call, name, "recoverable password removed");
 	control_done(call, NULL);
+}
+
+// ---- one-time passwords
+static void answer_change(const struct auth_admin *admin, struct control_call *call, const char *name,
+	int err, const char *what)
+{
+	if (err) {
+		auth_admin_fail(call, err);
+		return;
+	}
+	auth_admin_changed(admin, call, name, what);
+	control_done(call, NULL);
+}
+
+// The pass phrase comes under the name of its algorithm.
+void auth_account_otp(struct control_call *call, const json_t *arguments, void *arg)
+{
+	struct auth_admin *admin = arg;
+	const char *algorithm = json_object_get(arguments, "md5") ? "md5" : "sha1";
+	char name[AUTH_NAME_MAX + 1], state[AUTH_OTP_TEXT];
+	struct auth_otp otp;
+	struct error err;
+
+	if (!auth_admin_take_name(call, arguments, name))
+		return;
+	if (auth_otp_make(algorithm, auth_admin_argument(arguments, algorithm), &otp, &err)) {
+		control_fail(call, "syntax", "%s", err.text);
+		return;
+	}
+	auth_otp_format(&otp, state);
+	answer_change(admin, call, name, secrets_otp_set(admin->secrets, str_from(name), state),
+		"one-time passwords made");
+	mem_wipe(state, sizeof state);
+	mem_wipe(&otp, sizeof otp);
+}
+
+void auth_account_otp_remove(struct control_call *call, const json_t *arguments, void *arg)
+{
+	struct auth_admin *admin = arg;
+	char name[AUTH_NAME_MAX + 1];
+
+	if (!auth_admin_take_name(call, arguments, name))
+		return;
+	int err = secrets_otp_remove(admin->secrets, str_from(name));
+	answer_change(admin, call, name, err == ERR_NOT_FOUND ? 0 : err, "one-time passwords removed");
 }
 
 // ---- application passwords

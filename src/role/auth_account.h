@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
-// How an account can log in: what is shown of its secrets, hashes made elsewhere, recoverable and
-// application passwords. Handlers beside those of auth_admin.h.
+// How an account can log in: what is shown of its secrets, hashes made elsewhere, recoverable,
+// one-time and application passwords. Handlers beside those of auth_admin.h.
 #ifndef PABAL_ROLE_AUTH_ACCOUNT_H
 #define PABAL_ROLE_AUTH_ACCOUNT_H
 
@@ -8,6 +8,8 @@
 
 void auth_account_show(struct control_call *call, const json_t *arguments, void *arg);
 void auth_account_hash(struct control_call *call, const json_t *arguments, void *arg);
+void auth_account_otp(struct control_call *call, const json_t *arguments, void *arg);
+void auth_account_otp_remove(struct control_call *call, const json_t *arguments, void *arg);
 void auth_account_unseal(struct control_call *call, const json_t *arguments, void *arg);
 void auth_application_add(struct control_call *call, const json_t *arguments, void *arg);
 void auth_application_list(struct control_call *call, const json_t *arguments, void *arg);

@@ -187,6 +187,8 @@ const struct control_handler auth_admin_handlers[] = {
 	{"secret remove", secret_remove},
 	{"secret seal", secret_seal},
 	{"secret unseal", auth_account_unseal},
+	{"secret otp", auth_account_otp},
+	{"secret otp remove", auth_account_otp_remove},
 	{"secret hash", auth_account_hash},
 	{"secret show", auth_account_show},
 	{"secret lacking", auth_lacking_list},

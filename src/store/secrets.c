@@ -22,6 +22,8 @@ enum query {
 	WITHOUT_SCRAM,
 	META_GET,
 	META_SET,
+	META_REMOVE,
+	META_REPLACE,
 	APPLICATION_ADD,
 	APPLICATION_REMOVE,
 	APPLICATIONS,
@@ -49,6 +51,8 @@ static const char *const texts[QUERY_COUNT] = {
 	[META_GET] = "SELECT value FROM meta WHERE name = $1",
 	[META_SET] = "INSERT INTO meta (name, value) VALUES ($1, $2) "
 		     "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+	[META_REMOVE] = "DELETE FROM meta WHERE name = $1",
+	[META_REPLACE] = "UPDATE meta SET value = $1 WHERE name = $2 AND value = $3",
 	[APPLICATION_ADD] = "INSERT INTO application "
 			    "(name, label, hash, networks, created_ms, expires_ms) "
 			    "VALUES ($1, $2, $3, $4, $5, $6)",
@@ -203,11 +207,32 @@ int secrets_set(struct secrets *s, struct str name, const struct secret *secret)
 	return change(s, q);
 }
 
+// The name of its row in meta.
+static struct str otp_key(struct str name, struct buf *out)
+{
+	buf_add_text(out, "otp:");
+	buf_add_str(out, name);
+	return buf_str(out);
+}
+
+static int remove_otp(struct secrets *s, struct str name, unsigned *out_count)
+{
+	struct sql_statement *q = sql_use(s->db, META_REMOVE);
+	struct buf key = BUF_INIT;
+	int code;
+
+	sql_bind_text(q, 1, otp_key(name, &key));
+	code = sql_run(q);
+	buf_finish(&key);
+	*out_count += sql_changed(s->db);
+	return code;
+}
+
 static int remove_all(struct secrets *s, struct str name, unsigned *out_count)
 {
 	static const enum query all[] = {
 		REMOVE, APPLICATIONS_REMOVE, USED_REMOVE_ALL, PLACE_REMOVE};
-	int code = 0;
+	int code = remove_otp(s, name, out_count);
 
 	for (size_t i = 0; i < ARRAY_SIZE(all) && code == 0; i++) {
 		struct sql_statement *q = sql_use(s->db, all[i]);
@@ -315,6 +340,53 @@ int secrets_meta_set(struct secrets *s, struct str name, struct str octets)
 	sql_bind_text(q, 1, name);
 	sql_bind_octets(q, 2, octets);
 	return change(s, q);
+}
+
+// ---- one-time passwords
+
+int secrets_otp_get(struct secrets *s, struct str name, char out[SECRETS_OTP])
+{
+	struct buf key = BUF_INIT;
+	size_t len = 0;
+	int code = secrets_meta_get(s, otp_key(name, &key), out, SECRETS_OTP - 1, &len);
+
+	buf_finish(&key);
+	out[code == 0 ? len : 0] = '\0';
+	return code == ERR_LIMIT ? ERR_CORRUPT : code;
+}
+
+int secrets_otp_set(struct secrets *s, struct str name, const char *state)
+{
+	struct buf key = BUF_INIT;
+	int code = secrets_meta_set(s, otp_key(name, &key), str_from(state));
+
+	buf_finish(&key);
+	return code;
+}
+
+int secrets_otp_remove(struct secrets *s, struct str name)
+{
+	unsigned count = 0;
+	int code = remove_otp(s, name, &count);
+
+	if (code < 0)
+		return code;
+	(void)sql_checkpoint_truncate(s->db);
+	return count ? 0 : ERR_NOT_FOUND;
+}
+
+int secrets_otp_replace(struct secrets *s, struct str name, const char *was, const char *next)
+{
+	struct sql_statement *q = sql_use(s->db, META_REPLACE);
+	struct buf key = BUF_INIT;
+	int code;
+
+	sql_bind_octets(q, 1, str_from(next));
+	sql_bind_text(q, 2, otp_key(name, &key));
+	sql_bind_octets(q, 3, str_from(was));
+	code = change(s, q);
+	buf_finish(&key);
+	return code;
 }
 
 // ---- the key file

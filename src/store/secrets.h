@@ -14,6 +14,7 @@
 #define SECRETS_META_MAX   4096 // octets of a value of secrets_meta_set
 #define SECRETS_LABEL_MAX  64	// octets of the label of an application password
 #define SECRETS_LIST_MAX   1000 // octets of a list of networks
+#define SECRETS_OTP	   128	// octets of a state of one-time passwords, with the NUL
 
 struct secrets;
 struct secret {
@@ -28,7 +29,7 @@ int secrets_open(const char *path, bool create, struct secrets **out, struct err
 void secrets_close(struct secrets *s);
 int secrets_get(struct secrets *s, struct str name, struct secret *out); // ERR_NOT_FOUND
 int secrets_set(struct secrets *s, struct str name, const struct secret *secret);
-// With its application passwords, last uses and places. ERR_NOT_FOUND.
+// With its one-time and application passwords, last uses and places. ERR_NOT_FOUND.
 int secrets_remove(struct secrets *s, struct str name);
 int secrets_each(struct secrets *s, void (*each)(void *arg, struct str name), void *arg);
 // Names that have a password but no SCRAM keys: SCRAM cannot serve them yet. Whether they are
@@ -39,6 +40,13 @@ int secrets_without_scram(struct secrets *s, void (*each)(void *arg, struct str 
 // ---- values of our own that must outlive a restart, as the secret that unknown names are derived from
 int secrets_meta_get(struct secrets *s, struct str name, void *out, size_t size, size_t *out_len);
 int secrets_meta_set(struct secrets *s, struct str name, struct str octets);
+
+// ---- one-time passwords: a state of auth/otp.h an account
+int secrets_otp_get(struct secrets *s, struct str name, char out[SECRETS_OTP]); // ERR_NOT_FOUND
+int secrets_otp_set(struct secrets *s, struct str name, const char *state);
+int secrets_otp_remove(struct secrets *s, struct str name); // ERR_NOT_FOUND
+// Only when the state still is was; ERR_NOT_FOUND. On the disk when it returns 0.
+int secrets_otp_replace(struct secrets *s, struct str name, const char *was, const char *next);
 
 // ---- the key that recoverable passwords are sealed with: a file of its own beside the database
 // ("legacy.key", 0600), so that a copy of one without the other is worth nothing. Made when it is

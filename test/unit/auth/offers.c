@@ -136,9 +136,9 @@ static void what_is_left_out_is_explained(void **state)
 		"SCRAM-SHA-256: a source cannot serve it (pam)\n"
 		"NTLM: libsasl2 has no plugin for it on this machine\n");
 	all.text[0] = '\0';
-	configure("accounts", "OTP PLAIN");
+	configure("accounts", "SKEY PLAIN");
 	auth_offers_explain(&config, &server, &facts, keep_words, &all);
-	assert_string_equal(all.text, "OTP: this version of Pabal does not have it\n");
+	assert_string_equal(all.text, "SKEY: this version of Pabal does not have it\n");
 }
 
 static void the_library_is_needed_for_what_is_offered(void **state)

@@ -5,6 +5,7 @@
 
 #include "auth/mechanism_rows.h"
 #include "auth/name.h"
+#include "auth/otp.h"
 #include "auth/sasl_keys.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -44,6 +45,8 @@ static struct config config = {.hostname = {"mail.example.kr", 15},
 	.auth = {.default_domain = {"example.kr", 10}}};
 static bool hold_lookups, offer_bindings;
 static bool scram_only; // the store has keys and no password
+static char otp_state[AUTH_OTP_TEXT]; // of kim; "" : none
+static bool otp_full;		      // the store takes nothing
 static const unsigned char secret[AUTH_SASL_SECRET] = "secret of the test";
 
 const struct authentication_facts *authentication_facts(const struct authentication *x)
@@ -88,6 +91,16 @@ void authentication_refuted(struct authentication *x, struct str name, const cha
 	x->said = REFUTED;
 }
 
+int authentication_replace_otp(struct authentication *x, const char *was, const char *next)
+{
+	(void)x;
+	if (otp_full)
+		return ERR_FULL;
+	if (strcmp(was, otp_state) != 0)
+		return ERR_NOT_FOUND;
+	return str_copy(str_from(next), otp_state, sizeof otp_state) ? 0 : ERR_LIMIT;
+}
+
 void authentication_malformed(struct authentication *x)
 {
 	x->said = MALFORMED;
@@ -108,7 +121,12 @@ void authentication_lookup(struct authentication *x, struct str name, unsigned g
 	x->lookups++;
 	if (hold_lookups)
 		return;
-	if (auth_name_key(name, config.auth.default_domain, key) == 0 && !strcmp(key, KIM)) {
+	if (auth_name_key(name, config.auth.default_domain, key) == 0 && !strcmp(key, KIM) &&
+		gives == AUTH_GIVES_OTP) {
+		memcpy(found.otp, otp_state, sizeof found.otp);
+		if (otp_state[0])
+			strcpy(found.account, KIM);
+	} else if (auth_name_key(name, config.auth.default_domain, key) == 0 && !strcmp(key, KIM)) {
 		strcpy(found.account, KIM);
 		if (gives & AUTH_GIVES_SCRAM && scram_only)
 			for (size_t i = 0; i < 3; i++)
@@ -463,6 +481,174 @@ static void names_cannot_be_told_apart(void **state)
 	assert_int_equal(strlen(lee), strlen(kim));
 }
 
+// ---- one-time passwords
+#define PHRASE "a phrase of the test"
+
+static void set_otp(const char *algorithm)
+{
+	struct auth_otp otp;
+	struct error err;
+
+	assert_int_equal(auth_otp_make(algorithm, STR(PHRASE), &otp, &err), 0);
+	auth_otp_format(&otp, otp_state);
+}
+
+static unsigned otp_sequence(void)
+{
+	struct auth_otp otp;
+
+	assert_int_equal(auth_otp_read(otp_state, &otp), 0);
+	return otp.sequence;
+}
+
+static enum said log_in_once(const char *name, const char *phrase)
+{
+	const struct client c = {"OTP", name, phrase};
+	struct authentication *x = begin("OTP");
+	enum said said;
+
+	(void)talk_cyrus(&c, x);
+	said = x->said;
+	end(x);
+	return said;
+}
+
+static void one_time_passwords_count_down(void **state)
+{
+	static const char *const algorithms[] = {"sha1", "md5"};
+	char before[AUTH_OTP_TEXT];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++) {
+		set_otp(algorithms[i]);
+		for (unsigned n = 1; n <= 3; n++) {
+			assert_int_equal(log_in_once("kim", PHRASE), PROVED);
+			assert_int_equal(otp_sequence(), AUTH_OTP_FIRST - n);
+		}
+		memcpy(before, otp_state, sizeof before);
+		assert_int_equal(log_in_once("kim", "another phrase of it"), REFUTED);
+		assert_int_equal(log_in_once("lee", PHRASE), REFUTED);
+		assert_string_equal(otp_state, before); // nothing is used up, nothing locked
+		otp_full = true;
+		assert_int_equal(log_in_once("kim", PHRASE), UNAVAILABLE);
+		otp_full = false;
+		assert_int_equal(log_in_once("kim", PHRASE), PROVED);
+	}
+	otp_state[0] = '\0';
+	assert_int_equal(log_in_once("kim", PHRASE), REFUTED);
+}
+
+// libsasl2's client starts anew by itself when it comes below 490.
+static void a_client_may_start_with_another_seed(void **state)
+{
+	struct auth_otp was, next;
+
+	(void)state;
+	set_otp("sha1");
+	for (unsigned n = 0; n < 15; n++) {
+		assert_int_equal(auth_otp_read(otp_state, &was), 0);
+		assert_int_equal(log_in_once("kim", PHRASE), PROVED);
+	}
+	assert_int_equal(auth_otp_read(otp_state, &next), 0);
+	assert_true(next.sequence > 490);
+	otp_state[0] = '\0';
+}
+
+static struct authentication *ask_otp(char challenge[200])
+{
+	struct authentication *x = begin("OTP");
+
+	take_step(x, str_make("\0kim", 4));
+	assert_int_equal(x->said, CHALLENGE);
+	assert_true(str_copy(str_make(x->octets, x->len), challenge, 200));
+	return x;
+}
+
+static void answer_otp(struct authentication *x, const char *more)
+{
+	struct auth_otp otp;
+	unsigned char octets[AUTH_OTP_HASH];
+	char response[200] = "";
+	size_t used;
+
+	assert_int_equal(auth_otp_read(otp_state, &otp), 0);
+	assert_int_equal(auth_otp_compute(otp.algorithm, str_from(otp.seed), STR(PHRASE),
+				 otp.sequence - 1, octets),
+		0);
+	used = (size_t)snprintf(response, sizeof response, "%shex:", more[0] ? "init-" : "");
+	for (size_t i = 0; i < sizeof octets; i++)
+		used += (size_t)snprintf(response + used, sizeof response - used, "%02x", octets[i]);
+	snprintf(response + used, sizeof response - used, "%s", more);
+	take_step(x, str_from(response));
+}
+
+static void a_one_time_password_works_once(void **state)
+{
+	char challenge[200], again[200], more[200], used[AUTH_OTP_TEXT];
+	struct authentication *first_one, *second;
+	struct auth_otp otp;
+
+	(void)state;
+	set_otp("sha1");
+	first_one = ask_otp(challenge);
+	second = ask_otp(again); // both are asked for the same, and no one keeps the other out
+	assert_string_equal(challenge, again);
+	memcpy(used, otp_state, sizeof used);
+	answer_otp(first_one, "");
+	assert_int_equal(first_one->said, PROVED);
+	char now[AUTH_OTP_TEXT];
+	struct auth_otp before;
+	memcpy(now, otp_state, sizeof now);
+	assert_int_equal(auth_otp_read(used, &before), 0);
+	// The same password in the other dialogue.
+	unsigned char octets[AUTH_OTP_HASH];
+	assert_int_equal(auth_otp_compute("sha1", str_from(before.seed), STR(PHRASE),
+				 before.sequence - 1, octets),
+		0);
+	char response[64] = "hex:";
+	for (size_t i = 0; i < sizeof octets; i++)
+		snprintf(response + 4 + 2 * i, 3, "%02X", octets[i]);
+	take_step(second, str_from(response));
+	assert_int_equal(second->said, REFUTED);
+	assert_non_null(strstr(second->reason, "used already"));
+	assert_string_equal(otp_state, now);
+	end(first_one);
+	end(second);
+	// A start with the same seed would make used ones good again.
+	assert_int_equal(auth_otp_read(otp_state, &otp), 0);
+	snprintf(more, sizeof more, ":sha1 0499 %s:0011223344556677", otp.seed);
+	second = ask_otp(challenge);
+	answer_otp(second, more);
+	assert_int_equal(second->said, REFUTED);
+	assert_string_equal(otp_state, now);
+	end(second);
+	otp_state[0] = '\0';
+}
+
+static void unknown_names_have_one_time_passwords_too(void **state)
+{
+	char kim[200], lee[200], again[200];
+	struct authentication *x;
+	static const char *const names[] = {"lee", "Lee@example.kr"};
+
+	(void)state;
+	set_otp("sha1");
+	end(ask_otp(kim));
+	for (size_t i = 0; i < 2; i++) {
+		char message[64] = "";
+		snprintf(message + 1, sizeof message - 1, "%s", names[i]);
+		x = begin("OTP");
+		take_step(x, str_make(message, 1 + strlen(names[i])));
+		assert_int_equal(x->said, CHALLENGE);
+		assert_true(str_copy(str_make(x->octets, x->len), i ? again : lee, 200));
+		end(x);
+	}
+	assert_string_equal(lee, again);
+	assert_int_equal(strlen(lee), strlen(kim));
+	assert_string_not_equal(lee, kim);
+	otp_state[0] = '\0';
+}
+
 // A dialogue that ends while its thread waits for the loop, and one whose answer comes late.
 static void a_dialogue_may_end_while_a_name_is_looked_up(void **state)
 {
@@ -528,6 +714,10 @@ int main(void)
 		cmocka_unit_test(right_and_wrong),
 		cmocka_unit_test(the_first_message_is_judged),
 		cmocka_unit_test(names_cannot_be_told_apart),
+		cmocka_unit_test(one_time_passwords_count_down),
+		cmocka_unit_test(a_client_may_start_with_another_seed),
+		cmocka_unit_test(a_one_time_password_works_once),
+		cmocka_unit_test(unknown_names_have_one_time_passwords_too),
 		cmocka_unit_test(a_dialogue_may_end_while_a_name_is_looked_up),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -283,6 +283,30 @@ static void our_own_values_and_the_key_stay(void **state)
 	secrets_close(s);
 }
 
+static void a_state_is_replaced_once(void **state)
+{
+	struct secrets *s = open_secrets();
+	char found[SECRETS_OTP];
+
+	(void)state;
+	assert_int_equal(secrets_otp_get(s, STR("kim"), found), ERR_NOT_FOUND);
+	assert_string_equal(found, "");
+	assert_int_equal(secrets_otp_replace(s, STR("kim"), "", "one"), ERR_NOT_FOUND);
+	assert_int_equal(secrets_otp_set(s, STR("kim"), "one"), 0);
+	assert_int_equal(secrets_otp_set(s, STR("lee"), "one"), 0);
+	assert_int_equal(secrets_otp_replace(s, STR("kim"), "one", "two"), 0);
+	assert_int_equal(secrets_otp_replace(s, STR("kim"), "one", "two"), ERR_NOT_FOUND);
+	secrets_close(s);
+	s = open_secrets();
+	assert_int_equal(secrets_otp_get(s, STR("kim"), found), 0);
+	assert_string_equal(found, "two");
+	assert_int_equal(secrets_otp_remove(s, STR("kim")), 0);
+	assert_int_equal(secrets_otp_remove(s, STR("kim")), ERR_NOT_FOUND);
+	assert_int_equal(secrets_remove(s, STR("lee")), 0); // with its account
+	assert_int_equal(secrets_otp_get(s, STR("lee"), found), ERR_NOT_FOUND);
+	secrets_close(s);
+}
+
 static void note_place(void *arg, const struct secret_place *p)
 {
 	char *text = arg;
@@ -330,6 +354,7 @@ int main(void)
 		TEST(application_passwords_go_with_their_account),
 		TEST(who_lacks_scram_keys_is_told),
 		TEST(our_own_values_and_the_key_stay),
+		TEST(a_state_is_replaced_once),
 		TEST(only_the_last_places_are_kept),
 	};
 
