@@ -346,6 +346,7 @@ struct auth_connection *auth_connection_open(struct auth_client *c, int fd)
 	wheel_timer_init(&k->greeting, on_no_greeting);
 	list_add_last(&c->connections, &k->link);
 	k->stream = stream_open(c->options.loop, c->wheel, fd, &events, k);
+	stream_set_secret(k->stream);
 	(void)buf_add_format(stream_output(k->stream), "VERSION\t%d\t%d\nCPID\t%u\n",
 		AUTH_VERSION_MAJOR, AUTH_VERSION_MINOR, make_cpid());
 	stream_flush(k->stream);

@@ -466,6 +466,7 @@ struct auth_server *auth_server_create(const struct auth_server_options *o, int 
 	list_init(&s->exchanges);
 	wheel_timer_init(&s->timer, on_timer);
 	s->stream = stream_open(o->loop, s->wheel, fd, &events, s);
+	stream_set_secret(s->stream);
 	if (!o->trusted) // our own may be paused for long, and has nowhere else to go
 		wheel_set(s->wheel, &s->timer, HELLO_MS);
 	greet(s);

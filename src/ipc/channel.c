@@ -63,6 +63,8 @@ struct ipc_channel {
 	bool write_closed; // the peer reads no more; what it sent is still read
 	bool ended;	   // descriptor closed
 	bool released;	   // ipc_channel_close was called
+	bool out_secret;   // what waits, and what left before it, is to be wiped
+	bool in_secret;	   // such messages came: so is what is left of them
 };
 
 static const uint8_t *input_at(const struct ipc_channel *ch)
@@ -78,12 +80,23 @@ static void close_fds(struct received_fds *r)
 	r->count = 0;
 }
 
+// What was sent is still there up to where the next octets go.
+static void release_output(struct ipc_channel *ch)
+{
+	if (ch->out_secret && ch->out.data)
+		mem_wipe(ch->out.data, ch->out.size);
+	ch->out_secret = false;
+	buf_release(&ch->out);
+}
+
 static void free_when_unused(struct ipc_channel *ch)
 {
 	if (!ch->released || ch->open_handles > 0)
 		return;
 	mem_free(ch->out_fds);
-	buf_finish(&ch->out);
+	release_output(ch);
+	if (ch->in_secret && ch->in)
+		mem_wipe(ch->in, ch->in_size);
 	mem_free(ch->in);
 	mem_free(ch);
 }
@@ -111,7 +124,7 @@ static void end(struct ipc_channel *ch)
 		fd_close(&ch->out_fds[i].fd);
 	ch->out_fd_count = 0;
 	close_fds(&ch->in_fds);
-	buf_release(&ch->out);
+	release_output(ch);
 }
 
 // From the loop only: the owner may close the channel in here. The struct stays until the loop
@@ -187,7 +200,7 @@ static void drop_output(struct ipc_channel *ch)
 	for (size_t i = 0; i < ch->out_fd_count; i++)
 		fd_close(&ch->out_fds[i].fd);
 	ch->out_fd_count = 0;
-	buf_release(&ch->out);
+	release_output(ch);
 }
 
 static void flush_soon(uv_timer_t *timer)
@@ -219,6 +232,10 @@ static ssize_t flush_part(struct ipc_channel *ch)
 		memmove(ch->out_fds, ch->out_fds + 1, ch->out_fd_count * sizeof(ch->out_fds[0]));
 	}
 	ch->sent += (size_t)n;
+	if (ch->out_secret)
+		mem_wipe(ch->out.data + ch->out.start, (size_t)n);
+	if ((size_t)n == buf_len(&ch->out))
+		ch->out_secret = false;
 	if ((size_t)n == buf_len(&ch->out) && ch->out.size <= OUTPUT_KEPT)
 		buf_clear(&ch->out); // a busy channel keeps its buffer
 	else
@@ -297,7 +314,11 @@ static int frame_end(struct ipc_channel *ch, size_t before, unsigned type, int f
 		err = ERR_LIMIT;
 	if (!err && fd >= 0)
 		err = hold_fd(ch, fd, ch->sent + before);
+	if (ipc_type_is_secret(type))
+		ch->out_secret = true;
 	if (err) {
+		if (ipc_type_is_secret(type))
+			mem_wipe(ch->out.data + ch->out.start + before, HEADER_SIZE + len);
 		ch->out.end = ch->out.start + before;
 		return err;
 	}
@@ -438,7 +459,11 @@ static bool deliver_frame(struct ipc_channel *ch, int *err)
 	}
 	struct str body = str_make(input_at(ch) + HEADER_SIZE, header.len);
 	ch->in_start += HEADER_SIZE + header.len;
+	ch->in_secret = ch->in_secret || ipc_type_is_secret(header.type);
 	ch->on_frame(ch, ch->arg, header.type, body, fd);
+	// Also when the callee has closed the channel: its memory is given back by the loop.
+	if (ipc_type_is_secret(header.type))
+		mem_wipe((char *)body.data, body.len);
 	return true;
 }
 
@@ -462,8 +487,12 @@ static void prepare_input(struct ipc_channel *ch)
 	if (kept >= HEADER_SIZE && read_header(input_at(ch), &header) == 0 &&
 		header.len + HEADER_SIZE > size)
 		size = header.len + HEADER_SIZE;
+	if (kept >= HEADER_SIZE && ipc_type_is_secret(header.type))
+		ch->in_secret = true;
 	if (ch->in_start > 0 && kept > 0)
 		memmove(ch->in, ch->in + ch->in_start, kept);
+	if (ch->in_secret && ch->in && ch->in_start > 0)
+		mem_wipe(ch->in + kept, ch->in_end - kept); // the beginning of one, where it was before
 	ch->in_start = 0;
 	ch->in_end = kept;
 	if (size != ch->in_size && kept <= size) {

@@ -150,6 +150,12 @@ const char *ipc_type_name(unsigned type)
 	return type < IPC_TYPES ? type_names[type] : "unknown";
 }
 
+bool ipc_type_is_secret(unsigned type)
+{
+	return type == IPC_TYPE_check || type == IPC_TYPE_checked || type == IPC_TYPE_token_given ||
+	       type == IPC_TYPE_tickets;
+}
+
 #define CHECK(name)                                                                                \
 	static int check_##name(struct str body)                                                   \
 	{                                                                                          \

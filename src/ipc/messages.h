@@ -179,6 +179,8 @@ IPC_RECORDS(IPC_LIST_PROTOTYPES)
 #undef IPC_LIST_PROTOTYPES
 
 const char *ipc_type_name(unsigned type);
+// Whether such a message may hold passwords, tokens or keys: channels wipe what it leaves behind.
+bool ipc_type_is_secret(unsigned type);
 // Whether the body decodes as that type: 0, ERR_CORRUPT, ERR_UNSUPPORTED (no such type). What a
 // list holds is checked where it is walked.
 int ipc_check(unsigned type, struct str body);

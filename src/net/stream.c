@@ -93,13 +93,18 @@ void stream_set_timeout(struct stream *s, uint64_t ms)
 	stream_arm(s);
 }
 
+void stream_set_secret(struct stream *s)
+{
+	s->secret = true;
+}
+
 // ---- the end
 static void closed(uv_handle_t *handle)
 {
 	struct stream *s = handle->data;
 
-	buf_finish(&s->in);
-	buf_finish(&s->out);
+	stream_release_input(s);
+	stream_release_output(s);
 	mem_free(s);
 }
 
@@ -137,7 +142,7 @@ void stream_end(struct stream *s, int err, const char *why)
 		uv_poll_stop(&s->poll);
 	wheel_clear(s->wheel, &s->timer);
 	list_remove(&s->link);
-	buf_release(&s->out);
+	stream_release_output(s);
 	s->events->ended(s, s->arg, err, why);
 }
 
@@ -274,7 +279,7 @@ static void socket_ready(uv_poll_t *handle, int status, int events)
 static void run_open(struct stream *s)
 {
 	if (s->write_failed)
-		buf_release(&s->out);
+		stream_release_output(s);
 	stream_send(s);
 	stream_tell_sent(s);
 	if (s->state == STREAM_OPEN && s->handshaking && s->plain_left == 0)
@@ -348,7 +353,7 @@ void stream_close_after_send(struct stream *s)
 	}
 	s->state = STREAM_LINGER_SEND;
 	if (!s->delivering)
-		buf_release(&s->in);
+		stream_release_input(s);
 	list_remove(&s->link);
 	list_add_last(&s->wheel->lingering, &s->link);
 	wheel_set(s->wheel, &s->timer, LINGER_MS);

@@ -41,6 +41,8 @@ struct stream *stream_connect(uv_loop_t *loop, struct wheel *wheel, const struct
 void stream_close(struct stream *s);
 // Sends what is waiting, shuts TLS and the socket down, then closes; bounded by 5 s. No callbacks.
 void stream_close_after_send(struct stream *s);
+// What is sent is a secret: it is wiped where it waited, as all input is.
+void stream_set_secret(struct stream *s);
 void stream_set_arg(struct stream *s, void *arg);
 
 // The output buffer: add octets, then stream_flush. Sent at the latest when the loop turns, so that

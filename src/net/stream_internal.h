@@ -52,6 +52,7 @@ struct stream {
 	bool delivering : 1; // the consumer looks at octets now
 	bool deliver_due : 1;
 	bool sent_due : 1;
+	bool secret : 1; // its output is wiped
 };
 _Static_assert(sizeof(struct stream) < 512, "a stream is small");
 
@@ -67,6 +68,8 @@ int stream_error_of(int number);	 // errno to ERR_*
 const char *stream_words_of(int number); // 0: the peer has closed
 
 // ---- stream_io.c
+void stream_release_output(struct stream *s);
+void stream_release_input(struct stream *s);
 void stream_send(struct stream *s); // as much as the socket takes; makes no callback
 void stream_tell_sent(struct stream *s);
 void stream_read(struct stream *s);

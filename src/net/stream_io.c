@@ -31,12 +31,19 @@ static size_t sendable(const struct stream *s)
 	return buf_len(&s->out);
 }
 
+void stream_release_output(struct stream *s)
+{
+	if (s->secret && s->out.data)
+		mem_wipe(s->out.data, s->out.size);
+	buf_release(&s->out);
+}
+
 void stream_drop_output(struct stream *s)
 {
 	s->blocked = false;
 	s->write_failed = true;
 	s->plain_left = 0;
-	buf_release(&s->out);
+	stream_release_output(s);
 }
 
 static void write_failed(struct stream *s, int err, const char *why)
@@ -105,11 +112,13 @@ void stream_send(struct stream *s)
 		if (s->plain_left > 0)
 			s->plain_left -= (uint32_t)n;
 		s->active_ms = clock_monotonic_ms();
+		if (s->secret)
+			mem_wipe((char *)data, (size_t)n);
 		buf_consume(&s->out, (size_t)n);
 		s->sent_due = true;
 	}
 	if (buf_len(&s->out) == 0)
-		buf_release(&s->out); // an idle stream holds no memory
+		stream_release_output(s); // an idle stream holds no memory
 }
 
 // May be the end of the stream.
@@ -131,7 +140,7 @@ struct buf *stream_output(struct stream *s)
 void stream_flush(struct stream *s)
 {
 	if (s->write_failed)
-		buf_release(&s->out);
+		stream_release_output(s);
 	if (s->state == STREAM_OPEN && !s->handshaking && buf_len(&s->out) > FLUSH_SIZE) {
 		stream_send(s);
 		stream_update_poll(s);
@@ -215,10 +224,10 @@ static ssize_t read_tls(struct stream *s, char *to, size_t space, bool *more)
 	return (ssize_t)total;
 }
 
-// What came under TLS may hold a password; nothing of it stays in memory that is given back.
-static void release_input(struct stream *s)
+// What came may hold a password; nothing of it stays in memory that is given back.
+void stream_release_input(struct stream *s)
 {
-	if (s->ssl && s->in.data)
+	if (s->in.data)
 		mem_wipe(s->in.data, s->in.end);
 	buf_release(&s->in);
 }
@@ -229,12 +238,14 @@ static void keep_rest(struct stream *s, struct str octets, size_t used, bool fre
 	BUG_ON(used > octets.len);
 	if (s->handshaking) // TLS began in the callback: the rest came without protection
 		used = octets.len;
-	if (!fresh)
+	if (!fresh && used == buf_len(&s->in))
+		stream_release_input(s);
+	else if (!fresh)
 		buf_consume(&s->in, used);
 	else if (used < octets.len)
 		buf_add_str(&s->in, str_skip(octets, used));
 	if (buf_len(&s->in) == 0)
-		release_input(s);
+		stream_release_input(s);
 }
 
 static void deliver(struct stream *s, struct str octets, bool fresh)
@@ -245,7 +256,7 @@ static void deliver(struct stream *s, struct str octets, bool fresh)
 	if (s->state == STREAM_OPEN)
 		keep_rest(s, octets, used, fresh);
 	else if (s->state == STREAM_LINGER_SEND || s->state == STREAM_LINGER_WAIT)
-		release_input(s);
+		stream_release_input(s);
 }
 
 void stream_deliver_kept(struct stream *s)
@@ -280,8 +291,7 @@ static bool read_once(struct stream *s)
 	} else {
 		deliver(s, str_make(to, (size_t)n), true);
 	}
-	if (s->ssl)
-		mem_wipe(to, (size_t)n);
+	mem_wipe(to, (size_t)n);
 	return more && s->state == STREAM_OPEN && !s->paused && !s->handshaking;
 }
 
