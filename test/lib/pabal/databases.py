@@ -152,9 +152,11 @@ class MariaDB(Database):
         self.data = self.folder / "data"
         self.run("/usr/bin/mariadb-install-db", "--no-defaults", f"--datadir={self.data}",
                  "--auth-root-authentication-method=normal", "--skip-test-db",
+                 f"--tmpdir={self.data}",
                  "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=16M", user=self.user)
         self.words = [
             "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.data}",
+            f"--tmpdir={self.data}",
             f"--socket={self.socket}", f"--bind-address={self.address}", f"--port={self.port}",
             f"--pid-file={self.folder}/pid", "--innodb-buffer-pool-size=16M",
             "--innodb-flush-method=nosync", "--skip-name-resolve", "--performance-schema=off",

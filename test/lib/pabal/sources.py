@@ -5,8 +5,10 @@ import collections
 import itertools
 import os
 import queue
+import shutil
 import subprocess
 import threading
+from pathlib import Path
 
 from . import server
 
@@ -18,17 +20,16 @@ PATIENCE = 60
 
 class Source:
     def __init__(self, folder, kind, environment=None, **settings):
-        build = server.BINARY.parent
+        build = Path(os.environ.get("PABAL_BUILD", server.BINARY.parent))
         folder = folder / "source"
         folder.mkdir(exist_ok=True)
         program = folder / "ask-source"
         if not program.exists():
-            # Modules are looked for beside the program.
-            os.link(build / "test/source/ask-source", program) if _same_disk(build, folder) \
-                else program.write_bytes((build / "test/source/ask-source").read_bytes())
+            # Copies, and modules beside the program: every user must reach them.
+            shutil.copy(build / "test/source/ask-source", program)
             program.chmod(0o755)
             for module in build.glob("pabal-*.so"):
-                (folder / module.name).symlink_to(module)
+                shutil.copy(module, folder / module.name)
         words = []
         for key, value in settings.items():
             for one in value if isinstance(value, list) else [value]:
@@ -78,5 +79,3 @@ class Source:
         return self.ask(name, "", "lookup")()
 
 
-def _same_disk(a, b):
-    return a.stat().st_dev == b.stat().st_dev

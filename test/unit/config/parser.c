@@ -337,7 +337,7 @@ static void test_findings(void **state)
 			"W 4:1 another rule for this network, in line 5, wins over this one"},
 		{"route \"x.kr\" { }", "E 4:1 route \"x.kr\": expected smtp, lmtp, local or refuse"},
 		{"route \"x.kr\" { smtp \"a.kr\" lmtp \"/x\" }", "E 4:28 lmtp: this route says smtp already in line 4"},
-		{"route \"x.kr\" { smtp \"a.kr\" user \"u\" }", "E 4:28 user: expected password-file as well"},
+		{"route \"x.kr\" { smtp \"a.kr\" user \"u\" }", "E 4:28 user: expected password-file or token-file as well"},
 		{"route \"x.kr\" { local tls required }", "E 4:22 tls has no meaning in a route that says local"},
 		{"route \"x.kr\" { local recipients any }", "E 4:22 recipients has no meaning in a route that says local"},
 		{"route \"x.kr\" { lmtp \"/x\" recipients some }",
