@@ -25,6 +25,7 @@ struct authenticator {
 	struct secrets *secrets;
 	struct auth_chain *chain;
 	struct auth_guard *guard;
+	struct auth_winbind *winbind;
 	struct wheel *wheel;
 	struct list dialogues; // struct authentication
 	struct list delayed;   // struct authentication, by delayed_link
@@ -437,6 +438,11 @@ const struct config *authentication_config(const struct authentication *x)
 	return x->authenticator->config;
 }
 
+struct auth_winbind *authentication_winbind(const struct authentication *x)
+{
+	return x->authenticator->winbind;
+}
+
 void authentication_challenge(struct authentication *x, struct str challenge)
 {
 	reply(x, &(struct authenticator_reply){
@@ -537,6 +543,16 @@ void authentication_lookup(struct authentication *x, struct str name, unsigned g
 	try_it(x, &t);
 }
 
+bool authentication_may_try(struct authentication *x, struct str name)
+{
+	take_names(x, STR_EMPTY, name);
+	mem_random(x->key, sizeof x->key);
+	if (may_try(x))
+		return true;
+	refuse(x);
+	return false;
+}
+
 void authentication_proved(
 	struct authentication *x, struct str authzid, struct str name, struct str last)
 {
@@ -592,6 +608,7 @@ struct authentication *authentication_create(
 
 	if (!m)
 		return NULL;
+	m = auth_mechanism_as_configured(m, a->config);
 	struct authentication *x = mem_alloc(sizeof *x);
 	x->authenticator = a;
 	x->mechanism = m;
@@ -707,6 +724,7 @@ struct authenticator *authenticator_create(uv_loop_t *loop, const struct config 
 	a->host = *host;
 	a->secrets = secrets;
 	a->wheel = wheel_create(loop);
+	a->winbind = auth_winbind_create(&host->winbind);
 	a->chain = auth_chain_create(loop, a->wheel, config, secrets, &chain_host);
 	a->guard = auth_guard_create(loop, config, secrets);
 	list_init(&a->dialogues);
@@ -728,6 +746,7 @@ void authenticator_destroy(struct authenticator *a)
 		list_remove(link);
 	}
 	auth_chain_destroy(a->chain);
+	auth_winbind_destroy(a->winbind);
 	auth_guard_destroy(a->guard);
 	wheel_destroy(a->wheel);
 	map_finish(&a->requests);
@@ -749,6 +768,11 @@ struct str authenticator_domain(const struct authenticator *a)
 struct auth_guard *authenticator_guard(struct authenticator *a)
 {
 	return a->guard;
+}
+
+struct auth_winbind *authenticator_winbind(struct authenticator *a)
+{
+	return a->winbind;
 }
 
 struct auth_chain *authenticator_chain(struct authenticator *a)

@@ -8,6 +8,7 @@
 #include "auth/chain.h"
 #include "auth/guard.h"
 #include "auth/mechanism.h"
+#include "auth/winbind.h"
 #include "config/config.h"
 #include "store/secrets.h"
 
@@ -23,6 +24,7 @@ struct authenticator_host {
 	// Sends a question of the chain (chain.h) to role checker, or to role source; NULL: there are
 	// none. Answered by auth_chain_answer.
 	int (*send)(void *arg, bool to_checker, const struct ipc_check *m);
+	struct auth_winbind_host winbind; // of mechanisms that winbind carries out; zero: none
 };
 
 struct authenticator *authenticator_create(uv_loop_t *loop, const struct config *config,
@@ -39,6 +41,7 @@ void authenticator_account_found(
 void authenticator_accounts_lost(struct authenticator *a);
 struct auth_chain *authenticator_chain(struct authenticator *a);
 struct auth_guard *authenticator_guard(struct authenticator *a);
+struct auth_winbind *authenticator_winbind(struct authenticator *a);
 struct str authenticator_domain(const struct authenticator *a); // of bare names
 void authenticator_forget(struct authenticator *a, struct str name); // an account changed; "" : all
 

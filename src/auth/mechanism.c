@@ -2,6 +2,7 @@
 // PLAIN and LOGIN, and the table of all mechanisms.
 #include "auth/mechanism_rows.h"
 
+#include "auth/winbind.h"
 #include "base/memory.h"
 
 #define NAME_MAX_OCTETS 1024
@@ -97,4 +98,10 @@ const struct auth_mechanism *auth_mechanism_find(const char *name)
 		if (str_equal_nocase(str_from(auth_mechanisms[i]->name), str_from(name)))
 			return auth_mechanisms[i];
 	return NULL;
+}
+
+const struct auth_mechanism *auth_mechanism_as_configured(
+	const struct auth_mechanism *m, const struct config *c)
+{
+	return m->by_winbind && auth_winbind_configured(c) ? m->by_winbind : m;
 }

@@ -34,6 +34,8 @@ struct auth_mechanism {
 	bool private_only;     // never offered on the public socket
 	bool on_request;       // offered only when the configuration names it
 	bool by_library;       // carried out by the library of sasl.h
+	bool by_ticket;        // needs a keytab
+	const struct auth_mechanism *by_winbind; // carries it out where winbind is configured; NULL
 	const char *failure;   // sent as a last challenge before it has FAILED; NULL: nothing
 	void *(*create)(struct authentication *x); // the dialogue's state; may be NULL
 	// response.data NULL: the client sent none (only in the first step).
@@ -47,9 +49,14 @@ struct auth_mechanism {
 extern const struct auth_mechanism *const auth_mechanisms[];
 extern const size_t auth_mechanism_count;
 const struct auth_mechanism *auth_mechanism_find(const char *name); // without case; NULL
+// The row that carries it out with this configuration.
+const struct auth_mechanism *auth_mechanism_as_configured(
+	const struct auth_mechanism *m, const struct config *c);
 
 const struct authentication_facts *authentication_facts(const struct authentication *x);
 const struct config *authentication_config(const struct authentication *x);
+
+struct auth_winbind *authentication_winbind(const struct authentication *x);
 
 void authentication_challenge(struct authentication *x, struct str challenge);
 // Name and password go to the chain of sources. authzid: "" or what the client wants to act as.
@@ -64,6 +71,9 @@ void authentication_check_cram(
 // What the chain has stored for a name (guessing is counted and stopped here, before it is told).
 // Ends in looked_up.
 void authentication_lookup(struct authentication *x, struct str name, unsigned gives);
+// For mechanisms that are proved elsewhere, before the proof is looked at: whether this name ("" :
+// not known yet) may try from there. False: the step has ended.
+bool authentication_may_try(struct authentication *x, struct str name);
 // The mechanism itself has proved who it is (SCRAM, EXTERNAL, GSSAPI …): the account's state, rights
 // and authzid are looked at, then OK. last: sent with it as the last challenge ("" : nothing).
 void authentication_proved(

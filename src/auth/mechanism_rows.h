@@ -12,6 +12,9 @@ extern const struct auth_mechanism auth_mechanism_scram_1, auth_mechanism_scram_
 extern const struct auth_mechanism auth_mechanism_digest_md5, auth_mechanism_ntlm,
 	auth_mechanism_otp, auth_mechanism_gssapi, auth_mechanism_gss_spnego;
 
+// ---- mechanism_winbind.c: in place of those above, where the configuration has winbind
+extern const struct auth_mechanism auth_mechanism_winbind_ntlm, auth_mechanism_winbind_spnego;
+
 // ---- mechanism_own.c
 extern const struct auth_mechanism auth_mechanism_external, auth_mechanism_anonymous,
 	auth_mechanism_cram_md5;

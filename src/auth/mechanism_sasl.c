@@ -479,9 +479,11 @@ SCRAM(scram_1, "SHA-1");
 MECHANISM(digest_md5, "DIGEST-MD5", CLEAR,
 	KIND("DIGEST-MD5", .by_name = true, .gives = CLEAR), .on_request = true);
 MECHANISM(ntlm, "NTLM", CLEAR,
-	KIND("NTLM", .client_first = true, .by_name = true, .gives = CLEAR), .on_request = true);
+	KIND("NTLM", .client_first = true, .by_name = true, .gives = CLEAR), .on_request = true,
+	.by_winbind = &auth_mechanism_winbind_ntlm);
 MECHANISM(otp, "OTP", AUTH_GIVES_OTP,
 	KIND("OTP", .client_first = true, .by_name = true, .gives = AUTH_GIVES_OTP), .on_request = true);
-MECHANISM(gssapi, "GSSAPI", 0, KIND("GSSAPI", .client_first = true), .on_request = true);
+MECHANISM(gssapi, "GSSAPI", 0, KIND("GSSAPI", .client_first = true), .on_request = true,
+	.by_ticket = true);
 MECHANISM(gss_spnego, "GSS-SPNEGO", 0, KIND("GSS-SPNEGO", .client_first = true),
-	.on_request = true);
+	.on_request = true, .by_ticket = true, .by_winbind = &auth_mechanism_winbind_spnego);

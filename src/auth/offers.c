@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 #include "auth/offers.h"
 
+#include "auth/keytab.h"
 #include "auth/mechanism_rows.h"
 #include "base/text.h"
 
@@ -135,6 +136,11 @@ static const char *why_not(const struct config *c, const struct config_server *s
 	const struct config_source **out_source)
 {
 	*out_source = NULL;
+	m = auth_mechanism_as_configured(m, c);
+	if (m->by_ticket && !c->auth.keytab.content.len)
+		return TEXT_MARK("there are no Kerberos keys: auth { gssapi { keytab } } names none");
+	if (m->by_ticket && !auth_keytab_has(c->auth.keytab.content, STR("smtp"), c->hostname))
+		return TEXT_MARK("the Kerberos keytab has no key of smtp/HOSTNAME");
 	if (f->available && m->by_library && !f->available(m->name))
 		return TEXT_MARK("libsasl2 has no plugin for it on this machine");
 	if (is_for_tokens(m))
@@ -260,7 +266,8 @@ void auth_offers_of_library(const struct config *c, char out[AUTH_OFFER_MAX])
 	for (size_t i = 0; i < auth_mechanism_count; i++) {
 		const struct auth_mechanism *m = auth_mechanisms[i];
 		bool wished = false;
-		for (size_t k = 0; k < c->server_count && m->by_library; k++)
+		bool by_library = auth_mechanism_as_configured(m, c)->by_library;
+		for (size_t k = 0; k < c->server_count && by_library; k++)
 			wished = wished || (is_wished(&c->servers[k], m) &&
 						   !why_not(c, &c->servers[k], &facts, m, &source));
 		if (wished)

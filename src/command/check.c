@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: ISC
 // pabal check: is the configuration right, and what is in effect?
+#include "auth/winbind.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -10,9 +11,12 @@
 #include "role/master.h"
 #include "smtp/address.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 // As the server would read it: also its rights have to be right.
 static int read_strictly(void *arg, const char *path, bool secret, struct buf *out, struct error *err)
@@ -71,6 +75,24 @@ static void check_postmaster(const struct config *c, struct config_findings *fin
 			TEXT("whether postmaster %s exists cannot be told: %s"), name, err.text);
 }
 
+static void check_winbind(const struct config *c, struct config_findings *findings)
+{
+	char path[1024], group[64];
+	struct str where = STR_EMPTY;
+
+	if (!auth_winbind_configured(c))
+		return;
+	if (!str_copy(c->auth.winbind.helper.items[0], path, sizeof path) || access(path, X_OK) < 0)
+		config_findings_add(findings, 'W', where, 0, 0,
+			TEXT("winbind: the helper %.*s cannot be run: %s"),
+			STR_ARG(c->auth.winbind.helper.items[0]), strerror(errno));
+	if (!str_copy(c->auth.winbind.group, group, sizeof group) || !getgrnam(group))
+		config_findings_add(findings, 'W', where, 0, 0,
+			TEXT("winbind: the system has no group \"%.*s\"; without it the helper cannot "
+			     "reach winbindd"),
+			STR_ARG(c->auth.winbind.group));
+}
+
 int command_check(int argc, char **argv)
 {
 	bool want_show = false, lacking = false;
@@ -85,6 +107,7 @@ int command_check(int argc, char **argv)
 	if (c && !findings.errors) {
 		check_postmaster(c, &findings);
 		lacking = check_auth(c, &findings);
+		check_winbind(c, &findings);
 	}
 	struct buf text = BUF_INIT;
 	config_findings_print(&findings, &text);

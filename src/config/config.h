@@ -216,8 +216,15 @@ struct config {
 		uint64_t workers;             // hashing threads
 		struct config_list external;  // EXTERNAL, in pairs: "email VALUE" (or fingerprint,
 		                              // subject), then the account
-		struct config_file keytab;    // GSSAPI; "" : the system's
+		struct config_file keytab;    // GSSAPI; "" : it is not offered
 		struct str realm, realm_domain; // user@REALM is user@DOMAIN here
+		struct {
+			struct config_list helper; // ntlm_auth and its first arguments; none: off
+			struct config_list map;    // in pairs: domain of Windows, domain of accounts
+			struct str user, group;    // whom the helper runs as, when we are root
+			uint64_t helpers;          // at once
+			uint64_t timeout;          // ms for one answer
+		} winbind;
 		struct {                      // failed logins; counts of 0: no limit
 			uint64_t window, block; // ms: counted together; not looked at
 			bool delays;            // answer delay: 535 after a while; else 421

@@ -23,6 +23,7 @@ enum config_block_id {
 	CONFIG_BLOCK_SOURCE,
 	CONFIG_BLOCK_EXTERNAL,
 	CONFIG_BLOCK_GSSAPI,
+	CONFIG_BLOCK_WINBIND,
 	CONFIG_BLOCK_GUESS,
 	CONFIG_BLOCK_DELIVER,
 	CONFIG_BLOCK_ROUTE,
@@ -202,6 +203,7 @@ int config_open_source(struct config_parser *p, const struct config_token *t, st
 
 // ---- password sources
 void config_source_close(struct config_parser *p, const struct config_frame *f);
+void config_winbind_close(struct config_parser *p, const struct config_frame *f);
 bool config_source_takes(const struct config_setting *s, const void *item);
 void config_source_kinds(const struct config_setting *s, struct buf *out); // "" : every kind
 void config_check_sources(struct config_parser *p);

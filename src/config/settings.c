@@ -99,6 +99,26 @@ static void check_external_map(
 			STR_ARG(map->items[map->count - 1]));
 }
 
+static void check_winbind_helper(
+	struct config_parser *p, const struct config_setting *s, const void *base)
+{
+	const struct config *c = base;
+	const struct config_list *helper = &c->auth.winbind.helper;
+	if (helper->count && !str_starts(helper->items[0], STR("/")))
+		config_report(p, 'E', p->name, TEXT("helper: expected a program with its whole path"));
+}
+
+static void check_winbind_map(
+	struct config_parser *p, const struct config_setting *s, const void *base)
+{
+	const struct config *c = base;
+	const struct config_list *map = &c->auth.winbind.map;
+	if (map->count % 2)
+		config_report(p, 'E', p->name,
+			TEXT("map: the domain of the accounts of \"%.*s\" is missing"),
+			STR_ARG(map->items[map->count - 1]));
+}
+
 // clang-format off
 // Rows of one block lie together; config_blocks below says what each block is.
 static const struct config_setting settings[] = {
@@ -293,7 +313,8 @@ static const struct config_setting settings[] = {
 
 	// ---- gssapi { } in auth
 	{CONFIG_BLOCK_GSSAPI, "keytab", &config_type_secret_file, FIELD(config, auth.keytab), NULL, 'r',
-		MASTER | AUTH, TEXT_MARK("The keys of smtp/HOSTNAME; only the server may read the file."),
+		MASTER | AUTH, TEXT_MARK("The keys of smtp/HOSTNAME (kadmin: ktadd -k FILE smtp/HOSTNAME); only the "
+		"server may read the file. Without them GSSAPI is not offered."),
 		.secret_for = AUTH},
 	{CONFIG_BLOCK_GSSAPI, "realm", &config_type_phrase, FIELD(config, auth.realm), NULL, 'l',
 		MASTER | AUTH, TEXT_MARK("The Kerberos realm whose users have accounts here.")},
@@ -333,6 +354,34 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_GUESS, "account", &config_type_number, FIELD(config, auth.guess.account), "50", 'l',
 		MASTER | AUTH, TEXT_MARK("Failures of one account from everywhere, 0: no limit. The addresses it has "
 		"logged in from before, its last 16, are still let in."), .least = 0, .most = 1000000},
+
+	// ---- winbind { } in auth
+	{CONFIG_BLOCK_WINBIND, "helper", &config_type_words, FIELD(config, auth.winbind.helper), NULL, 'r',
+		MASTER | AUTH | CHECKER,
+		TEXT_MARK("Samba's program that asks winbindd, with its whole path: \"/usr/bin/ntlm_auth\", and "
+		"arguments of your own (\"--require-membership-of=EXAMPLE\\\\mail\"). With it, NTLM and "
+		"GSS-SPNEGO are of the Windows domain and no longer of passwords here; name them in "
+		"mechanisms."), .check = check_winbind_helper},
+	{CONFIG_BLOCK_WINBIND, "map", &config_type_words, FIELD(config, auth.winbind.map), NULL, 'l',
+		MASTER | AUTH,
+		TEXT_MARK("In pairs: a domain of Windows (its short name, or its realm) and the domain of its "
+		"users' accounts here: \"EXAMPLE\" \"example.kr\" makes EXAMPLE\\kim the account "
+		"kim@example.kr. Users of other domains are refused, though winbindd knows them. A name "
+		"that winbindd gives without a domain counts as one of the first pair."),
+		.check = check_winbind_map},
+	{CONFIG_BLOCK_WINBIND, "user", &config_type_name, FIELD(config, auth.winbind.user), "\"pabal-source\"", 'r',
+		MASTER | AUTH | CHECKER, TEXT_MARK("The Unix user that the helper runs as.")},
+	{CONFIG_BLOCK_WINBIND, "group", &config_type_name, FIELD(config, auth.winbind.group), "\"winbindd_priv\"", 'r',
+		MASTER | AUTH | CHECKER,
+		TEXT_MARK("Its group: the one that may reach winbindd's privileged pipe.")},
+	{CONFIG_BLOCK_WINBIND, "helpers", &config_type_number, FIELD(config, auth.winbind.helpers), "16", 'l',
+		MASTER | AUTH | CHECKER,
+		TEXT_MARK("How many run at the same time; each serves one login, then the next."),
+		.least = 1, .most = 256},
+	{CONFIG_BLOCK_WINBIND, "timeout", &config_type_duration, FIELD(config, auth.winbind.timeout), "10s", 'l',
+		MASTER | AUTH | CHECKER,
+		TEXT_MARK("How long one answer may take; a helper that takes longer is ended."),
+		.least = 100, .most = 300 * SECOND},
 
 	// ---- source "KIND" { } in auth; which kind takes what is in source_types.c
 	{CONFIG_BLOCK_SOURCE, "name", &config_type_name, FIELD(config_source, name), NULL, 'l',
@@ -608,6 +657,10 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		"authority in ca-file signed (with request-client-certificate).")},
 	[CONFIG_BLOCK_GSSAPI] = {"gssapi", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_GSSAPI, .roles = ALL,
 		.help = TEXT_MARK("The mechanisms GSSAPI and GSS-SPNEGO: logging in with Kerberos.")},
+	[CONFIG_BLOCK_WINBIND] = {"winbind", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_WINBIND, .roles = ALL,
+		.close = config_winbind_close,
+		.help = TEXT_MARK("The mechanisms NTLM and GSS-SPNEGO for the users of a Windows domain that "
+		"this machine has joined (Active Directory): Samba's winbindd is asked.")},
 	[CONFIG_BLOCK_SOURCE] = {"source", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_SOURCE,
 		ITEMS(config, auth.sources, auth.source_count, config_source),
 		.most = CONFIG_SOURCES_MAX, .bare = true, .reload = 'l', .roles = FOREIGN,

@@ -270,6 +270,17 @@ void config_source_close(struct config_parser *p, const struct config_frame *f)
 	check_name(p, f, s);
 }
 
+// Without the pairs, users of every domain that trusts ours would be users of ours.
+void config_winbind_close(struct config_parser *p, const struct config_frame *f)
+{
+	const struct config *c = p->config;
+	if (c->auth.winbind.helper.count == 0)
+		config_report(p, 'E', f->where, TEXT("winbind: expected helper \"/usr/bin/ntlm_auth\""));
+	else if (c->auth.winbind.map.count == 0)
+		config_report(p, 'E', f->where,
+			TEXT("winbind: expected map \"DOMAIN-OF-WINDOWS\" \"DOMAIN-OF-ACCOUNTS\""));
+}
+
 // ---- what servers name
 
 static void check_sources_of(

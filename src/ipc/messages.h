@@ -122,6 +122,13 @@
 	F(u64, request) F(u8, verdict) F(str, account) F(str, reason) F(u8, has_rights) F(u32, rights) \
 	F(str, clear) F(str, scram) /* one a line */
 
+// auth -> checker: the next step of a dialogue that winbind's helper carries out (auth/winbind.h)
+#define IPC_FIELDS_negotiate(F) F(u64, dialogue) F(u8, spnego) F(u8, first) F(str, token)
+#define IPC_FIELDS_negotiate_end(F) F(u64, dialogue)
+// checker -> auth; outcome: enum auth_winbind_outcome
+#define IPC_FIELDS_negotiated(F) \
+	F(u64, dialogue) F(u8, outcome) F(str, token) F(str, name) F(str, reason)
+
 // sender -> source
 #define IPC_FIELDS_token_wanted(F) /* for the login of a route; not the one with this serial, 0: any */ \
 	F(u64, request) F(str, pattern) F(u64, refused)
@@ -141,7 +148,7 @@
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
 	M(account_query) M(account_answer) M(account_changed) M(store_state) M(spool_open) M(spool_file) M(submit) \
 	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked) \
-	M(token_wanted) M(token_given)
+	M(token_wanted) M(token_given) M(negotiate) M(negotiated) M(negotiate_end)
 
 // ---- generated from here on
 typedef uint8_t ipc_u8;

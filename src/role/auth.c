@@ -207,7 +207,35 @@ static void on_checked(void *arg, struct str body, int fd)
 		auth_chain_answer(authenticator_chain(h->auth->authenticator), &m);
 }
 
-static const ipc_handler from_helper[IPC_TYPES] = {[IPC_TYPE_checked] = on_checked};
+static void on_negotiated(void *arg, struct str body, int fd)
+{
+	struct helper *h = arg;
+	struct ipc_negotiated m;
+
+	fd_close(&fd);
+	if (!ipc_decode_negotiated(body, &m) && h->auth->authenticator)
+		auth_winbind_answer(authenticator_winbind(h->auth->authenticator), &m);
+}
+
+static int send_negotiate(void *arg, const struct ipc_negotiate *m)
+{
+	struct auth *a = arg;
+
+	return a->checker.channel ? ipc_send_negotiate(a->checker.channel, m) : ERR_CLOSED;
+}
+
+static void end_negotiate(void *arg, const struct ipc_negotiate_end *m)
+{
+	struct auth *a = arg;
+
+	if (a->checker.channel)
+		(void)ipc_send_negotiate_end(a->checker.channel, m);
+}
+
+static const ipc_handler from_helper[IPC_TYPES] = {
+	[IPC_TYPE_checked] = on_checked,
+	[IPC_TYPE_negotiated] = on_negotiated,
+};
 
 static void on_helper_frame(
 	struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
@@ -224,6 +252,8 @@ static void on_helper_gone(struct ipc_channel *ch, void *arg)
 		h->channel = NULL;
 		if (h->auth->authenticator)
 			auth_chain_lost(authenticator_chain(h->auth->authenticator), h->checker);
+		if (h->auth->authenticator && h->checker)
+			auth_winbind_lost(authenticator_winbind(h->auth->authenticator));
 	}
 	ipc_channel_close(ch);
 }
@@ -411,7 +441,8 @@ int role_auth_start(struct role_context *c, struct error *err)
 {
 	struct auth *a = state_of(c);
 	struct authenticator_host host = {
-		.account = ask_account, .arg = a, .send = send_check};
+		.account = ask_account, .arg = a, .send = send_check,
+		.winbind = {send_negotiate, end_negotiate, a}};
 	int result = open_secrets(a, err);
 
 	if (result)

@@ -12,6 +12,7 @@
 #include "net/wheel.h"
 #include "role/checks.h"
 #include "role/confine.h"
+#include "role/winbind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,7 @@ struct checker {
 	struct checks *checks;
 	struct ipc_channel *auth;
 	struct wheel *wheel;
+	struct winbind *winbind;
 	struct list children; // struct child, until it was reaped
 	uv_signal_t child_signal;
 	bool draining;
@@ -137,6 +139,7 @@ static _Noreturn void finish(struct checker *k)
 {
 	LIST_EACH(link, &k->children)
 		child_kill(LIST_ENTRY(link, struct child, link));
+	winbind_destroy(k->winbind);
 	role_exit(k->context);
 	_exit(0);
 }
@@ -291,7 +294,29 @@ static void on_check(void *arg, struct str body, int fd)
 	checks_ask(k->checks, k->auth, body);
 }
 
-static const ipc_handler from_auth[IPC_TYPES] = {[IPC_TYPE_check] = on_check};
+static void on_negotiate(void *arg, struct str body, int fd)
+{
+	struct checker *k = arg;
+
+	fd_close(&fd);
+	if (k->winbind)
+		winbind_ask(k->winbind, k->auth, body);
+}
+
+static void on_negotiate_end(void *arg, struct str body, int fd)
+{
+	struct checker *k = arg;
+
+	fd_close(&fd);
+	if (k->winbind)
+		winbind_end(k->winbind, body);
+}
+
+static const ipc_handler from_auth[IPC_TYPES] = {
+	[IPC_TYPE_check] = on_check,
+	[IPC_TYPE_negotiate] = on_negotiate,
+	[IPC_TYPE_negotiate_end] = on_negotiate_end,
+};
 
 static void on_auth_frame(
 	struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
@@ -306,6 +331,8 @@ static void on_auth_gone(struct ipc_channel *ch, void *arg)
 
 	if (k->checks)
 		checks_lost(k->checks, ch);
+	if (k->winbind)
+		winbind_lost(k->winbind);
 	if (k->auth == ch)
 		k->auth = NULL;
 	ipc_channel_close(ch);
@@ -350,6 +377,7 @@ int role_checker_start(struct role_context *c, struct error *err)
 	if (c->confined && confine_to_checks(err))
 		return err->code;
 	k->wheel = wheel_create(c->loop);
+	k->winbind = winbind_create(c, k->wheel);
 	uv_signal_init(c->loop, &k->child_signal);
 	k->child_signal.data = k;
 	uv_signal_start(&k->child_signal, on_child_signal, SIGCHLD);

@@ -3,6 +3,7 @@
 // kinds hold pointers into it.
 #include "role/checks.h"
 
+#include "auth/winbind.h"
 #include "auth/wire.h"
 #include "base/clock.h"
 #include "base/event.h"
@@ -55,7 +56,7 @@ bool checks_needed_source(const struct config *c)
 
 bool checks_needed_checker(const struct config *c)
 {
-	return any_in(c, true);
+	return any_in(c, true) || auth_winbind_configured(c);
 }
 
 // ---- generations
