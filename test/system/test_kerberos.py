@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: ISC
+"""Logging in with Kerberos tickets of a real KDC: GSSAPI, as curl speaks it."""
+
+import re
+import shutil
+import smtplib
+
+import pytest
+
+from pabal import kerberos, peers, server
+
+pytestmark = pytest.mark.skipif(not kerberos.have(), reason="curl has no GSS-API here")
+
+REALM, HOST = "EXAMPLE.KR", "mail.example.kr"
+CONFIG = server.USUAL.replace('"example.kr" }', '"example.kr" "people.example" }').replace(
+    'server "submission" {', 'server "submission" { mechanisms "GSSAPI" "GSS-SPNEGO" "PLAIN" '
+).replace('auth { source "accounts" }', 'auth { source "accounts" gssapi { $gssapi } }')
+
+
+def open_folder(tmp_path_factory, name):
+    folder = tmp_path_factory.mktemp(name)
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def realm(tmp_path_factory):
+    folder = open_folder(tmp_path_factory, "kdc")
+    users = {"kim": "secret", "lee": "secret", "nobody": "secret", "stale": "secret"}
+    with kerberos.Realm(folder, REALM, users) as running:
+        yield running
+
+
+def put_keytab(folder, keytab):
+    path = folder / "smtp.keytab"
+    path.write_bytes(keytab.read_bytes())
+    path.chmod(0o600)
+    if peers.is_root():
+        shutil.chown(path, server.PLAIN_USER, server.PLAIN_USER)
+    return path
+
+
+def start(tmp_path_factory, certificate, gssapi, keytab=None, name="kerberos"):
+    folder = open_folder(tmp_path_factory, name)
+    if keytab:
+        gssapi = f'keytab "{put_keytab(folder, keytab)}" {gssapi}'
+    return server.Pabal(folder, CONFIG, certificate=certificate, gssapi=gssapi)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory, certificate, realm):
+    keytab = realm.keytab(f"smtp/{HOST}", "good.keytab")
+    with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab) as running:
+        running.account("kim@example.kr", "other")
+        running.account("stale@example.kr", "other")
+        yield running
+
+
+def offered(house):
+    with smtplib.SMTP("localhost", house.port("submission"), timeout=60) as client:
+        client.starttls()
+        client.ehlo("client.example")
+        return client.esmtp_features.get("auth", "").split()
+
+
+def log_in(house, environment, mechanism="GSSAPI", to="kim@example.kr"):
+    return kerberos.curl(HOST, house.port("submission"), environment, "--login-options",
+                         f"AUTH={mechanism}", "--user", ":", to=to)
+
+
+def test_it_is_offered(house):
+    assert offered(house)[:2] == ["GSSAPI", "GSS-SPNEGO"]
+
+
+def test_a_ticket_gets_in(house, realm):
+    done = log_in(house, realm.ticket("kim", "secret"))
+    assert done.returncode == 0, done.stderr + house.log.text()[-3000:]
+    accepted = house.await_event("accept", account="kim@example.kr")
+    assert accepted
+    assert b"by ticket" in house.wait_messages("kim@example.kr")[0]
+
+
+def test_who_has_no_account_is_refused(house, realm):
+    since = house.log.mark()
+    done = log_in(house, realm.ticket("nobody", "secret"))
+    assert done.returncode != 0 and "535" in done.stderr, done.stderr
+    house.await_event("login-failed", since=since, account="nobody@example.kr",
+                      reason=re.compile("unknown name"))
+
+
+def test_without_a_ticket_nobody_gets_in(house, realm):
+    done = log_in(house, realm.environment("never"))
+    assert done.returncode != 0
+
+
+def test_a_ticket_that_our_keys_do_not_open_is_refused(tmp_path_factory, certificate, realm):
+    """As a client has one when the keys were made anew since, or when a KDC is forged."""
+    folder = open_folder(tmp_path_factory, "forged")
+    with kerberos.Realm(folder, REALM, {"kim": "guess"}) as forged:
+        forged.keytab(f"smtp/{HOST}", "unused.keytab")
+        keytab = realm.keytab(f"smtp/{HOST}", "true.keytab")
+        with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab, "deceived") as house:
+            house.account("kim@example.kr", "other")
+            since = house.log.mark()
+            done = log_in(house, forged.ticket("kim", "guess"))
+            assert done.returncode != 0 and "535" in done.stderr, done.stderr
+            house.await_event("login-failed", since=since, reason=re.compile("GSSAPI"))
+
+
+def test_an_expired_ticket_is_refused(tmp_path_factory, certificate):
+    """The client and its KDC live two days ago, so that the client itself sees nothing wrong."""
+    folder = open_folder(tmp_path_factory, "past-kdc")
+    with kerberos.Realm(folder, REALM, {"kim": "secret"}, shift="-2d") as past:
+        keytab = past.keytab(f"smtp/{HOST}", "past.keytab")
+        with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab, "past") as here:
+            here.account("kim@example.kr", "other")
+            since = here.log.mark()
+            done = log_in(here, past.ticket("kim", "secret"))
+            assert done.returncode != 0 and "535" in done.stderr, done.stderr
+            here.await_event("auth", since=since, reason=re.compile("expired|skew"))
+
+
+def test_a_realm_stands_for_a_domain(tmp_path_factory, certificate, realm):
+    keytab = realm.keytab(f"smtp/{HOST}", "mapped.keytab")
+    with start(tmp_path_factory, certificate, f'realm "{REALM}" domain "people.example"', keytab,
+               "mapped") as mapped:
+        mapped.account("kim@people.example", "other")
+        mapped.account("lee@example.kr", "other")
+        done = log_in(mapped, realm.ticket("kim", "secret"), to="kim@people.example")
+        assert done.returncode == 0, done.stderr
+        mapped.await_event("accept", account="kim@people.example")
+        assert "535" in log_in(mapped, realm.ticket("lee", "secret")).stderr
+
+
+def test_a_foreign_realm_is_refused(tmp_path_factory, certificate, realm):
+    keytab = realm.keytab(f"smtp/{HOST}", "foreign.keytab")
+    with start(tmp_path_factory, certificate, 'realm "OTHER.KR"', keytab, "foreign") as other:
+        other.account("kim@example.kr", "other")
+        since = other.log.mark()
+        assert "535" in log_in(other, realm.ticket("kim", "secret")).stderr
+        other.await_event("auth", since=since, reason=re.compile("realm"))
+
+
+@pytest.mark.parametrize("principal", [None, "smtp/elsewhere.example.kr"])
+def test_without_our_keys_it_is_not_offered(tmp_path_factory, certificate, realm, principal):
+    keytab = principal and realm.keytab(principal, "elsewhere.keytab")
+    with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab, "without") as without:
+        assert offered(without) == ["PLAIN"]
+        said = without.run("check", check=False)
+        assert re.search("GSSAPI.*key", said.stdout + said.stderr), said.stdout + said.stderr
