@@ -56,6 +56,7 @@ struct authentication {
 	char name[AUTH_NAME_MAX + 1]; // key form, or what was tried, cut; "" : none yet
 	char account[AUTH_NAME_MAX + 1]; // who a source said it is; "" : nobody yet
 	char authzid[AUTH_NAME_MAX + 1]; // key form; "" : none, "?" : one that cannot be a name
+	char login[AUTH_NAME_MAX + 1];	 // of who acts as another: who has logged in; "" : nobody does
 	bool own;			 // the account is of `accounts`
 	bool has_rights;		 // a foreign source gave these
 	uint32_t rights;
@@ -172,6 +173,23 @@ static bool is_trusted(const struct authentication *x)
 	return trusted->count == 0 && !is_anonymous(x);
 }
 
+// Beside the line of the session, which knows only whose mail it is.
+static void report_acting(const struct authentication *x, const char *account)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_INFO, "auth", 0);
+	event_str(&e, "server", x->facts.server);
+	if (x->facts.client.family)
+		event_addr(&e, "client", &x->facts.client);
+	event_str(&e, "session", x->facts.session);
+	event_text(&e, "account", account);
+	event_text(&e, "login", x->login);
+	event_text(&e, "mechanism", x->mechanism->name);
+	event_text(&e, "status", "acts as");
+	event_emit(&e);
+}
+
 static void succeed(struct authentication *x, uint32_t rights, struct str account)
 {
 	struct authenticator *a = x->authenticator;
@@ -187,6 +205,8 @@ static void succeed(struct authentication *x, uint32_t rights, struct str accoun
 	if (x->own)
 		auth_checks_note_login(
 			auth_chain_checks(a->chain), str_from(name), &x->facts.client);
+	if (x->login[0])
+		report_acting(x, name);
 	if (!is_trusted(x))
 		rights &= ~(uint32_t)AUTHENTICATOR_RELAY;
 	x->last = none;
@@ -245,6 +265,7 @@ static void account_enabled(struct authentication *x, const struct auth_account 
 	} else if (!auth_account_may_act_as(found, str_from(x->authzid))) {
 		fail(x, "authzid differs");
 	} else { // that account must be usable, too
+		memcpy(x->login, x->account, sizeof x->login);
 		memcpy(x->account, x->authzid, sizeof x->account);
 		x->own = true;
 		(void)map_remove(&x->authenticator->requests, request_key(&x->request));

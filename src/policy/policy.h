@@ -46,6 +46,7 @@ struct policy_facts {
 	struct str account;                // authenticated account, "" for none
 	enum policy_account account_state;
 	bool account_may_submit, account_may_relay;
+	bool login_untrusted; // it may relay, but not by the mechanism that it logged in with
 	// Where the account may be used: lines "WHO<tab>words" (networks; names of server blocks), all of
 	// which must fit; "" : everywhere. WHO says it: "account", "group staff".
 	struct str account_networks, account_servers;

@@ -55,7 +55,12 @@ static void deny_relay(const struct policy_facts *f, struct policy_verdict *v)
 	const char *domain = f->recipient->domain;
 	unsigned port = login_port(f->config);
 
-	if (f->account.len)
+	if (f->account.len && f->login_untrusted)
+		policy_verdict_set(v, POLICY_RULE_RELAY_DENIED,
+			TEXT("%s is not a domain of this server and the way you logged in gives no right "
+			     "to send to other hosts (trust-mechanisms); log in with another mechanism"),
+			domain);
+	else if (f->account.len)
 		policy_verdict_set(v, POLICY_RULE_RELAY_DENIED,
 			TEXT("%s is not a domain of this server and your account has no right to send "
 			     "to other hosts; ask the administrator"), domain);

@@ -47,6 +47,7 @@ static void ask_account(struct connection *c)
 		c->facts->account_state = POLICY_ACCOUNT_ENABLED;
 		c->facts->account_may_submit = c->auth_may_submit;
 		c->facts->account_may_relay = c->auth_may_relay;
+		c->facts->login_untrusted = false;
 		fact_known(c, POLICY_FACT_ACCOUNT);
 	} else if (s->queue) {
 		struct ipc_account_query m = {.request = connection_ask(c), .name = c->facts->account};
@@ -165,6 +166,7 @@ void smtpd_account_answer(void *arg, struct str body, int fd)
 	c->facts->account_may_submit = m.rights & ACCOUNT_MAY_SUBMIT;
 	// The mechanism may have proved too little for it (trust-mechanisms).
 	c->facts->account_may_relay = m.rights & ACCOUNT_MAY_RELAY && c->auth_may_relay;
+	c->facts->login_untrusted = m.rights & ACCOUNT_MAY_RELAY && !c->auth_may_relay;
 	// What the directory never knew it cannot have lost.
 	if (c->auth_foreign && c->facts->account_state == POLICY_ACCOUNT_NONE) {
 		c->facts->account_state = POLICY_ACCOUNT_ENABLED;

@@ -46,6 +46,7 @@ void session_forget_login(struct session *s)
 	session_set_limits(s, NULL);
 	s->facts.account = STR_EMPTY;
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
+	s->facts.login_untrusted = false;
 	s->facts.account_state = POLICY_ACCOUNT_NONE;
 	s->facts.known &= ~(unsigned)POLICY_FACT_ACCOUNT;
 }

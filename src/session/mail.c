@@ -30,6 +30,7 @@ static void renew_facts(struct session *s)
 {
 	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE);
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
+	s->facts.login_untrusted = false;
 }
 
 static enum reply parse(struct session *s, struct transaction *t, struct str argument)

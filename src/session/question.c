@@ -74,6 +74,7 @@ static void merge(struct session *s, unsigned known, const struct policy_facts *
 		own->account_state = filled->account_state;
 		own->account_may_submit = filled->account_may_submit;
 		own->account_may_relay = filled->account_may_relay;
+		own->login_untrusted = filled->login_untrusted;
 		session_set_limits(s, filled);
 	}
 	if (known & POLICY_FACT_RECIPIENT)

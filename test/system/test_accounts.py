@@ -306,7 +306,8 @@ def test_nobody_acts_as_another_without_a_grant(pabal):
     pabal.run("account", "set", "kim", "--act-as", LEE)
     mark = pabal.log.mark()
     assert log_in(pabal, KIM, "secret", authzid=LEE).code == 235
-    assert pabal.await_event("auth", since=mark, account=LEE)
+    assert pabal.await_event("auth", since=mark, account=LEE, login=KIM, status="acts as")
+    assert pabal.await_event("auth", since=mark, account=LEE, code="235")
     assert log_in(pabal, KIM, "wrong", authzid=LEE).code == 535
     assert log_in(pabal, LEE, "other", authzid=KIM).code == 535
     pabal.run("account", "disable", "lee")
