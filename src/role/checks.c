@@ -20,6 +20,7 @@ struct slot { // a source
 };
 
 struct checks_generation {
+	struct list link;
 	unsigned users;
 	struct buf octets; // the copy that config points into
 	struct config *config;
@@ -30,7 +31,8 @@ struct checks_generation {
 struct checks {
 	struct checks_options options;
 	struct checks_generation *generation;
-	struct list running; // struct check_task
+	struct list generations; // with those that still have questions
+	struct list running;	 // struct check_task
 	unsigned running_count;
 };
 
@@ -118,6 +120,7 @@ static void generation_drop(struct checks_generation *g)
 		if (s->source && s->kind->finish && !s->why[0])
 			s->kind->finish(s->state);
 	}
+	list_remove(&g->link);
 	config_destroy(g->config);
 	buf_finish_wipe(&g->octets);
 	mem_free(g);
@@ -128,6 +131,7 @@ void checks_configure(struct checks *c)
 	struct checks_generation *old = c->generation;
 
 	c->generation = generation_create(c->options.context, c->options.in_checker);
+	list_add_last(&c->generations, &c->generation->link);
 	generation_drop(old);
 }
 
@@ -151,6 +155,7 @@ struct checks *checks_create(const struct checks_options *o)
 
 	c->options = *o;
 	list_init(&c->running);
+	list_init(&c->generations);
 	checks_configure(c);
 	return c;
 }
@@ -303,14 +308,9 @@ void checks_ask(struct checks *c, struct ipc_channel *from, struct str body)
 	}
 }
 
-void checks_lost(struct checks *c, const struct ipc_channel *from)
+static void forget_waiting(struct checks_generation *g, const struct ipc_channel *from)
 {
-	struct checks_generation *g = c->generation;
-
-	LIST_EACH(link, &c->running) {
-		struct check_task *t = LIST_ENTRY(link, struct check_task, link);
-		t->from = t->from == from ? NULL : t->from;
-	}
+	g->users++; // a question may be the last to hold it
 	for (size_t i = 0; i < g->count; i++)
 		LIST_EACH(link, &g->slots[i].waiting) {
 			struct check_task *t = LIST_ENTRY(link, struct check_task, link);
@@ -320,4 +320,15 @@ void checks_lost(struct checks *c, const struct ipc_channel *from)
 			g->slots[i].waiting_count--;
 			task_destroy(t);
 		}
+	generation_drop(g);
+}
+
+void checks_lost(struct checks *c, const struct ipc_channel *from)
+{
+	LIST_EACH(link, &c->running) {
+		struct check_task *t = LIST_ENTRY(link, struct check_task, link);
+		t->from = t->from == from ? NULL : t->from;
+	}
+	LIST_EACH(link, &c->generations)
+		forget_waiting(LIST_ENTRY(link, struct checks_generation, link), from);
 }
