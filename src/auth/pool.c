@@ -19,9 +19,10 @@ struct auth_pool {
 	struct list waiting;
 	struct list finished;
 	unsigned wanted; // threads with a higher number end
+	bool ended[THREADS_MAX]; // or are about to, and take no job any more
 	int nice;
 	uv_thread_t threads[THREADS_MAX];
-	bool started[THREADS_MAX];
+	bool started[THREADS_MAX]; // and not joined; the loop's
 	bool ending;
 };
 
@@ -60,6 +61,7 @@ static void run_thread(void *arg)
 		list_add_last(&pool->finished, &job->link);
 		uv_async_send(&pool->wake);
 	}
+	pool->ended[start.number] = true;
 	uv_mutex_unlock(&pool->lock);
 }
 
@@ -88,12 +90,27 @@ static void start_thread(struct auth_pool *pool, unsigned number)
 	sigset_t all, before;
 
 	*start = (struct thread_start){pool, number};
+	pool->ended[number] = false;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); // signals are for the loop's thread
 	if (uv_thread_create(&pool->threads[number], run_thread, start))
 		fatal("cannot start a thread for hashing");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pool->started[number] = true;
+}
+
+// One whose job takes long is left to it.
+static void join_ended(struct auth_pool *pool)
+{
+	for (unsigned i = 0; i < THREADS_MAX; i++) {
+		uv_mutex_lock(&pool->lock);
+		bool ended = pool->started[i] && pool->ended[i];
+		uv_mutex_unlock(&pool->lock);
+		if (!ended)
+			continue;
+		uv_thread_join(&pool->threads[i]);
+		pool->started[i] = false;
+	}
 }
 
 void auth_pool_set_threads(struct auth_pool *pool, unsigned threads)
@@ -104,11 +121,7 @@ void auth_pool_set_threads(struct auth_pool *pool, unsigned threads)
 	pool->wanted = wanted;
 	uv_cond_broadcast(&pool->work);
 	uv_mutex_unlock(&pool->lock);
-	for (unsigned i = wanted; i < THREADS_MAX; i++)
-		if (pool->started[i]) {
-			uv_thread_join(&pool->threads[i]);
-			pool->started[i] = false;
-		}
+	join_ended(pool);
 	for (unsigned i = 0; i < wanted; i++)
 		if (!pool->started[i])
 			start_thread(pool, i);

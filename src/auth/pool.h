@@ -24,7 +24,7 @@ void auth_pool_destroy(struct auth_pool *pool);
 void auth_pool_add(struct auth_pool *pool, struct auth_job *job);
 // True: no thread had it and none will, done is not called. False: it runs, done comes.
 bool auth_pool_take_back(struct auth_pool *pool, struct auth_job *job);
-void auth_pool_set_threads(
-	struct auth_pool *pool, unsigned threads); // more at once, fewer as they end
+// More at once, fewer as their jobs end: it waits for none.
+void auth_pool_set_threads(struct auth_pool *pool, unsigned threads);
 
 #endif

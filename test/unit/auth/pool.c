@@ -135,6 +135,36 @@ static void more_and_fewer_threads(void **state)
 	end(&w);
 }
 
+// A reload must not wait for what hangs in somebody's library.
+static void fewer_threads_wait_for_no_job(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 4);
+	wait_running(4);
+	auth_pool_set_threads(w.pool, 1); // all four are at work, and stay so
+	auth_pool_set_threads(w.pool, 3);
+	auth_pool_set_threads(w.pool, 2);
+	assert_int_equal(atomic_load(&running), 4);
+	atomic_store(&may_end, 1);
+	wait_running(0);
+	while (count_done(&w) < (int)ARRAY_SIZE(w.tasks))
+		uv_run(&w.loop, UV_RUN_ONCE);
+	atomic_store(&may_end, 0);
+	atomic_store(&most, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(w.tasks); i++)
+		auth_pool_add(w.pool, &w.tasks[i].job);
+	wait_running(2);
+	auth_pool_set_threads(w.pool, 3); // one that has ended begins anew
+	wait_running(3);
+	atomic_store(&may_end, 1);
+	while (count_done(&w) < 2 * (int)ARRAY_SIZE(w.tasks))
+		uv_run(&w.loop, UV_RUN_ONCE);
+	assert_int_equal(atomic_load(&most), 3);
+	end(&w);
+}
+
 static void ends_without_what_waits(void **state)
 {
 	struct world w;
@@ -169,6 +199,7 @@ int main(void)
 		cmocka_unit_test(never_more_than_its_threads),
 		cmocka_unit_test(takes_back_what_waits),
 		cmocka_unit_test(more_and_fewer_threads),
+		cmocka_unit_test(fewer_threads_wait_for_no_job),
 		cmocka_unit_test(ends_without_what_waits),
 		cmocka_unit_test(ends_inside_an_answer),
 	};
