@@ -31,11 +31,17 @@ ROLES = {
     "queue": ("pabal-queue", "/"),
     "auth": ("pabal-auth", "/"),
     "resolver": ("pabal-dns", "/"),
+    "source": ("pabal-source", "/"),
     "sender": ("pabal-sender", "empty"),
     "smtpd": ("pabal-smtpd", "empty"),
     "local": ("root", "/"),
     "local worker": ("pabal-mail", "/"),
 }
+# One password source for each of the two roles that ask foreign ones.
+CONFIG = server.USUAL.replace('auth { source "accounts" }', """auth {
+source "accounts"
+source "saslauthd" { path "$folder/nobody" }
+source "checkpassword" { command "/bin/false" user "pabal-mail" } }""")
 CONFINED = [name for name in ROLES if name != "local"]
 
 
@@ -156,7 +162,7 @@ def folder():
 
 @pytest.fixture(scope="module")
 def running(folder, certificate):
-    with server.Pabal(folder, certificate=certificate, as_root=True) as one:
+    with server.Pabal(folder, CONFIG, certificate=certificate, as_root=True) as one:
         one.account("kim@example.kr", "secret")
         with one.client("mx") as client:
             client.ehlo()
@@ -230,7 +236,9 @@ def test_who_each_role_is(running, name):
         status = status_of(pid)
         assert status["Uid"].split() == [str(account.pw_uid)] * 4
         assert status["Gid"].split() == [str(account.pw_gid)] * 4
-        assert status["Groups"].split() == []
+        # Only the sockets of others may need the groups that the administrator gave its user.
+        groups = os.getgrouplist(user, account.pw_gid) if name == "source" else []
+        assert {int(word) for word in status["Groups"].split()} == set(groups)
         folder = os.readlink(f"/proc/{pid}/root")
         if root == "empty":
             assert folder == str(running.folder / "state" / "empty")
@@ -402,7 +410,29 @@ def test_others_cannot_be_signalled_or_traced(running, name):
                 assert one.open(f"/proc/{pid}/root/etc/shadow") in NOT_THERE, who
 
 
-@pytest.mark.parametrize("name", ["smtpd", "sender", "queue", "auth", "resolver"])
+def test_the_checker_has_no_network_and_no_more_of_root_than_it_needs(running):
+    """It stays root, to become the user of each check; its children are asked for in
+    test_sources."""
+    pid, = running.pids("role checker")
+    wait.until(lambda: idle(pid), 10, "checker has nothing to do")
+    assert os.stat(f"/proc/{pid}/mem").st_uid == 0
+    assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    with Puppet(pid) as one:
+        assert -one.call("socket", 17, 3, 0) in FORBIDDEN | {errno.EAFNOSUPPORT}
+        port = struct.pack("!HH4s8x", 0, running.port("mx"), bytes((127, 0, 0, 1)))
+        port = struct.pack("H", 2) + port[2:]
+        fd = one.call("socket", 2, 1, 0)
+        if fd >= 0:
+            assert one.call("connect", fd, port, len(port)) < 0
+            one.call("close", fd)
+        assert one.call("mount", "none", "/", "tmpfs", 0, 0) in (-errno.EPERM, -errno.EACCES)
+        assert -one.call("chroot", "/") in FORBIDDEN
+        assert -one.call("unshare", 0x20000) in FORBIDDEN
+        assert -one.call("init_module", b"x", 1, "") in (errno.EPERM, errno.ENOSYS)
+        assert -one.call("ptrace", SEIZE, pids_of(running, "auth")[0], 0, 0) in FORBIDDEN
+
+
+@pytest.mark.parametrize("name", ["smtpd", "sender", "queue", "auth", "resolver", "source"])
 def test_no_way_back_to_root(running, name):
     """setuid and friends, more rights than it has, and the kernel's side doors."""
     nobody = pwd.getpwnam("pabal-queue" if name != "queue" else "pabal-auth")
