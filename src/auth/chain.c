@@ -62,7 +62,8 @@ static struct str request_key(const uint64_t *request)
 }
 
 // ---- generations
-static void source_init(struct chain_source *s, const struct config_source *from)
+static void source_init(
+	struct chain_source *s, const struct config_source *from, uint64_t cache_of_own)
 {
 	const struct auth_source_kind *kind = auth_source_kind_of(from);
 
@@ -73,7 +74,7 @@ static void source_init(struct chain_source *s, const struct config_source *from
 	s->continue_on_no = from->continue_on_no;
 	s->gives = kind && kind->gives ? kind->gives(from) : AUTH_GIVES_VERIFY;
 	s->timeout = from->timeout;
-	s->cache = from->cache;
+	s->cache = s->own ? cache_of_own : from->cache;
 	auth_cache_init(&s->remembered);
 }
 
@@ -85,9 +86,10 @@ static struct auth_chain_generation *generation_create(const struct config *conf
 
 	g->users = 1;
 	if (config->auth.source_count == 0)
-		source_init(&g->sources[g->count++], &accounts);
+		source_init(&g->sources[g->count++], &accounts, config->auth.cache);
 	for (size_t i = 0; i < config->auth.source_count && i < CONFIG_SOURCES_MAX; i++)
-		source_init(&g->sources[g->count++], &config->auth.sources[i]);
+		source_init(
+			&g->sources[g->count++], &config->auth.sources[i], config->auth.cache);
 	return g;
 }
 
@@ -246,16 +248,33 @@ static bool name_account(const struct auth_chain_ask *a, struct auth_answer *ans
 	return true;
 }
 
+// Foreign sources are told server and address and may answer by them. For a name of our own account
+// another source may have a no that a server without that source never hears.
+static void make_place_key(const struct chain_source *s, const unsigned char key[AUTH_CACHE_KEY],
+	struct str server, const struct ipaddr *client, unsigned char out[AUTH_CACHE_KEY])
+{
+	char octets[AUTH_CACHE_KEY + IPADDR_TEXT_MAX] = "";
+
+	memcpy(octets, key, AUTH_CACHE_KEY);
+	if (!s->own && client->family)
+		(void)ipaddr_format(client, octets + AUTH_CACHE_KEY);
+	auth_cache_key(&s->remembered, server, str_make(octets, sizeof octets), out);
+	mem_wipe(octets, sizeof octets);
+}
+
 static void remember(struct auth_chain_ask *a, const struct auth_answer *answer)
 {
 	struct chain_source *s = source_of(a);
 	struct note note = {.has_rights = answer->has_rights, .rights = answer->rights};
+	unsigned char key[AUTH_CACHE_KEY];
 
-	if (a->asks != AUTH_ASK_PASSWORD || s->own || !s->cache)
+	if (a->asks != AUTH_ASK_PASSWORD || !s->cache)
 		return;
 	memcpy(note.account, answer->account, sizeof note.account);
-	auth_cache_add_note(&s->remembered, a->key, str_from(answer->account),
+	make_place_key(s, a->key, str_from(a->server), &a->client, key);
+	auth_cache_add_note(&s->remembered, key, str_from(answer->account),
 		clock_monotonic_ms(), str_make(&note, sizeof note));
+	mem_wipe(key, sizeof key);
 }
 
 // True: the question is answered and gone.
@@ -576,7 +595,7 @@ void auth_chain_key(const struct auth_chain *c, struct str name, struct str secr
 	auth_checks_key(c->checks, valid ? str_from(key) : name, secret, out);
 }
 
-static bool foreign_remembers(struct chain_source *s, const unsigned char *key,
+static bool source_remembers(struct chain_source *s, const unsigned char *key,
 	struct auth_chain_result *out)
 {
 	struct str octets;
@@ -587,6 +606,7 @@ static bool foreign_remembers(struct chain_source *s, const unsigned char *key,
 	octets = auth_cache_note(&s->remembered, key);
 	BUG_ON(octets.len != sizeof note);
 	memcpy(&note, octets.data, sizeof note);
+	out->own = s->own;
 	out->answer.has_rights = note.has_rights;
 	out->answer.rights = note.rights;
 	memcpy(out->answer.account, note.account, sizeof note.account);
@@ -597,19 +617,19 @@ bool auth_chain_remembered(
 	struct auth_chain *c, const struct auth_question *q, struct auth_chain_result *out)
 {
 	uint32_t left = sources_of(c, q->server);
-	unsigned char key[AUTH_CACHE_KEY];
+	unsigned char key[AUTH_CACHE_KEY], place[AUTH_CACHE_KEY];
 	bool found = false;
 
 	*out = (struct auth_chain_result){.answer.verdict = AUTH_YES};
 	auth_chain_key(c, q->name, q->secret, key);
 	for (; left && !found; left &= left - 1) {
 		struct chain_source *s = &c->generation->sources[__builtin_ctz(left)];
-		if (!s->own)
-			found = foreign_remembers(s, key, out);
-		else if (auth_checks_remembered(c->checks, key, c->config->auth.cache))
-			found = out->own = auth_name_key(q->name, c->config->auth.default_domain,
-						   out->answer.account) == 0;
+		if (s->own && !auth_checks_remembered(c->checks, key, c->config->auth.cache))
+			continue;
+		make_place_key(s, key, q->server, &q->client, place);
+		found = source_remembers(s, place, out);
 	}
+	mem_wipe(place, sizeof place);
 	mem_wipe(key, sizeof key);
 	return found;
 }

@@ -58,14 +58,15 @@ struct auth_chain;
 struct auth_chain *auth_chain_create(uv_loop_t *loop, struct wheel *wheel,
 	const struct config *config, struct secrets *secrets, const struct auth_chain_host *host);
 void auth_chain_destroy(struct auth_chain *c); // asks are forgotten, not called
-// Forgets the successes of foreign sources. What is being asked goes on as it began.
+// Forgets what was right a moment ago. What is being asked goes on as it began.
 void auth_chain_set_config(struct auth_chain *c, const struct config *config);
 
 // q->name: as the client sent it. gives: of LOOKUP, which AUTH_GIVES_* are wanted.
 void auth_chain_start(struct auth_chain *c, struct auth_chain_ask *ask,
 	const struct auth_question *q, unsigned gives);
 void auth_chain_cancel(struct auth_chain_ask *ask); // fine when it waits for nothing
-// A password that was right a moment ago; then *out says YES.
+// A password that was right a moment ago at the same server, and to a foreign source from the same
+// address; then *out says YES.
 bool auth_chain_remembered(
 	struct auth_chain *c, const struct auth_question *q, struct auth_chain_result *out);
 // The checks of our own accounts.

@@ -22,6 +22,7 @@ struct chain_world {
 	struct str server_sources[4];
 	struct asked asked[ASKED_MAX];
 	unsigned asked_count;
+	struct ipaddr client;
 	bool dead;
 };
 
@@ -57,7 +58,7 @@ static void on_done(struct auth_chain_ask *ask, const struct auth_chain_result *
 static void ask(struct chain_world *c, struct heard *h, const char *name, const char *password)
 {
 	struct auth_question q = {.name = str_from(name), .secret = str_from(password),
-		.server = STR("staff")};
+		.server = STR("staff"), .client = c->client};
 
 	*h = (struct heard){.ask.done = on_done};
 	auth_chain_start(c->chain, &h->ask, &q, 0);
@@ -314,15 +315,22 @@ static void cancelled_anywhere(void **state)
 }
 
 // ---- memory
-static bool remembered(struct chain_world *c, const char *name, const char *password)
+static bool remembered_by(
+	struct chain_world *c, const char *server, const char *name, const char *password)
 {
-	struct auth_question q = {.name = str_from(name), .secret = str_from(password)};
+	struct auth_question q = {.name = str_from(name), .secret = str_from(password),
+		.server = str_from(server), .client = c->client};
 	struct auth_chain_result r;
 	bool found = auth_chain_remembered(c->chain, &q, &r);
 
 	if (found)
 		assert_string_equal(r.answer.account, KIM);
 	return found;
+}
+
+static bool remembered(struct chain_world *c, const char *name, const char *password)
+{
+	return remembered_by(c, "staff", name, password);
 }
 
 static void a_yes_is_remembered(void **state)
@@ -355,6 +363,50 @@ static void a_yes_is_remembered(void **state)
 	assert_false(remembered(c, "kim", "x"));
 }
 
+// Sources are told server and address, and may answer by them.
+static void a_yes_is_one_to_a_place(void **state)
+{
+	struct chain_world *c = *state;
+	struct heard h;
+
+	use(c, "dovecot");
+	assert_int_equal(ipaddr_parse(STR("192.0.2.1"), &c->client), 0);
+	ask(c, &h, "kim", "x");
+	say(c, 0, AUTH_YES);
+	HEARD(c, &h, AUTH_YES);
+	assert_true(remembered(c, "kim", "x"));
+	assert_false(remembered_by(c, "guests", "kim", "x"));
+	assert_int_equal(ipaddr_parse(STR("198.51.100.1"), &c->client), 0);
+	assert_false(remembered(c, "kim", "x"));
+}
+
+// Where another source comes first, its no counts, whatever a server without it was told.
+static void a_yes_is_one_of_an_order(void **state)
+{
+	struct chain_world *c = *state;
+	struct heard h;
+
+	c->server_sources[0] = STR("accounts");
+	c->server = (struct config_server){.name = STR("staff"), .sources = {c->server_sources, 1}};
+	c->w->config.servers = &c->server;
+	c->w->config.server_count = 1;
+	use(c, "dovecot accounts");
+	ask(c, &h, "kim", KIM_PASSWORD);
+	HEARD(c, &h, AUTH_YES);
+	assert_int_equal(c->asked_count, 0);
+	assert_true(remembered(c, "kim", KIM_PASSWORD));
+	assert_false(remembered_by(c, "guests", "kim", KIM_PASSWORD));
+
+	c->server.name = STR("other");
+	ask(c, &h, "kim", KIM_PASSWORD); // now of both
+	say(c, 0, AUTH_UNKNOWN);
+	HEARD(c, &h, AUTH_YES);
+	assert_true(remembered(c, "kim", KIM_PASSWORD));
+	assert_false(remembered_by(c, "guests", "kim", KIM_PASSWORD));
+	auth_chain_forget(c->chain, STR(KIM));
+	assert_false(remembered(c, "kim", KIM_PASSWORD));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -369,6 +421,8 @@ int main(void)
 		TEST(a_dead_role_is_no_wait),
 		TEST(cancelled_anywhere),
 		TEST(a_yes_is_remembered),
+		TEST(a_yes_is_one_to_a_place),
+		TEST(a_yes_is_one_of_an_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
