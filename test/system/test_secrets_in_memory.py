@@ -4,6 +4,8 @@ or as the client sent it: a core, a swap file or a later bug cannot give it away
 
 import base64
 import re
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -129,4 +131,45 @@ def test_passwords_of_the_checker(start, certificate, shared):
     pabal = start(server.Pabal, usual(source.block), certificate=certificate)
     for mechanism in ("plain", "login"):
         log_in(pabal, "park", CANARY, mechanism, 535)
+    check_nobody_holds(pabal, forms(CANARY))
+
+
+class Saslauthd:
+    """Says no to everybody, and keeps what it was asked to itself."""
+
+    def __init__(self, folder):
+        self.path = Path(folder) / "mux"
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(str(self.path))
+        self.path.chmod(0o666)
+        self.listening.listen()
+        self.asked = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            connection, _ = self.listening.accept()
+            with connection:
+                for _field in range(4):
+                    size = int.from_bytes(self._read(connection, 2), "big")
+                    self._read(connection, size)
+                self.asked += 1
+                connection.sendall(b"\0\2NO")
+
+    @staticmethod
+    def _read(connection, size):
+        octets = b""
+        while len(octets) < size and (more := connection.recv(size - len(octets))):
+            octets += more
+        return octets
+
+
+@pytest.mark.root
+def test_passwords_of_the_role_source(start, certificate, shared):
+    daemon = Saslauthd(shared)
+    block = f'source "saslauthd" {{ path "{daemon.path}" }}'
+    pabal = start(server.Pabal, usual(block), certificate=certificate)
+    for mechanism in ("plain", "login"):
+        log_in(pabal, "park", CANARY, mechanism, 535)
+    assert daemon.asked and pabal.pids("source")
     check_nobody_holds(pabal, forms(CANARY))
