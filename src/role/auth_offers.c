@@ -88,6 +88,22 @@ void auth_offers_prepare(const struct config *config)
 		event_report(EVENT_ERROR, "auth", "%s; not offered: %s", err.text, names);
 }
 
+bool auth_offers_need_more(const struct config *old, const struct config *now)
+{
+	char had[AUTH_OFFER_MAX], names[AUTH_OFFER_MAX];
+	struct str rest, one;
+
+	auth_offers_of_library(old, had);
+	auth_offers_of_library(now, names);
+	rest = str_from(names);
+	while (str_split(&rest, ' ', &one)) {
+		char name[32];
+		if (one.len && str_copy(one, name, sizeof name) && !auth_offers_have(had, name))
+			return true;
+	}
+	return false;
+}
+
 static int read_secret(
 	struct secrets *secrets, unsigned char out[AUTH_SASL_SECRET], struct error *err)
 {

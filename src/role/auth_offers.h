@@ -13,6 +13,9 @@
 // Before confinement and threads: loads the library if the configuration needs it. That it cannot be
 // loaded is reported, and what needs it is not offered.
 void auth_offers_prepare(const struct config *config);
+// Whether the new configuration names a mechanism of the library that was not loaded for the old one:
+// plugins cannot be loaded after confinement.
+bool auth_offers_need_more(const struct config *old, const struct config *now);
 // ERR_* with words: the store cannot keep our secret.
 int auth_offers_start(struct auth_offer_state *state, uv_loop_t *loop, const struct config *config,
 	struct secrets *secrets, struct error *err);

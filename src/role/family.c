@@ -382,7 +382,7 @@ static void dismiss(struct place *p)
 }
 
 // smtpd gets new processes, so that a session lives under one configuration; the others swap.
-void family_new_generation(struct master *m)
+void family_new_generation(struct master *m, const struct config *before)
 {
 	// Sessions of all generations before: what was taken away is gone for them as well.
 	LIST_EACH(link, &m->children) {
@@ -401,6 +401,14 @@ void family_new_generation(struct master *m)
 			start_child(p); // nobody needed it before
 		if (!old)
 			continue; // a restart is on its way and will get the new one
+		if (p->role->anew && p->role->anew(before, m->snapshot->config)) {
+			event_report(EVENT_INFO, "role", "%s[%u] starts anew: the new configuration "
+							 "needs what it has not loaded",
+				p->role->name, p->index);
+			old->renewed = true;
+			send_drain(old, DRAIN_STOP_MS);
+			continue;
+		}
 		if (!p->role->generations) {
 			send_config(m, old);
 			sockets_send_log(m, old);
@@ -445,7 +453,9 @@ static void child_ended(struct child *c, int status)
 		p->child = NULL;
 		if (clock_monotonic_ms() - c->started_ms > STEADY_MS)
 			p->pause_ms = 0;
-		if (!m->stopping) {
+		if (!m->stopping && c->renewed && family_needs(p)) {
+			start_child(p);
+		} else if (!m->stopping) {
 			p->restarts++;
 			start_later(p);
 		}

@@ -193,7 +193,7 @@ static void take_generation(struct master *m, struct snapshot *s)
 		event_report(EVENT_WARNING, "config",
 			"some of these settings take effect at the next start: %s", buf_cstr(&names));
 	buf_finish(&names);
-	family_new_generation(m);
+	family_new_generation(m, old->config);
 	public_socket_take(m); // after auth was told of it, or of its end
 	snapshot_destroy(old);
 	m->reload_taken = true;

@@ -59,6 +59,7 @@ struct child {
 	struct ipc_channel *channel;
 	enum child_state state;
 	bool hurried;                   // drains, and was told to end soon
+	bool renewed;                   // ended for a new one with the new configuration
 	unsigned unanswered;            // beats since it was heard last, in pulse.c
 	unsigned drain_beats;           // until it must have ended; 0: no limit
 	bool killed;                    // by us, and that was said
@@ -142,7 +143,7 @@ struct master {
 // ---- family.c
 void family_make_places(struct master *m);
 void family_start(struct master *m);                   // every place without a child
-void family_new_generation(struct master *m);          // after m->snapshot was swapped
+void family_new_generation(struct master *m, const struct config *before); // after m->snapshot was swapped
 void family_reap(struct master *m);                    // after SIGCHLD
 void family_stop(struct master *m);                    // step by step; ends the loop
 bool family_ready(const struct master *m);

@@ -40,6 +40,9 @@ struct role {
 	bool keeps_groups;         // `source`: the groups its user is in open sockets to it
 	bool (*needed)(const struct config *c); // runs only while it is; NULL: always
 	bool generations;          // `smtpd`: a reload starts a new set, the old one drains
+	// What it loaded before confinement does not do for the new configuration: it is ended and
+	// started again. NULL: it always does.
+	bool (*anew)(const struct config *old, const struct config *now);
 	const char *folder;        // name of a folder or socket descriptor handed over, or NULL
 	bool control;              // has a control socket
 	bool listeners;            // gets the listening sockets of the servers

@@ -3,6 +3,7 @@
 #ifndef PABAL_ROLE_ROLES_H
 #define PABAL_ROLE_ROLES_H
 
+#include "role/auth_offers.h"
 #include "role/role.h"
 
 #define ROLE_PROTOTYPES(name) \
@@ -32,7 +33,8 @@ ROLE_PROTOTYPES(smtpd)
 
 #define ROLE_QUEUE_CALLS ROLE_CALLS(queue), .control_socket = role_queue_control
 #define ROLE_AUTH_CALLS \
-	ROLE_CALLS(auth), .control_socket = role_auth_control, .folder_given = role_auth_folder
+	ROLE_CALLS(auth), .control_socket = role_auth_control, .folder_given = role_auth_folder, \
+	.anew = auth_offers_need_more
 #define ROLE_SOURCE_CALLS ROLE_CALLS(source)
 #define ROLE_CHECKER_CALLS ROLE_CALLS(checker)
 #define ROLE_RESOLVER_CALLS ROLE_CALLS(resolver)
