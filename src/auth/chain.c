@@ -236,13 +236,16 @@ static void note_health(struct auth_chain_ask *a, enum auth_verdict verdict, con
 	s->failing = verdict == AUTH_CANNOT;
 }
 
-// YES: who it is, in key form.
+// YES: who it is, in key form. A source that leaves that to the name must have been asked by the
+// only spelling of it.
 static bool name_account(const struct auth_chain_ask *a, struct auth_answer *answer)
 {
 	char key[AUTH_NAME_MAX + 1];
 	struct str account = str_from(answer->account[0] ? answer->account : a->name);
 
 	if (auth_name_key(account, a->chain->config->auth.default_domain, key))
+		return false;
+	if (!source_of(a)->own && !answer->account[0] && !auth_name_is_usual(str_from(key)))
 		return false;
 	memcpy(answer->account, key, sizeof key);
 	return true;

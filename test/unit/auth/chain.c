@@ -248,6 +248,30 @@ static void five_at_once(void **state)
 	}
 }
 
+// A directory finds kim by other spellings as well; who is disabled must not come back as one.
+static void another_spelling_is_nobody(void **state)
+{
+	static const struct {
+		const char *name, *account;
+		enum auth_verdict verdict;
+	} rows[] = {
+		{"KIM", "", AUTH_YES}, {"kim ", "", AUTH_NO}, {"\xef\xbd\x8bim@example.kr", "", AUTH_NO},
+		{"kim ", KIM, AUTH_YES}, // it says itself who that is
+	};
+	struct chain_world *c = *state;
+
+	use(c, "dovecot");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct heard h;
+		ask(c, &h, rows[i].name, "x");
+		auth_chain_answer(c->chain, &(struct ipc_checked){
+			.request = c->asked[i].request, .account = str_from(rows[i].account)});
+		HEARD(c, &h, rows[i].verdict);
+		if (rows[i].verdict == AUTH_YES)
+			assert_string_equal(h.result.answer.account, KIM);
+	}
+}
+
 // ---- sources that fail
 static void a_hanging_source_is_passed_over(void **state)
 {
@@ -417,6 +441,7 @@ int main(void)
 		TEST(unknown_costs_what_known_costs),
 		TEST(a_server_names_its_sources),
 		TEST(five_at_once),
+		TEST(another_spelling_is_nobody),
 		TEST(a_hanging_source_is_passed_over),
 		TEST(a_dead_role_is_no_wait),
 		TEST(cancelled_anywhere),

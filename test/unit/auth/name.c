@@ -46,8 +46,32 @@ static void key_form(void **state)
 	}
 }
 
+static void usual_form(void **state)
+{
+	static const struct {
+		const char *key;
+		bool usual;
+	} rows[] = {
+		{"kim@example.kr", true}, {"kim", true}, {"kim lee@example.kr", true},
+		{"\xea\xb9\x80@example.kr", true}, {"\xc3\xbc@example.kr", true}, // composed
+		{"kim @example.kr", false}, {" kim@example.kr", false}, {"kim  lee@example.kr", false},
+		{"kim ", false}, {"\xef\xbd\x8bim@example.kr", false}, // a wide k
+		{"\xc3\x9c@example.kr", false}, // upper case
+		{"u\xcc\x88@example.kr", false}, // in two parts
+		{"kim\xc2\xa0@example.kr", false}, // another blank
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (auth_name_is_usual(str_from(rows[i].key)) != rows[i].usual)
+			fail_msg("\"%s\"", rows[i].key);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(key_form)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(key_form),
+		cmocka_unit_test(usual_form),
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
