@@ -528,10 +528,10 @@ const struct config_type config_type_anchors =
 static void parse_file(struct config_parser *p, const struct config_setting *s, void *base)
 {
 	struct config_file *file = config_field(s, base);
-	enum config_read how = s->type == &config_type_file	     ? CONFIG_READ_PLAIN
-			       : s->type == &config_type_pem	     ? CONFIG_READ_PEM
+	enum config_read how = s->type == &config_type_pem	     ? CONFIG_READ_PEM
 			       : s->type == &config_type_secret_file ? CONFIG_READ_SECRET
-								     : CONFIG_READ_SECRET_LINE;
+			       : s->type == &config_type_secret_line ? CONFIG_READ_SECRET_LINE
+								     : CONFIG_READ_PLAIN;
 	struct config_token t;
 	struct str path;
 	if (!config_take_value(p, s, false, &t) || normalise_path(p, s, &t, &path) < 0)
@@ -544,7 +544,7 @@ static void parse_file(struct config_parser *p, const struct config_setting *s, 
 	struct config_place place = {p->file, t.line, t.column};
 	if (config_read_file(p, file->path, how, place, &file->content) < 0)
 		file->content = STR_EMPTY;
-	else if (s->type == &config_type_file)
+	else if (s->type == &config_type_authorities)
 		config_check_authorities(p, file->content, place);
 }
 
@@ -570,6 +570,7 @@ static void carry_file(struct config_codec *c, const struct config_setting *s, v
 	}
 
 const struct config_type config_type_file = FILE_TYPE(TEXT_MARK("a path in quotes"));
+const struct config_type config_type_authorities = FILE_TYPE(TEXT_MARK("a path in quotes"));
 const struct config_type config_type_pem = FILE_TYPE(TEXT_MARK("a path in quotes"));
 const struct config_type config_type_secret_file =
 	FILE_TYPE(TEXT_MARK("the path of a file that only the server may read"));
