@@ -590,10 +590,13 @@ void authentication_proved(
 		x->own = true;
 	}
 	take_key(x, authzid, x->authzid);
-	if (is_anonymous(x))
-		succeed(x, AUTHENTICATOR_SUBMIT, STR_EMPTY);
-	else
+	if (!is_anonymous(x)) {
 		settle(x);
+		return;
+	}
+	x->own = false;
+	x->foreign = true; // nobody looks for an account that is called so
+	succeed(x, AUTHENTICATOR_SUBMIT, STR_EMPTY);
 }
 
 int authentication_replace_otp(struct authentication *x, const char *was, const char *next)

@@ -196,8 +196,10 @@ int auth_line_request_read(struct str fields, struct auth_line_request *out)
 		return ERR_SYNTAX;
 	while (auth_field_take(&fields, &field)) {
 		if (auth_field_is(field, "resp", &value)) { // the last one by definition
-			out->has_response = true;
-			out->response = value.data ? value : STR_EMPTY;
+			// Exim writes the field where its client said nothing, too; what is empty is "=".
+			out->has_response = value.len > 0;
+			if (out->has_response)
+				out->response = str_equal(value, STR("=")) ? STR_EMPTY : value;
 			break;
 		}
 		read_parameter(field, out);
@@ -270,7 +272,7 @@ int auth_line_request_add(
 	if (!err && trusted)
 		err = add_private(&line, r);
 	if (!err && r->has_response) {
-		err = buf_add_text(&line, "\tresp=");
+		err = buf_add_text(&line, response.len ? "\tresp=" : "\tresp==");
 		if (!err)
 			err = buf_add_base64(&line, response);
 	}

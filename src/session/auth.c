@@ -72,6 +72,18 @@ static bool is_offered(struct str mechanisms, const char *mechanism)
 	return false;
 }
 
+// Those in which the server speaks first (RFC 4954 4). LOGIN is none of them: clients may send the
+// name along.
+static bool is_begun_by_server(const char *mechanism)
+{
+	static const struct str all[] = {{"CRAM-MD5", 8}, {"DIGEST-MD5", 10}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (str_equal_nocase(all[i], str_from(mechanism)))
+			return true;
+	return false;
+}
+
 static enum reply start(struct session *s, const char *mechanism, struct str initial)
 {
 	struct buf decoded = BUF_INIT;
@@ -82,6 +94,8 @@ static enum reply start(struct session *s, const char *mechanism, struct str ini
 		return REPLY_AUTH_UNAVAILABLE;
 	if (!is_offered(str_from(mechanisms), mechanism))
 		return REPLY_AUTH_MECHANISM;
+	if (initial.data && is_begun_by_server(mechanism))
+		return REPLY_AUTH_UNASKED;
 	if (initial.data) {
 		response = STR_EMPTY;
 		if (!str_equal(initial, STR("=")) && initial.len) {

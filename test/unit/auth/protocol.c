@@ -82,11 +82,12 @@ static void requests(void **state)
 		{"3\tSCRAM-SHA-256\tservice=smtp\tsecured=tls\trip=2001:db8::1\tlip=::ffff:192.0.2.9\trport=4711"
 			"\tlport=587\tsession=ab\001tc\tunknown=x\tresp=", 0,
 			{.id = 3, .mechanism = "SCRAM-SHA-256", .secured = true, .client_port = 4711,
-				.local_port = 587}, "", "2001:db8::1", "192.0.2.9"},
+				.local_port = 587}, NULL, "2001:db8::1", "192.0.2.9"},
 		{"5\tPLAIN\tserver=submission\tsession=0123456789abc", 0,
 			{.id = 5, .mechanism = "PLAIN", .server = "submission", .session = "0123456789abc"},
 			NULL, "", ""},
-		{"5\tPLAIN\trip=nonsense\trport=99999\tresp", 0, {.id = 5, .mechanism = "PLAIN"}, "", "", ""},
+		{"5\tPLAIN\trip=nonsense\trport=99999\tresp", 0, {.id = 5, .mechanism = "PLAIN"}, NULL, "", ""},
+		{"5\tPLAIN\tresp==", 0, {.id = 5, .mechanism = "PLAIN"}, "", "", ""},
 		{"5\tPLAIN\tresp=A\tsecured", 0, {.id = 5, .mechanism = "PLAIN"}, "A", "", ""},
 		{"5\tPLAIN", 0, {.id = 5, .mechanism = "PLAIN"}, NULL, "", ""},
 		{"5\tPLAIN\tsecuredx\tresponse=a", 0, {.id = 5, .mechanism = "PLAIN"}, NULL, "", ""},
@@ -137,7 +138,7 @@ static void requests_as_we_write_them(void **state)
 	buf_clear(&b);
 	r.has_response = true;
 	assert_int_equal(auth_line_request_add(&b, &r, STR_EMPTY, false), 0);
-	assert_string_equal(buf_cstr(&b), "AUTH\t8\tLOGIN\tservice=smtp\tnologin\tresp=\n");
+	assert_string_equal(buf_cstr(&b), "AUTH\t8\tLOGIN\tservice=smtp\tnologin\tresp==\n");
 	buf_clear(&b);
 	assert_int_equal(auth_line_request_add(&b, &r, str_make(big, sizeof big), false), ERR_LIMIT);
 	assert_int_equal(buf_len(&b), 0);
@@ -166,7 +167,7 @@ static void what_tls_says_crosses_the_private_socket(void **state)
 	assert_memory_equal(&read.end_point, &r.end_point, sizeof r.end_point);
 	buf_clear(&b);
 	assert_int_equal(auth_line_request_add(&b, &r, STR_EMPTY, false), 0);
-	assert_string_equal(buf_cstr(&b), "AUTH\t9\tEXTERNAL\tservice=smtp\tnologin\tsecured\tresp=\n");
+	assert_string_equal(buf_cstr(&b), "AUTH\t9\tEXTERNAL\tservice=smtp\tnologin\tsecured\tresp==\n");
 	buf_finish(&b);
 	// Too long, or not base64: as if it were not there.
 	assert_int_equal(auth_line_request_read(STR("1\tPLAIN\tx-exporter=%\tx-unique="
