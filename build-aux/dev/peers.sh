@@ -9,9 +9,11 @@ peers=$run/peers
 # apt's own solver says which packages are missing; --reinstall also fetches
 # those which the machine has, so that nothing depends on what is installed.
 peers_download() {
-	# shellcheck disable=SC2086 # a list of words
-	apt-get -q -y --download-only --reinstall --no-install-recommends \
-		-o Dir::Cache::archives="$peers/deb" -o Debug::NoLocking=1 install $packages_peers
+	for list in "$packages_peers" "$packages_peers_apart"; do
+		# shellcheck disable=SC2086 # a list of words
+		apt-get -q -y --download-only --reinstall --no-install-recommends \
+			-o Dir::Cache::archives="$peers/deb" -o Debug::NoLocking=1 install $list || return 1
+	done
 }
 
 # The links of a merged /usr come first, so that a package that still ships
@@ -33,11 +35,11 @@ peers_unpack_all() {
 }
 
 need_peers() {
-	peers_wanted="$packages_peers"
+	peers_wanted="$packages_peers $packages_peers_apart"
 	if [ "$(cat "$peers/unpacked" 2>/dev/null)" = "$peers_wanted" ]; then
 		return 0
 	fi
-	step "Unpack the servers that tests talk to (not installed): $packages_peers"
+	step "Unpack the servers that tests talk to (not installed): $peers_wanted"
 	rm -rf "$peers"
 	mkdir -p "$peers/deb/partial"
 	if ! logged "$run/log/peers-download" peers_download; then
