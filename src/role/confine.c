@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -128,6 +129,9 @@ int confine(const struct confine_plan *plan, struct error *err)
 	int result = 0;
 	if (plan->as_root && role->root == ROLE_ROOT_EMPTY)
 		result = enter_empty_root(plan->empty_folder, err);
+	// Who holds the state talks to nobody outside. A container may forbid it: then all else holds.
+	if (!result && plan->as_root && role->root == ROLE_ROOT_STATE)
+		(void)unshare(CLONE_NEWNET);
 	if (!result && plan->as_root && role->user && !role->keeps_root)
 		result = confine_become(&plan->user, err);
 	if (!result && !role->keeps_root && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -432,6 +432,12 @@ def test_the_checker_has_no_network_and_no_more_of_root_than_it_needs(running):
         assert -one.call("ptrace", SEIZE, pids_of(running, "auth")[0], 0, 0) in FORBIDDEN
 
 
+@pytest.mark.parametrize("name", ["queue", "auth"])
+def test_who_holds_the_state_has_no_network(running, name):
+    for pid in pids_of(running, name):
+        assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+
+
 @pytest.mark.parametrize("name", ["smtpd", "sender", "queue", "auth", "resolver", "source"])
 def test_no_way_back_to_root(running, name):
     """setuid and friends, more rights than it has, and the kernel's side doors."""
