@@ -380,3 +380,19 @@ def test_smtpd_starts_before_dovecot(start, certificate):
     wait.until(lambda: everywhere(lambda: offered(ours)), 30, "AUTH is offered")
     with ours.session(NAME, PASSWORD) as client:
         assert client.mail(NAME).code == 250
+
+
+def test_only_what_both_have_is_offered(start, certificate):
+    """Of what the configuration names, what Dovecot's MECH lines list."""
+    dovecot = start(peers.Dovecot, {NAME: PASSWORD}, mechanisms="plain login cram-md5")
+    config = usual(FOREIGN).replace(
+        'server "submission" {',
+        'server "submission" { mechanisms "CRAM-MD5" "DIGEST-MD5" "SCRAM-SHA-256" "LOGIN"')
+    ours = start(server.Pabal, config, certificate=certificate, socket=dovecot.auth)
+    wait.until(lambda: everywhere(lambda: offered(ours)), 30, "AUTH is offered")
+    found = [offered(ours) for _ in range(6)]
+    assert found == [{"CRAM-MD5", "LOGIN"}] * 6
+    with secured(ours.client("submission")) as client:
+        assert client.auth_plain(NAME, PASSWORD).code == 504
+        assert client.command("AUTH DIGEST-MD5").code == 504
+        assert client.auth_login(NAME, PASSWORD).code == 235

@@ -48,8 +48,10 @@ def address():
     return f"127.0.{number // 250}.{number % 250 + 1}"
 
 
-def connect(house, name):
+def connect(house, name, version=None):
     context = ssl.create_default_context(cafile=house.ca.cert)
+    if version:
+        context.minimum_version = context.maximum_version = version
     words = {"timeout": 60, "source_address": (address(), 0)}
     if name == "submissions":
         client = smtplib.SMTP_SSL("localhost", house.port(name), context=context, **words)
@@ -200,6 +202,30 @@ def test_a_wrong_or_stripped_binding_is_refused(house, header, binding, mechanis
     with connect(house, "submission") as client:
         assert log_in(client, mechanism, Scram("kim", "secret", header, binding)) == 535
         assert log_in(client, "SCRAM-SHA-256", Scram("kim", "secret", "n,,")) == 235
+
+
+@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_bindings_by_version(house, name, version):
+    """The right one lets in, that of another connection or certificate does not;
+    tls-unique is of TLS 1.2 alone."""
+    def unique(client):
+        return client.sock.get_channel_binding("tls-unique")
+
+    rows = [("tls-server-end-point", lambda one, other: end_point(one), 235),
+            ("tls-server-end-point", lambda one, other: bytes(32), 535),
+            ("tls-server-end-point", lambda one, other: b"", 535)]
+    if version == ssl.TLSVersion.TLSv1_2:
+        rows += [("tls-unique", lambda one, other: unique(one), 235),
+                 ("tls-unique", lambda one, other: unique(one)[:-1], 535),
+                 ("tls-unique", lambda one, other: unique(other), 535),
+                 ("tls-server-end-point", lambda one, other: unique(one), 535)]
+    for kind, binding, code in rows:
+        with connect(house, name, version) as one, connect(house, name, version) as other:
+            scram = Scram("kim", "secret", f"p={kind},,", binding(one, other))
+            assert log_in(one, "SCRAM-SHA-256-PLUS", scram) == code, kind
+            if code == 535:  # and the name is free of the failure
+                assert log_in(one, "SCRAM-SHA-256", Scram("kim", "secret", "n,,")) == 235
 
 
 def test_whom_it_acts_for(house):

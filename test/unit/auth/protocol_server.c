@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "auth/protocol.h"
+#include "auth/sasl.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -290,6 +291,126 @@ static void many_at_once(void **state)
 	end(&s);
 }
 
+// ---- a success with a last challenge: a library that believes everybody
+static int library_start(const struct auth_sasl_settings *settings, struct error *err)
+{
+	(void)settings;
+	(void)err;
+	return 0;
+}
+
+static bool library_has(const char *mechanism)
+{
+	return !strcmp(mechanism, "GSSAPI");
+}
+
+static struct auth_sasl_dialogue *library_create(const struct auth_sasl_request *r)
+{
+	(void)r;
+	return mem_alloc(1);
+}
+
+static enum auth_sasl_outcome library_step(
+	struct auth_sasl_dialogue *d, struct str response, struct str *out)
+{
+	(void)d;
+	*out = str_equal(response, STR("kim")) ? STR("last") : STR_EMPTY;
+	return AUTH_SASL_PROVED;
+}
+
+static void library_properties(const struct auth_sasl_dialogue *d, struct str *out_name,
+	struct str *out_authzid, const char **out_reason)
+{
+	(void)d;
+	*out_name = STR("kim");
+	*out_authzid = STR_EMPTY;
+	*out_reason = NULL;
+}
+
+static void library_dispose(struct auth_sasl_dialogue *d)
+{
+	mem_free(d);
+}
+
+static void a_last_challenge_is_taken_before_success(void **state)
+{
+	static const struct auth_sasl_library library = {.start = library_start, .has = library_has,
+		.create = library_create, .step = library_step, .properties = library_properties,
+		.dispose = library_dispose};
+	static const unsigned char secret[AUTH_SASL_SECRET] = {1};
+	static const struct {
+		const char *say[3], *answer[3];
+	} rows[] = {
+		{{"AUTH\t1\tGSSAPI\tresp=a2lt\n", "CONT\t1\t\n"},
+			{"CONT\t1\tbGFzdA==", "OK\t1\tuser=" KIM "\trights=submit"}},
+		{{"AUTH\t1\tGSSAPI\tresp=a2lt\n", "CONT\t1\n"},
+			{"CONT\t1\tbGFzdA==", "OK\t1\tuser=" KIM "\trights=submit"}},
+		{{"AUTH\t1\tGSSAPI\tresp=a2lt\n", "CONT\t1\ta2lt\n"}, // it has nothing left to say
+			{"CONT\t1\tbGFzdA==", "FAIL\t1\treason=malformed response"}},
+		{{"AUTH\t1\tGSSAPI\tresp=a2lt\n", "CANCEL\t1\nCONT\t1\t\n"},
+			{"CONT\t1\tbGFzdA==", "FAIL\t1\treason=no such exchange"}},
+		{{"AUTH\t1\tGSSAPI\tresp=bGVl\n"}, {"OK\t1\tuser=" KIM "\trights=submit"}},
+	};
+	struct auth_sasl_settings settings = {"GSSAPI", ""};
+	struct world *w = *state;
+	struct error err;
+
+	assert_int_equal(auth_sasl_start(&library, &settings, &err), 0);
+	auth_sasl_open(&w->loop, 1, secret);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct server s;
+		begin(&s, w, true);
+		skip_greeting(&s);
+		say(&s, STR(HELLO), false);
+		for (size_t k = 0; k < 3 && rows[i].say[k]; k++) {
+			say(&s, str_from(rows[i].say[k]), false);
+			assert_string_equal(line(&s), rows[i].answer[k]);
+		}
+		end(&s);
+	}
+	struct server s; // one that is open when its peer goes
+	begin(&s, w, true);
+	skip_greeting(&s);
+	say(&s, STR(HELLO "AUTH\t1\tGSSAPI\tresp=a2lt\n"), false);
+	assert_string_equal(line(&s), "CONT\t1\tbGFzdA==");
+	end(&s);
+	auth_sasl_close();
+}
+
+// ---- what only our own smtpd may say of the connection
+#define PRINT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static void private_fields_are_for_our_own(void **state)
+{
+#define CERTIFICATE "\tx-mailboxes=" KIM "\tx-fingerprint=" PRINT
+	static const struct {
+		bool trusted;
+		const char *say, *answer;
+	} rows[] = {
+		{true, "secured\tx-verified" CERTIFICATE "\tresp=\n", "OK\t1\tuser=" KIM "\trights=submit"},
+		{true, "secured\tx-verified" CERTIFICATE "\tresp=a2lt\n",
+			"OK\t1\tuser=" KIM "\trights=submit"},
+		{true, "secured" CERTIFICATE "\tresp=\n",
+			"FAIL\t1\treason=no authority of ours vouches for the certificate"},
+		{true, "secured\tx-verified\tresp=\n", "FAIL\t1\treason=no client certificate"},
+		{true, "x-verified" CERTIFICATE "\tresp=\n", "FAIL\t1\treason=no client certificate"},
+		{false, "secured\tx-verified" CERTIFICATE "\tresp=\n",
+			"FAIL\t1\treason=no such mechanism"},
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char request[600];
+		struct server s;
+		begin(&s, w, rows[i].trusted);
+		skip_greeting(&s);
+		snprintf(request, sizeof request, HELLO "AUTH\t1\tEXTERNAL\t%s", rows[i].say);
+		say(&s, str_from(request), i % 2);
+		assert_string_equal(line(&s), rows[i].answer);
+		end(&s);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_make, world_end)
 
 int main(void)
@@ -303,6 +424,8 @@ int main(void)
 		TEST(the_peer_leaves_while_it_is_hashed),
 		TEST(a_peer_that_does_not_read),
 		TEST(many_at_once),
+		TEST(private_fields_are_for_our_own),
+		TEST(a_last_challenge_is_taken_before_success), // keeps its library
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
