@@ -203,7 +203,6 @@ int config_open_source(struct config_parser *p, const struct config_token *t, st
 
 // ---- password sources
 void config_source_close(struct config_parser *p, const struct config_frame *f);
-void config_winbind_close(struct config_parser *p, const struct config_frame *f);
 bool config_source_takes(const struct config_setting *s, const void *item);
 void config_source_kinds(const struct config_setting *s, struct buf *out); // "" : every kind
 void config_check_sources(struct config_parser *p);

@@ -658,7 +658,6 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 	[CONFIG_BLOCK_GSSAPI] = {"gssapi", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_GSSAPI, .roles = ALL,
 		.help = TEXT_MARK("The mechanisms GSSAPI and GSS-SPNEGO: logging in with Kerberos.")},
 	[CONFIG_BLOCK_WINBIND] = {"winbind", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_WINBIND, .roles = ALL,
-		.close = config_winbind_close,
 		.help = TEXT_MARK("The mechanisms NTLM and GSS-SPNEGO for the users of a Windows domain that "
 		"this machine has joined (Active Directory): Samba's winbindd is asked.")},
 	[CONFIG_BLOCK_SOURCE] = {"source", CONFIG_BLOCK_AUTH, CONFIG_BLOCK_SOURCE,

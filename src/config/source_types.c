@@ -270,15 +270,25 @@ void config_source_close(struct config_parser *p, const struct config_frame *f)
 	check_name(p, f, s);
 }
 
-// Without the pairs, users of every domain that trusts ours would be users of ours.
-void config_winbind_close(struct config_parser *p, const struct config_frame *f)
+// ---- Kerberos and Windows domains
+// The realm says whose users have accounts; a keytab alone would let nobody in.
+static void check_gssapi(struct config_parser *p)
 {
-	const struct config *c = p->config;
-	if (c->auth.winbind.helper.count == 0)
-		config_report(p, 'E', f->where, TEXT("winbind: expected helper \"/usr/bin/ntlm_auth\""));
-	else if (c->auth.winbind.map.count == 0)
-		config_report(p, 'E', f->where,
+	struct config_place keytab = config_place_of(&p->single[CONFIG_BLOCK_GSSAPI], "keytab");
+	if (keytab.line && p->config->auth.realm.len == 0)
+		config_report(p, 'E', keytab, TEXT("gssapi: expected realm \"EXAMPLE.KR\" as well"));
+}
+
+// Without the pairs, users of every domain that trusts ours would be users of ours.
+static void check_winbind(struct config_parser *p)
+{
+	const struct config_frame *f = &p->single[CONFIG_BLOCK_WINBIND];
+	struct config_place helper = config_place_of(f, "helper"), map = config_place_of(f, "map");
+	if (helper.line && !map.line)
+		config_report(p, 'E', helper,
 			TEXT("winbind: expected map \"DOMAIN-OF-WINDOWS\" \"DOMAIN-OF-ACCOUNTS\""));
+	if (map.line && !helper.line)
+		config_report(p, 'E', map, TEXT("winbind: expected helper \"/usr/bin/ntlm_auth\""));
 }
 
 // ---- what servers name
@@ -309,6 +319,8 @@ static void check_sources_of(
 
 void config_check_sources(struct config_parser *p)
 {
+	check_gssapi(p);
+	check_winbind(p);
 	for (size_t i = 0; i < p->config->server_count; i++)
 		check_sources_of(p, &p->config->servers[i],
 			config_place_of(&p->servers[i], "sources"));

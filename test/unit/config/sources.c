@@ -166,6 +166,10 @@ static void test_errors(void **state)
 			"sources: auth has no source \"acounts\"; did you mean \"accounts\"?"},
 		{"} server \"a\" { listen \"*:1\" mechanisms \"PLIAN\"", "did you mean \"PLAIN\"?"},
 		{"} server \"a\" { listen \"*:1\" mechanisms \"KERBEROS_V4\"", "use GSSAPI"},
+				{"winbind { map \"EXAMPLE\" \"example.kr\" }", "winbind: expected helper"},
+		{"winbind { helper \"/usr/bin/ntlm_auth\" }", "winbind: expected map"},
+		{"winbind { helper \"ntlm_auth\" map \"A\" \"b.kr\" }", "helper: expected a program"},
+		{"winbind { helper \"/a\" map \"A\" }", "the domain of the accounts of \"A\" is missing"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct config_findings findings = {0};
