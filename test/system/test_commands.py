@@ -342,7 +342,7 @@ def test_a_password_at_the_terminal(shared, again, status):
     terminal.until(b"Once more: ")
     assert not terminal.echoes()
     terminal.type(again)
-    assert terminal.end() == status
+    assert terminal.end() == status, terminal.text
     assert b"secre" not in terminal.text
     assert logs_in(shared, "kim@example.kr", "topsecret" if status == 0 else "secret") == 235
     run(shared, "account", "passwd", "kim", input="secret\n")
