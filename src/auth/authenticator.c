@@ -583,8 +583,8 @@ void authentication_proved(
 	buf_add_str(&x->last, last);
 	memcpy(before, x->name, sizeof before);
 	take_key(x, name, key);
-	// What a lookup of the same name found of it still holds.
-	if (!x->account[0] || strcmp(before, key) != 0) {
+	// What a lookup of the same name found of it still holds, be it that it is another's account.
+	if (!x->account[0] || (strcmp(before, key) != 0 && strcmp(x->account, key) != 0)) {
 		take_names(x, authzid, name);
 		memcpy(x->account, x->name, sizeof x->account);
 		x->own = true;
