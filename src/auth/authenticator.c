@@ -273,9 +273,23 @@ static void account_enabled(struct authentication *x, const struct auth_account 
 	}
 }
 
-// Known to a foreign source alone, whose word is all there is.
+static bool is_of_our_domains(const struct authentication *x)
+{
+	struct str name = str_from(x->name);
+	ptrdiff_t at = str_find_last(name, '@');
+
+	return at >= 0 && config_is_local_domain(x->authenticator->config,
+				  str_slice(name, (size_t)at + 1, name.len));
+}
+
+// Known to a foreign source alone, whose word is all there is. An issuer of tokens may know the
+// whole world: of those only who has an address of ours.
 static void foreign_enabled(struct authentication *x)
 {
+	if (x->ask.asks == AUTH_ASK_TOKEN && !is_of_our_domains(x)) {
+		fail(x, "a token of somebody who is not of our domains");
+		return;
+	}
 	x->foreign = true;
 	succeed(x, x->has_rights ? x->rights : AUTHENTICATOR_SUBMIT | AUTHENTICATOR_RELAY,
 		STR_EMPTY);

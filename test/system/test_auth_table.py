@@ -12,9 +12,8 @@ import time
 
 import pytest
 
-pytest.importorskip("jwt")
-from pabal import sasl, server  # noqa: E402
-from pabal.issuer import Key  # noqa: E402
+from pabal import sasl, server
+from pabal.issuer import Key
 
 SERVERS = ["submission", "submissions"]
 ALL = list(sasl.MECHANISMS)

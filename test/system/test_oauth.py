@@ -4,11 +4,10 @@
 import json
 import time
 
+import jwt
 import pytest
 
-jwt = pytest.importorskip("jwt")
-
-from pabal import issuer as issuers, sources, tls  # noqa: E402
+from pabal import issuer as issuers, sources, tls
 
 KIM = "kim@example.kr"
 

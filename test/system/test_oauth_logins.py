@@ -9,9 +9,7 @@ import subprocess
 
 import pytest
 
-pytest.importorskip("jwt")
-
-from pabal import issuer as issuers, peers, server, wait  # noqa: E402
+from pabal import issuer as issuers, peers, server, wait
 
 KIM = "kim@example.kr"
 
@@ -147,6 +145,16 @@ def test_nobody_acts_as_somebody_else(begin, issuer):
     words, reply = log_in(pabal, issuer.token())
     assert words and reply.code == 535
     pabal.await_event("auth", code="535", reason="disabled")
+
+
+def test_without_an_account_the_domain_must_be_ours(begin, issuer):
+    pabal = begin()
+    ours, theirs = "park@example.kr", "park@elsewhere.test"
+    assert log_in(pabal, issuer.token(email=ours), user=ours)[1].code == 235
+    words, reply = log_in(pabal, issuer.token(email=theirs), user=theirs)
+    assert words and reply.code == 535, reply
+    pabal.await_event("auth", code="535", account=theirs,
+                      reason="a token of somebody who is not of our domains")
 
 
 def test_odd_dialogues(begin, issuer):
