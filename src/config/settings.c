@@ -479,8 +479,8 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_SOURCE, "jwks-file", &config_type_file, FIELD(config_source, jwks_file), NULL, 'l',
 		MASTER | SOURCE, TEXT_MARK("A file with the keys that sign tokens (RFC 7517).")},
 	{CONFIG_BLOCK_SOURCE, "account-claim", &config_type_name, FIELD(config_source, account_claim), NULL, 'l',
-		FOREIGN, TEXT_MARK("The claim whose value is the name of the account. An answer of introspection without "
-		"email is looked at for username."),
+		FOREIGN, TEXT_MARK("The claim whose value is the name of the account. One that users can "
+		"choose themselves (often username) lets them be anybody."),
 		.derived = TEXT_MARK("email")},
 
 	// ---- deliver { }

@@ -164,13 +164,20 @@ def test_introspection(ask, issuer):
         "off": {"active": False}, "vague": {"email": KIM}, "list": [True]}
     check = ask(jwks=None, introspection="/introspect")
     for token, verdict, told in [
-            ("good", "yes", KIM), ("named", "yes", "lee@example.kr"), ("nobody", "no", "username"),
+            ("good", "yes", KIM), ("named", "no", "email"), ("nobody", "no", "email"),
             ("ended", "no", "expired"), ("other", "no", "another audience"),
             ("far", "unknown", "issuer is"), ("off", "unknown", "not active"),
             ("never-heard-of", "unknown", "not active"), ("vague", "cannot", "does not say"),
             ("list", "cannot", "does not say")]:
         answer = check(token)
         assert answer.verdict == verdict and told in (answer.account or answer.reason), answer
+
+
+def test_introspection_by_user_name(ask, issuer):
+    issuer.opaque = {
+        "named": {"active": True, **issuer.claims(email=None), "username": "lee@example.kr"}}
+    check = ask(jwks=None, introspection="/introspect", account_claim="username")
+    assert check("named").account == "lee@example.kr"
 
 
 def test_introspection_needs_our_secret(ask, issuer, folder):

@@ -121,12 +121,6 @@ void auth_claims_of_token(
 		check_all((const json_t *)t->claims, claim, true, r, out);
 }
 
-// An endpoint that shows no mailbox tells the user's name at least.
-static const char *claim_in(const json_t *claims, const char *claim)
-{
-	return strcmp(claim, "email") == 0 && !json_object_get(claims, "email") ? "username" : claim;
-}
-
 void auth_claims_introspected(struct str json, const struct auth_claims_rule *r,
 	struct auth_answer *out, uint64_t *out_end_s)
 {
@@ -142,7 +136,7 @@ void auth_claims_introspected(struct str json, const struct auth_claims_rule *r,
 	} else if (!json_is_true(json_object_get(claims, "active"))) {
 		auth_answer_set(out, AUTH_UNKNOWN, "%s", TEXT("the token is not active"));
 	} else if (read_claim(r, claim, out)) {
-		check_all(claims, claim_in(claims, claim), false, r, out);
+		check_all(claims, claim, false, r, out);
 		*out_end_s = end_of(claims);
 	}
 	json_decref(claims);

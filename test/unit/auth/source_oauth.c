@@ -506,10 +506,8 @@ static void introspected(void **state)
 	} rows[] = {
 		{"{\"active\":true," GOOD "}", AUTH_YES, "kim@example.kr", 0},
 		{"{\"active\":true," GOOD ",\"exp\":1000100}", AUTH_YES, "kim@example.kr", 1000100},
-		{"{\"active\":true,\"iss\":\"https://id.kr\",\"aud\":\"pabal\",\"username\":\"kim\"}",
-			AUTH_YES, "kim", 0},
-		{"{\"active\":true,\"iss\":\"https://id.kr\",\"aud\":\"pabal\",\"sub\":\"kim\"}", AUTH_NO,
-			"username", 0},
+		{"{\"active\":true,\"iss\":\"https://id.kr\",\"aud\":\"pabal\",\"username\":\"kim\"}", AUTH_NO,
+			"email", 0},
 		{"{\"active\":false}", AUTH_UNKNOWN, "not active", 0},
 		{"{\"active\":false," GOOD "}", AUTH_UNKNOWN, "not active", 0},
 		{"{\"active\":\"true\"," GOOD "}", AUTH_CANNOT, "does not say", 0},
