@@ -387,14 +387,14 @@ static void private_fields_are_for_our_own(void **state)
 		bool trusted;
 		const char *say, *answer;
 	} rows[] = {
-		{true, "secured\tx-verified" CERTIFICATE "\tresp=\n", "OK\t1\tuser=" KIM "\trights=submit"},
+		{true, "secured\tx-verified" CERTIFICATE "\tresp==\n", "OK\t1\tuser=" KIM "\trights=submit"},
 		{true, "secured\tx-verified" CERTIFICATE "\tresp=a2lt\n",
 			"OK\t1\tuser=" KIM "\trights=submit"},
-		{true, "secured" CERTIFICATE "\tresp=\n",
+		{true, "secured" CERTIFICATE "\tresp==\n",
 			"FAIL\t1\treason=no authority of ours vouches for the certificate"},
-		{true, "secured\tx-verified\tresp=\n", "FAIL\t1\treason=no client certificate"},
-		{true, "x-verified" CERTIFICATE "\tresp=\n", "FAIL\t1\treason=no client certificate"},
-		{false, "secured\tx-verified" CERTIFICATE "\tresp=\n",
+		{true, "secured\tx-verified\tresp==\n", "FAIL\t1\treason=no client certificate"},
+		{true, "x-verified" CERTIFICATE "\tresp==\n", "FAIL\t1\treason=no client certificate"},
+		{false, "secured\tx-verified" CERTIFICATE "\tresp==\n",
 			"FAIL\t1\treason=no such mechanism"},
 	};
 	struct world *w = *state;
