@@ -27,7 +27,7 @@ build() {
 	quietly "$run/log/ninja" ninja -C "$build_folder" -j "$(build_jobs)" $build_targets
 }
 
-build_release_options='--buildtype=release -Dlayering=false --prefix=/usr'
+build_release_options='--buildtype=release -Dlayering=false --prefix=/usr --libdir=lib'
 
 build_release() {
 	# shellcheck disable=SC2086 # a list of words

@@ -38,10 +38,17 @@ put() {
 }
 
 # The new file takes the place of a running one by a rename.
+put_over() {
+	put "$1" "$2" "$3.new" && as_installer mv "$DESTDIR$3.new" "$DESTDIR$3"
+}
+
+# The modules first: a program finds those of its own version.
 install_program() {
-	put 755 "$run/build/pabal" /usr/sbin/pabal.new &&
-		as_installer mv "$DESTDIR/usr/sbin/pabal.new" "$DESTDIR/usr/sbin/pabal" &&
-		good "/usr/sbin/pabal"
+	for module in "$run"/build/pabal-*.so; do
+		put_over 644 "$module" "/usr/lib/pabal/${module##*/}" || return 1
+	done
+	put_over 755 "$run/build/pabal" /usr/sbin/pabal &&
+		good "/usr/sbin/pabal, modules in /usr/lib/pabal"
 }
 
 # One user a role (the rows of src/role/roles.c), and the group of those who may

@@ -29,6 +29,12 @@ def test_install_into_a_folder(folder):
     target.mkdir()
     install(target)
     assert os.access(target / "usr/sbin/pabal", os.X_OK)
+    # every module of the build, where the program looks for them
+    names = re.findall(r"^  \['(\w+)', files", (TREE / "meson.build").read_text(), re.M)
+    folder_of_modules = b"/usr/lib/pabal"
+    assert folder_of_modules in (target / "usr/sbin/pabal").read_bytes()
+    assert len(names) > 3 and {p.name for p in (target / "usr/lib/pabal").iterdir()} == {
+        f"pabal-{name}.so" for name in names}
     assert mode(target / "etc/pabal/pabal.conf") == 0o644
     assert mode(target / "var/lib/pabal/empty") == 0o755
     for private in ("queue", "auth", "mail"):
