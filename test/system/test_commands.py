@@ -305,9 +305,14 @@ class Terminal:
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             made.command(*words, "-c", made.config), stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True, env=made.environ(),
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            start_new_session=True, env=made.environ(), preexec_fn=self._at_home)
         self.slave, self.text = slave, b""
+
+    @staticmethod
+    def _at_home():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # what is started in the background, tests too, may have it ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def until(self, words):
         while words not in self.text:
