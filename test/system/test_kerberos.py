@@ -84,6 +84,40 @@ def test_a_ticket_gets_in(house, realm):
     assert b"by ticket" in house.wait_messages("kim@example.kr")[0]
 
 
+# curl speaks no GSS-SPNEGO with SMTP.
+SPNEGO = """
+import base64, smtplib, sys
+import gssapi
+client = smtplib.SMTP("localhost", int(sys.argv[1]), timeout=60)
+client.starttls()
+client.ehlo("client.example")
+context = gssapi.SecurityContext(
+    name=gssapi.Name(sys.argv[2], gssapi.NameType.hostbased_service),
+    mech=gssapi.OID.from_int_seq("1.3.6.1.5.5.2"), usage="initiate")
+code, said = client.docmd("AUTH GSS-SPNEGO", base64.b64encode(context.step()).decode())
+while code == 334:
+    token = base64.b64decode(said)
+    answer = context.step(token) if token and not context.complete else None
+    code, said = client.docmd(base64.b64encode(answer or b"").decode())
+print(code, context.complete)
+"""
+
+
+def spnego(house, environment):
+    done = subprocess.run(
+        [sys.executable, "-c", SPNEGO, str(house.port("submission")), f"smtp@{HOST}"],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_ticket_inside_spnego_gets_in(house, realm):
+    since = house.log.mark()
+    assert spnego(house, realm.ticket("kim", "secret")) == ["235", "True"]
+    house.await_event("auth", since=since, account="kim@example.kr", code="235")
+    assert spnego(house, realm.ticket("nobody", "secret"))[0] == "535"
+
+
 def test_who_has_no_account_is_refused(house, realm):
     since = house.log.mark()
     done = log_in(house, realm.ticket("nobody", "secret"))
@@ -152,37 +186,3 @@ def test_without_our_keys_it_is_not_offered(tmp_path_factory, certificate, realm
         assert offered(without) == ["PLAIN"]
         said = without.run("check", check=False)
         assert re.search("GSSAPI.*key", said.stdout + said.stderr), said.stdout + said.stderr
-
-
-# curl speaks no GSS-SPNEGO with SMTP.
-SPNEGO = """
-import base64, smtplib, sys
-import gssapi
-client = smtplib.SMTP("localhost", int(sys.argv[1]), timeout=60)
-client.starttls()
-client.ehlo("client.example")
-context = gssapi.SecurityContext(
-    name=gssapi.Name(sys.argv[2], gssapi.NameType.hostbased_service),
-    mech=gssapi.OID.from_int_seq("1.3.6.1.5.5.2"), usage="initiate")
-code, said = client.docmd("AUTH GSS-SPNEGO", base64.b64encode(context.step()).decode())
-while code == 334:
-    token = base64.b64decode(said)
-    answer = context.step(token) if token and not context.complete else None
-    code, said = client.docmd(base64.b64encode(answer or b"").decode())
-print(code, context.complete)
-"""
-
-
-def spnego(house, environment):
-    done = subprocess.run(
-        [sys.executable, "-c", SPNEGO, str(house.port("submission")), f"smtp@{HOST}"],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-def test_a_ticket_inside_spnego_gets_in(house, realm):
-    since = house.log.mark()
-    assert spnego(house, realm.ticket("kim", "secret")) == ["235", "True"]
-    house.await_event("auth", since=since, account="kim@example.kr", code="235")
-    assert spnego(house, realm.ticket("nobody", "secret"))[0] == "535"
