@@ -37,6 +37,15 @@ static bool take(struct store *s)
 	return false;
 }
 
+bool reserve_give_up(struct store *s)
+{
+	int fd = openat(s->folder_fd, "queue.reserve", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool given = fd >= 0 && ftruncate(fd, 0) == 0;
+
+	fd_close(&fd);
+	return given;
+}
+
 int reserve_open(struct store *s, struct error *err)
 {
 	struct statvfs disk;

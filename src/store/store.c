@@ -363,6 +363,12 @@ int store_open(
 
 	if (code == 0)
 		code = open_database(s, options->create, err);
+	// What a killed process left in the log needs room before the log can be read.
+	if (code == ERR_FULL && reserve_give_up(s)) {
+		sql_close(s->db);
+		s->db = NULL;
+		code = open_database(s, options->create, err);
+	}
 	if (code == 0)
 		code = spool_open_folders(s, options->create, err);
 	if (code == 0)

@@ -115,6 +115,7 @@ struct reserve {
 	uint64_t log_move; // the log is moved when it is larger: what it holds must fit the reserve
 	bool whole;	   // else no new message is taken
 };
+bool reserve_give_up(struct store *s); // before reserve_open: frees the room; false: there is none
 int reserve_open(struct store *s, struct error *err);
 void reserve_finish(struct store *s);
 // May a new message be taken? ERR_FULL, or ERR_SYSTEM when the log cannot be moved for long.
