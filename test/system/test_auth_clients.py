@@ -20,7 +20,7 @@ CONFIG = server.USUAL.replace("require {", "$mechanisms require {")
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, certificate, ca):
     folder = tmp_path_factory.mktemp("programs")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     with server.Pabal(folder, CONFIG, certificate=certificate,
                       mechanisms="mechanisms " + " ".join(f'"{m}"' for m in MECHANISMS)) as running:

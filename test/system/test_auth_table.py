@@ -84,7 +84,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, certificate, ca):
     folder = tmp_path_factory.mktemp("table")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     key = Key("one", "ES256")
     keys, authority = folder / "keys.json", folder / "authority.pem"

@@ -23,7 +23,7 @@ CONFIG = server.USUAL.replace(
 @pytest.fixture(scope="module")
 def domain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("domain")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     server.make_role_users()
     with samba.Domain(folder, {"kim": KIM, "lee": LEE}, "pabal-source") as running:
@@ -33,7 +33,7 @@ def domain(tmp_path_factory):
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, certificate, domain):
     folder = tmp_path_factory.mktemp("house")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     with server.Pabal(folder, CONFIG, certificate=certificate, as_root=True,
                       helper=str(domain.helper())) as running:

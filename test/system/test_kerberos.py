@@ -22,7 +22,7 @@ CONFIG = server.USUAL.replace('"example.kr" }', '"example.kr" "people.example" }
 
 def open_folder(tmp_path_factory, name):
     folder = tmp_path_factory.mktemp(name)
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     return folder
 

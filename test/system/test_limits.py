@@ -173,7 +173,7 @@ clients { "127.0.0.1" relay }
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory, certificate):
     folder = tmp_path_factory.mktemp("limits")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     with sink.Sink() as outside, \
             server.Pabal(folder, server.USUAL.replace("workers 2", "workers 1"), WIDE,

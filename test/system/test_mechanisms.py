@@ -25,7 +25,7 @@ SERVERS = ["submission", "submissions"]
 
 def make_folder(factory, name):
     folder = factory.mktemp(name)
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     return folder
 

@@ -22,7 +22,7 @@ PATIENCE = 60  # the keys are looked for every ten seconds
 @pytest.fixture
 def house(tmp_path_factory, certificate, ca):
     folder = tmp_path_factory.mktemp("offers")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     with server.Pabal(folder, CONFIG, certificate=certificate, extra="") as running:
         running.account("kim@example.kr", "secret")

@@ -150,7 +150,7 @@ def house(tmp_path_factory, certificate):
     if not peers.have_peers():
         plugin.missing("the peers are not unpacked: ./dev test does it")
     folder = tmp_path_factory.mktemp("smuggling")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     with peers.Postfix(folder) as postfix:
         route = f'route "*" {{ smtp "[127.0.0.1]:{postfix.port}" tls never }}\n'

@@ -18,7 +18,7 @@ NAMES = ["smtpd", "queue", "auth", "sender", "local", "resolver"]
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, certificate):
     folder = tmp_path_factory.mktemp("sockets")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     with server.Pabal(folder, certificate=certificate) as one:
         one.account("kim@example.kr", "secret")

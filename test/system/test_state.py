@@ -234,7 +234,7 @@ class Sequence:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, certificate):
     folder = tmp_path_factory.mktemp("state")
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     with server.Pabal(folder, CONFIG, certificate=certificate) as one:
         for name in ("kim", "lee"):

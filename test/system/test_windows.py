@@ -22,7 +22,7 @@ CONFIG = server.USUAL.replace(
 
 def start(tmp_path_factory, certificate, more, name):
     folder = tmp_path_factory.mktemp(name)
-    for path in (folder, *folder.parents[:2]):
+    for path in (folder, folder.parent):
         path.chmod(0o755)
     return server.Pabal(folder, CONFIG, certificate=certificate, inside=more)
 
