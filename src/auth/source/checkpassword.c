@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -166,8 +165,6 @@ _Noreturn static void run_program(const struct job *j, int input, pid_t parent)
 	if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, FILES_MAX) ||
 		!limit(RLIMIT_CPU, j->time.rlim_cur) || !limit(RLIMIT_AS, j->memory.rlim_cur))
 		_exit(111);
-	// Whoever waits for it may be killed before it; set last, as becoming a user clears it.
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	// Who waits for it may be ended, too. Becoming another user would have switched this off.
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(111);
