@@ -29,10 +29,49 @@
 	" created_ms BIGINT NOT NULL,"                                                             \
 	" changed_ms BIGINT NOT NULL);"
 
+// ---- and with the third: who may send as whom, where addresses lead, quotas, what the guard knows
+#define ACCOUNT_THIRD(before)                                                                      \
+	ACCOUNT_COLUMN(before, "quota_soft BIGINT") "0"                                            \
+	ACCOUNT_COLUMN(before, "quota_messages BIGINT") "0"                                        \
+	ACCOUNT_COLUMN(before, "quota_messages_soft BIGINT") "0"                                   \
+	ACCOUNT_COLUMN(before, "send_as TEXT") "''"                                                \
+	ACCOUNT_COLUMN(before, "profile TEXT") "''"
+#define CREATE_THIRD                                                                               \
+	"CREATE TABLE alias ("                                                                     \
+	" name TEXT PRIMARY KEY,"    /* address key; "@DOMAIN": whatever else is there */          \
+	" targets TEXT NOT NULL,"    /* a comma between */                                         \
+	" changed_ms BIGINT NOT NULL) WITHOUT ROWID;"                                              \
+	"CREATE TABLE domain ("                                                                    \
+	" name TEXT PRIMARY KEY,"                                                                  \
+	" alias_of TEXT NOT NULL,"   /* another domain whose addresses these are; "": none */      \
+	" quota BIGINT NOT NULL,"    /* octets and messages of each mailbox; 0: none */            \
+	" quota_soft BIGINT NOT NULL,"                                                             \
+	" quota_messages BIGINT NOT NULL,"                                                         \
+	" quota_messages_soft BIGINT NOT NULL,"                                                    \
+	" changed_ms BIGINT NOT NULL) WITHOUT ROWID;"                                              \
+	"CREATE TABLE mailbox ("                                                                   \
+	" name TEXT PRIMARY KEY,"    /* of the account */                                          \
+	" octets BIGINT NOT NULL,"   /* as it was counted last */                                  \
+	" messages BIGINT NOT NULL,"                                                               \
+	" counted_ms BIGINT NOT NULL,"                                                             \
+	" warned_ms BIGINT NOT NULL) WITHOUT ROWID;" /* the owner, of the soft quota */            \
+	"CREATE TABLE guard ("                                                                     \
+	" subject TEXT PRIMARY KEY," /* "account NAME", "client ADDRESS" */                        \
+	" changed_ms BIGINT NOT NULL,"                                                             \
+	" state BLOB NOT NULL) WITHOUT ROWID;"                                                     \
+	"CREATE TABLE incident ("                                                                  \
+	" id INTEGER PRIMARY KEY,"                                                                 \
+	" subject TEXT NOT NULL,"                                                                  \
+	" action INTEGER NOT NULL,"                                                                \
+	" started_ms BIGINT NOT NULL,"                                                             \
+	" ended_ms BIGINT NOT NULL," /* 0: it goes on */                                           \
+	" evidence TEXT NOT NULL);"
+
 // A right that was taken away before was taken by the account itself.
 static const char *const steps_queue[] = {
 	ACCOUNT_SECOND("; ALTER TABLE account ADD COLUMN") ";" CREATE_GROUPS
 	"UPDATE account SET stated = 3 - rights WHERE rights < 3;",
+	ACCOUNT_THIRD("; ALTER TABLE account ADD COLUMN") ";" CREATE_THIRD,
 };
 
 // ---- and of secrets.db
@@ -127,7 +166,8 @@ static const char create_queue[] =
 	" rights INTEGER NOT NULL,"
 	" quota BIGINT NOT NULL,"
 	" created_ms BIGINT NOT NULL,"
-	" changed_ms BIGINT NOT NULL" ACCOUNT_SECOND(",") ");" CREATE_GROUPS
+	" changed_ms BIGINT NOT NULL" ACCOUNT_SECOND(",") ACCOUNT_THIRD(",") ");"
+	CREATE_GROUPS CREATE_THIRD
 	"CREATE TABLE address ("
 	" name TEXT PRIMARY KEY,"
 	" account BIGINT NOT NULL) WITHOUT ROWID;"
@@ -172,7 +212,7 @@ static const char create_history[] = "CREATE TABLE event ("
 				     " last_ms BIGINT NOT NULL," // the latest wall_ms
 				     " keys BLOB NOT NULL);";
 
-const struct schema schema_queue = {"the queue's store", 2, create_queue, steps_queue};
+const struct schema schema_queue = {"the queue's store", 3, create_queue, steps_queue};
 const struct schema schema_secrets = {
 	"the store of secrets", 3, create_secrets, steps_secrets};
 const struct schema schema_history = {"the history", 1, create_history, NULL};

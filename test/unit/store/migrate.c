@@ -107,7 +107,7 @@ static void accounts_keep_their_rights(void **state)
 
 	write_file("queue.db", first_queue);
 	s = open_store(folder);
-	assert_true(file_exists(in_folder(folder, "queue.db.before-2")));
+	assert_true(file_exists(in_folder(folder, "queue.db.before-3")));
 	a = get(s, "kim@example.kr");
 	assert_int_equal(a.id, 5);
 	assert_true(a.enabled);
