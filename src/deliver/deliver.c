@@ -39,6 +39,9 @@ static int take_recipients(struct owned_job *o, struct str list)
 		j->recipients[i].domain = arena_str(&o->arena, r.domain).data;
 		j->recipients[i].orcpt = arena_str(&o->arena, r.orcpt).data;
 		j->recipients[i].notify = r.notify;
+		j->recipients[i].quota = (struct quota_limits){.octets = r.quota,
+			.octets_soft = r.quota_soft, .messages = r.quota_messages,
+			.messages_soft = r.quota_messages_soft, .pass = r.quota_pass};
 		// Until somebody says otherwise it has to be tried again.
 		j->recipients[i].result.outcome = SMTP_TEMPORARY;
 	}
@@ -135,6 +138,9 @@ int deliver_job_result(const struct deliver_job *j, struct ipc_tried *out, struc
 			.enhanced = str_from(r->result.enhanced),
 			.text = str_from(r->result.text),
 			.relayed_dsn = r->relayed_dsn,
+			.counted = r->counted,
+			.octets = r->usage.octets,
+			.messages = r->usage.messages,
 		};
 		int err = ipc_list_add_outcome(outcomes, &one);
 		if (err)

@@ -3,6 +3,7 @@
 #ifndef PABAL_DELIVER_DELIVER_H
 #define PABAL_DELIVER_DELIVER_H
 
+#include "deliver/quota.h"
 #include "ipc/messages.h"
 #include "message/edit.h"
 #include "smtp/client.h"
@@ -15,6 +16,9 @@ struct deliver_recipient {
 	unsigned notify;
 	struct smtp_result result; // filled before done
 	bool relayed_dsn;
+	struct quota_limits quota; // of the mailbox
+	struct quota_usage usage;  // after the try, when counted
+	bool counted;
 };
 
 // One try. Owned by whoever made it (deliver_job_create); everything in it lives until destroy.

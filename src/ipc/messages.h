@@ -18,7 +18,10 @@
 	F(str, orcpt) \
 	F(u8, notify) \
 	F(u8, hold) \
-	F(str, hold_reason)
+	F(str, hold_reason) \
+	/* of a try in a mailbox: its limits, 0: none (deliver/quota.h) */ \
+	F(u64, quota) F(u64, quota_soft) F(u64, quota_messages) F(u64, quota_messages_soft) \
+	F(u8, quota_pass)
 
 #define IPC_FIELDS_outcome(F) /* what became of one recipient */ \
 	F(u64, id) \
@@ -26,7 +29,9 @@
 	F(u32, code)      /* SMTP code, 0: none */ \
 	F(str, enhanced) \
 	F(str, text) \
-	F(u8, relayed_dsn) /* the next hop takes over DSN duty (RFC 3461 5.2.2) */
+	F(u8, relayed_dsn) /* the next hop takes over DSN duty (RFC 3461 5.2.2) */ \
+	F(u8, counted)    /* 1: the mailbox holds this much now */ \
+	F(u64, octets) F(u64, messages)
 
 #define IPC_FIELDS_record(F) /* one DNS record */ \
 	F(str, rdata)     /* wire form */
@@ -78,8 +83,9 @@
 	F(u64, session) F(u32, from_address) F(u32, from_network) F(u32, in_all)
 #define IPC_FIELDS_client_close(F) F(u64, session)
 #define IPC_FIELDS_recipient_query(F) F(u64, request) F(str, key)
-#define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now */ \
-	F(u64, request) F(u8, exists) F(str, account)
+#define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now. over its quota: 0 no, \
+		1 soft, 2 hard. max_size: octets that it still takes, 0: as many as there are */ \
+	F(u64, request) F(u8, exists) F(str, account) F(u8, over) F(u64, max_size)
 #define IPC_FIELDS_account_query(F) F(u64, request) F(str, name)
 #define IPC_FIELDS_account_answer(F) /* state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now, \
 		4 locked, 5 expired. networks, servers: lines of policy_facts; act_as: names, a space between */ \
@@ -113,6 +119,11 @@
 	F(str, tls) /* version and cipher, "" : plain */ F(u32, ms) F(list, outcomes) \
 	F(u8, blame) /* 0: the mail, 1: the connection (destination is slowed), 2: our own network \
 		(port 25 blocked, DNS dead): nobody is blamed */
+#define IPC_FIELDS_usage_query(F) /* count this mailbox now */ \
+	F(u64, request) F(str, address) F(u64, quota) F(u64, quota_soft) F(u64, quota_messages) \
+	F(u64, quota_messages_soft)
+#define IPC_FIELDS_usage_answer(F) /* err: 0, or why it could not be counted */ \
+	F(u64, request) F(u32, err) F(u64, octets) F(u64, messages)
 
 // auth <-> source, auth <-> checker: auth/source.h tells what is asked and answered
 #define IPC_FIELDS_check(F) /* source: its name, as an index would change at a reload */ \
@@ -148,7 +159,7 @@
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
 	M(account_query) M(account_answer) M(account_changed) M(store_state) M(spool_open) M(spool_file) M(submit) \
 	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked) \
-	M(token_wanted) M(token_given) M(negotiate) M(negotiated) M(negotiate_end)
+	M(token_wanted) M(token_given) M(usage_query) M(usage_answer) M(negotiate) M(negotiated) M(negotiate_end)
 
 // ---- generated from here on
 typedef uint8_t ipc_u8;
