@@ -18,10 +18,8 @@ CONFIG = server.USUAL.replace("require {", "$mechanisms require {")
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, ca):
-    folder = tmp_path_factory.mktemp("programs")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def house(make_folder, certificate, ca):
+    folder = make_folder("programs")
     with server.Pabal(folder, CONFIG, certificate=certificate,
                       mechanisms="mechanisms " + " ".join(f'"{m}"' for m in MECHANISMS)) as running:
         running.account(KIM, "secret")

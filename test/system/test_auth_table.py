@@ -82,10 +82,8 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, ca):
-    folder = tmp_path_factory.mktemp("table")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def house(make_folder, certificate, ca):
+    folder = make_folder("table")
     key = Key("one", "ES256")
     keys, authority = folder / "keys.json", folder / "authority.pem"
     keys.write_text(json.dumps({"keys": [key.jwk]}))

@@ -23,10 +23,8 @@ MESSAGE = ("From: Kim <kim@example.kr>\r\nTo: Lee <lee@elsewhere.test>\r\n"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, ca):
-    folder = tmp_path_factory.mktemp("clients")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def house(make_folder, certificate, ca):
+    folder = make_folder("clients")
     with sink.Sink() as outside, \
             server.Pabal(folder, CONFIG, certificate=certificate, sink=str(outside.port)) as running:
         running.account("kim@example.kr", "secret")

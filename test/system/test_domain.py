@@ -21,20 +21,16 @@ CONFIG = server.USUAL.replace(
 
 
 @pytest.fixture(scope="module")
-def domain(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("domain")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def domain(make_folder):
+    folder = make_folder("domain")
     server.make_role_users()
     with samba.Domain(folder, {"kim": KIM, "lee": LEE}, "pabal-source") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, domain):
-    folder = tmp_path_factory.mktemp("house")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def house(make_folder, certificate, domain):
+    folder = make_folder("house")
     with server.Pabal(folder, CONFIG, certificate=certificate, as_root=True,
                       helper=str(domain.helper())) as running:
         running.account("kim@example.kr", "quite another")

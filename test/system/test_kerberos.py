@@ -20,16 +20,9 @@ CONFIG = server.USUAL.replace('"example.kr" }', '"example.kr" "people.example" }
 ).replace('auth { source "accounts" }', 'auth { source "accounts" gssapi { $gssapi } }')
 
 
-def open_folder(tmp_path_factory, name):
-    folder = tmp_path_factory.mktemp(name)
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def realm(tmp_path_factory):
-    folder = open_folder(tmp_path_factory, "kdc")
+def realm(make_folder):
+    folder = make_folder("kdc")
     users = {"kim": "secret", "lee": "secret", "nobody": "secret", "stale": "secret"}
     with kerberos.Realm(folder, REALM, users) as running:
         yield running
@@ -44,17 +37,17 @@ def put_keytab(folder, keytab):
     return path
 
 
-def start(tmp_path_factory, certificate, gssapi, keytab=None, name="kerberos"):
-    folder = open_folder(tmp_path_factory, name)
+def start(make_folder, certificate, gssapi, keytab=None, name="kerberos"):
+    folder = make_folder(name)
     if keytab:
         gssapi = f'keytab "{put_keytab(folder, keytab)}" {gssapi}'
     return server.Pabal(folder, CONFIG, certificate=certificate, gssapi=gssapi)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, realm):
+def house(make_folder, certificate, realm):
     keytab = realm.keytab(f"smtp/{HOST}", "good.keytab")
-    with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab) as running:
+    with start(make_folder, certificate, f'realm "{REALM}"', keytab) as running:
         running.account("kim@example.kr", "other")
         running.account("stale@example.kr", "other")
         yield running
@@ -131,13 +124,13 @@ def test_without_a_ticket_nobody_gets_in(house, realm):
     assert done.returncode != 0
 
 
-def test_a_ticket_that_our_keys_do_not_open_is_refused(tmp_path_factory, certificate, realm):
+def test_a_ticket_that_our_keys_do_not_open_is_refused(make_folder, certificate, realm):
     """As a client has one when the keys were made anew since, or when a KDC is forged."""
-    folder = open_folder(tmp_path_factory, "forged")
+    folder = make_folder("forged")
     with kerberos.Realm(folder, REALM, {"kim": "guess"}) as forged:
         forged.keytab(f"smtp/{HOST}", "unused.keytab")
         keytab = realm.keytab(f"smtp/{HOST}", "true.keytab")
-        with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab, "deceived") as house:
+        with start(make_folder, certificate, f'realm "{REALM}"', keytab, "deceived") as house:
             house.account("kim@example.kr", "other")
             since = house.log.mark()
             done = log_in(house, forged.ticket("kim", "guess"))
@@ -145,12 +138,12 @@ def test_a_ticket_that_our_keys_do_not_open_is_refused(tmp_path_factory, certifi
             house.await_event("login-failed", since=since, reason=re.compile("GSSAPI"))
 
 
-def test_an_expired_ticket_is_refused(tmp_path_factory, certificate):
+def test_an_expired_ticket_is_refused(make_folder, certificate):
     """The client and its KDC live two days ago, so that the client itself sees nothing wrong."""
-    folder = open_folder(tmp_path_factory, "past-kdc")
+    folder = make_folder("past-kdc")
     with kerberos.Realm(folder, REALM, {"kim": "secret"}, shift="-2d") as past:
         keytab = past.keytab(f"smtp/{HOST}", "past.keytab")
-        with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab, "past") as here:
+        with start(make_folder, certificate, f'realm "{REALM}"', keytab, "past") as here:
             here.account("kim@example.kr", "other")
             since = here.log.mark()
             done = log_in(here, past.ticket("kim", "secret"))
@@ -158,9 +151,9 @@ def test_an_expired_ticket_is_refused(tmp_path_factory, certificate):
             here.await_event("auth", since=since, reason=re.compile("expired|skew"))
 
 
-def test_a_realm_stands_for_a_domain(tmp_path_factory, certificate, realm):
+def test_a_realm_stands_for_a_domain(make_folder, certificate, realm):
     keytab = realm.keytab(f"smtp/{HOST}", "mapped.keytab")
-    with start(tmp_path_factory, certificate, f'realm "{REALM}" domain "people.example"', keytab,
+    with start(make_folder, certificate, f'realm "{REALM}" domain "people.example"', keytab,
                "mapped") as mapped:
         mapped.account("kim@people.example", "other")
         mapped.account("lee@example.kr", "other")
@@ -170,9 +163,9 @@ def test_a_realm_stands_for_a_domain(tmp_path_factory, certificate, realm):
         assert "535" in log_in(mapped, realm.ticket("lee", "secret")).stderr
 
 
-def test_a_foreign_realm_is_refused(tmp_path_factory, certificate, realm):
+def test_a_foreign_realm_is_refused(make_folder, certificate, realm):
     keytab = realm.keytab(f"smtp/{HOST}", "foreign.keytab")
-    with start(tmp_path_factory, certificate, 'realm "OTHER.KR"', keytab, "foreign") as other:
+    with start(make_folder, certificate, 'realm "OTHER.KR"', keytab, "foreign") as other:
         other.account("kim@example.kr", "other")
         since = other.log.mark()
         assert "535" in log_in(other, realm.ticket("kim", "secret")).stderr
@@ -180,9 +173,9 @@ def test_a_foreign_realm_is_refused(tmp_path_factory, certificate, realm):
 
 
 @pytest.mark.parametrize("principal", [None, "smtp/elsewhere.example.kr"])
-def test_without_our_keys_it_is_not_offered(tmp_path_factory, certificate, realm, principal):
+def test_without_our_keys_it_is_not_offered(make_folder, certificate, realm, principal):
     keytab = principal and realm.keytab(principal, "elsewhere.keytab")
-    with start(tmp_path_factory, certificate, f'realm "{REALM}"', keytab, "without") as without:
+    with start(make_folder, certificate, f'realm "{REALM}"', keytab, "without") as without:
         assert offered(without) == ["PLAIN"]
         said = without.run("check", check=False)
         assert re.search("GSSAPI.*key", said.stdout + said.stderr), said.stdout + said.stderr

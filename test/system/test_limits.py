@@ -171,10 +171,8 @@ clients { "127.0.0.1" relay }
 
 
 @pytest.fixture(scope="module")
-def wide(tmp_path_factory, certificate):
-    folder = tmp_path_factory.mktemp("limits")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def wide(make_folder, certificate):
+    folder = make_folder("limits")
     with sink.Sink() as outside, \
             server.Pabal(folder, server.USUAL.replace("workers 2", "workers 1"), WIDE,
                          certificate=certificate, environment=MEMORY,

@@ -23,16 +23,9 @@ WISH = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"
 SERVERS = ["submission", "submissions"]
 
 
-def make_folder(factory, name):
-    folder = factory.mktemp(name)
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, ca):
-    folder = make_folder(tmp_path_factory, "mechanisms")
+def house(make_folder, certificate, ca):
+    folder = make_folder("mechanisms")
     with server.Pabal(folder, CONFIG, certificate=certificate, extra="") as running:
         running.account("kim@example.kr", "secret")
         running.ca = ca
@@ -272,8 +265,8 @@ def test_dialogues_that_break_off(house, name):
 
 # ---- what the configuration names
 
-def test_named_mechanisms_replace_the_wish(tmp_path_factory, certificate, ca):
-    tmp_path = make_folder(tmp_path_factory, "named")
+def test_named_mechanisms_replace_the_wish(make_folder, certificate, ca):
+    tmp_path = make_folder("named")
     extra = '\nmechanisms "PLAIN" "ANONYMOUS" "EXTERNAL"\ncompat { auth-equals }\n'
     with server.Pabal(tmp_path, CONFIG, certificate=certificate, extra=extra) as running:
         running.ca = ca
@@ -303,8 +296,8 @@ OLD = ["CRAM-MD5", "DIGEST-MD5", "NTLM"]
 
 
 @pytest.fixture(scope="module")
-def old_house(tmp_path_factory, certificate, ca):
-    folder = make_folder(tmp_path_factory, "old")
+def old_house(make_folder, certificate, ca):
+    folder = make_folder("old")
     extra = "\nmechanisms " + " ".join(f'"{m}"' for m in [*OLD, "PLAIN"]) + "\n"
     with server.Pabal(folder, CONFIG, certificate=certificate, extra=extra) as running:
         running.ca = ca
@@ -344,8 +337,8 @@ def test_swaks_with_a_recoverable_password(old_house, mechanism):
 
 # ---- a certificate instead of a password
 
-def test_external_maps_a_certificate(tmp_path_factory, certificate, ca):
-    folder = make_folder(tmp_path_factory, "external")
+def test_external_maps_a_certificate(make_folder, certificate, ca):
+    folder = make_folder("external")
     config = CONFIG.replace(
         'tls { certificate "$certificate" }',
         'tls { certificate "$certificate" ca-file "$authority" request-client-certificate yes }').replace(

@@ -20,10 +20,8 @@ PATIENCE = 60  # the keys are looked for every ten seconds
 
 
 @pytest.fixture
-def house(tmp_path_factory, certificate, ca):
-    folder = tmp_path_factory.mktemp("offers")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def house(make_folder, certificate, ca):
+    folder = make_folder("offers")
     with server.Pabal(folder, CONFIG, certificate=certificate, extra="") as running:
         running.account("kim@example.kr", "secret")
         running.ca = ca

@@ -170,14 +170,12 @@ SENDERS = ["<>", "<spam@elsewhere.test>", "<kim@example.kr>", "<spam@$own>", "<s
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate):
+def house(make_folder, certificate):
     """(server, sink): whatever went out, to any domain and any address, would
     arrive at the sink."""
     if not peers.have_peers():
         plugin.missing("the peers are not unpacked: ./dev test does it")
-    folder = tmp_path_factory.mktemp("relay")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+    folder = make_folder("relay")
     zone = "@ MX 10 mx.test.\n* MX 10 mx.test.\n*.com MX 10 mx.test."
     zones = {"test": zone + "\nmx A 192.0.2.25\nmx AAAA 2001:db8::25",
              "kr": zone, "localhost": zone}

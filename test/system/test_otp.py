@@ -21,10 +21,8 @@ CONFIG = server.USUAL.replace('server "submission" {', 'server "submission" { $e
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate, ca):
-    folder = tmp_path_factory.mktemp("otp")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def house(make_folder, certificate, ca):
+    folder = make_folder("otp")
     with server.Pabal(folder, CONFIG, certificate=certificate,
                       extra='\nmechanisms "OTP" "PLAIN"\n') as running:
         running.account("kim@example.kr", "secret")

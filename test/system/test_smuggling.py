@@ -144,14 +144,12 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, certificate):
+def house(make_folder, certificate):
     if not peers.is_root():
         plugin.missing("Postfix needs root")
     if not peers.have_peers():
         plugin.missing("the peers are not unpacked: ./dev test does it")
-    folder = tmp_path_factory.mktemp("smuggling")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+    folder = make_folder("smuggling")
     with peers.Postfix(folder) as postfix:
         route = f'route "*" {{ smtp "[127.0.0.1]:{postfix.port}" tls never }}\n'
         running = server.Pabal(folder, CONFIG, more=route, certificate=certificate)

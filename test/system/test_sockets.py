@@ -16,10 +16,8 @@ NAMES = ["smtpd", "queue", "auth", "sender", "local", "resolver"]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory, certificate):
-    folder = tmp_path_factory.mktemp("sockets")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def running(make_folder, certificate):
+    folder = make_folder("sockets")
     with server.Pabal(folder, certificate=certificate) as one:
         one.account("kim@example.kr", "secret")
         yield one

@@ -232,10 +232,8 @@ class Sequence:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory, certificate):
-    folder = tmp_path_factory.mktemp("state")
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def running(make_folder, certificate):
+    folder = make_folder("state")
     with server.Pabal(folder, CONFIG, certificate=certificate) as one:
         for name in ("kim", "lee"):
             one.account(f"{name}@example.kr", "secret")

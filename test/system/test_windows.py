@@ -20,10 +20,8 @@ CONFIG = server.USUAL.replace(
 ).replace('auth { source "accounts" }', 'auth { source "accounts" guess { account-address 0 address 0 names 0 network 0 network-names 0 account 0 } $inside }')
 
 
-def start(tmp_path_factory, certificate, more, name):
-    folder = tmp_path_factory.mktemp(name)
-    for path in (folder, folder.parent):
-        path.chmod(0o755)
+def start(make_folder, certificate, more, name):
+    folder = make_folder(name)
     return server.Pabal(folder, CONFIG, certificate=certificate, inside=more)
 
 
@@ -47,8 +45,8 @@ def offered(house):
 # ---- accounts here
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory, certificate):
-    with start(tmp_path_factory, certificate, "", "own") as running:
+def own(make_folder, certificate):
+    with start(make_folder, certificate, "", "own") as running:
         running.account("kim@example.kr", "secret")
         running.account("lee@example.kr", "secret")
         running.run("account", "set", "kim@example.kr", "--legacy", "on", input="secret\n")
@@ -96,13 +94,13 @@ def test_swaks(own, user, password, code):
 # ---- winbind's helper
 
 @pytest.fixture(scope="module")
-def domain(tmp_path_factory, certificate):
-    folder = tmp_path_factory.mktemp("helper")
+def domain(make_folder, certificate):
+    folder = make_folder("helper")
     shutil.copy(HELPER, folder / "helper")
     folder.chmod(0o777)
     more = (f'winbind {{ helper "{folder}/helper" "{folder}/ran" timeout 3s helpers 2 '
             'map "EXAMPLE" "example.kr" }')
-    with start(tmp_path_factory, certificate, more, "winbind") as running:
+    with start(make_folder, certificate, more, "winbind") as running:
         running.account("kim@example.kr", "another")
         running.ran = folder / "ran"
         yield running
@@ -202,9 +200,9 @@ def test_silent_clients_do_not_keep_the_helpers(domain):
         assert first.end("kim") == 454
 
 
-def test_a_helper_that_is_not_there(tmp_path_factory, certificate):
+def test_a_helper_that_is_not_there(make_folder, certificate):
     more = 'winbind { helper "/nonexistent/ntlm_auth" map "EXAMPLE" "example.kr" }'
-    with start(tmp_path_factory, certificate, more, "missing") as house:
+    with start(make_folder, certificate, more, "missing") as house:
         house.account("kim@example.kr", "secret")
         done = curl(house, "EXAMPLE\\kim")
         assert "< 454 " in done.stderr, done.stderr

@@ -135,6 +135,18 @@ def folder(request):
         shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def make_folder(tmp_path_factory):
+    """make_folder(NAME): one more folder that every user can reach, for fixtures that
+    outlive a test."""
+    def make(name):
+        path = tmp_path_factory.mktemp(name)
+        for one in (path, path.parent):
+            one.chmod(0o755)
+        return path
+    return make
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
     outcome = yield
