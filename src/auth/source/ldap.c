@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: ISC
 // The kind "ldap": what of it is in the program. The work is in ldap_driver.c.
-#include "auth/source/ldap.h"
-
-#include "auth/module.h"
+#include "auth/source/driver.h"
 #include "auth/source/kinds.h"
 #include "auth/source/ldap_text.h"
-#include "base/memory.h"
 #include "base/text.h"
-
-struct loaded {
-	const struct auth_ldap_driver *driver;
-	void *state;
-};
 
 // A directory proves a password by a bind and shows none.
 static unsigned gives(const struct config_source *s)
@@ -30,32 +22,9 @@ static int check_templates(const struct config_source *s, struct error *err)
 
 static int prepare(const struct config_source *s, void **state, struct error *err)
 {
-	struct loaded *l;
 	int result = check_templates(s, err);
 
-	if (result)
-		return result;
-	const void *driver = auth_module_symbol("ldap", AUTH_LDAP_SYMBOL, err);
-	if (!driver)
-		return ERR_NOT_FOUND;
-	l = mem_alloc(sizeof *l);
-	l->driver = driver;
-	result = l->driver->prepare(s, &l->state, err);
-	if (result)
-		mem_free(l);
-	else
-		*state = l;
-	return result;
-}
-
-static void finish(void *state)
-{
-	struct loaded *l = state;
-
-	if (!l)
-		return;
-	l->driver->finish(l->state);
-	mem_free(l);
+	return result ? result : auth_driver_prepare("ldap", s, state, err);
 }
 
 // Where neither template has the domain, kim of one domain would be kim of every other one. A bare
@@ -72,8 +41,6 @@ static bool is_of_another_domain(const struct config_source *s, const struct aut
 static void check(const struct config_source *s, void *state, const struct auth_question *q,
 	struct auth_answer *out)
 {
-	struct loaded *l = state;
-
 	if (q->ask != AUTH_ASK_PASSWORD)
 		auth_answer_set(out, AUTH_CANNOT, TEXT("a directory checks passwords only"));
 	else if (!q->secret.len) // RFC 4513 5.1.2: a bind without a password succeeds for anybody
@@ -84,7 +51,7 @@ static void check(const struct config_source *s, void *state, const struct auth_
 		auth_answer_set(out, AUTH_UNKNOWN,
 			TEXT("without %%u or %%d it is for names of default-domain only"));
 	else
-		l->driver->check(s, l->state, q, out);
+		auth_driver_check(s, state, q, out);
 }
 
 static void advise(const struct config_source *s, struct config_findings *findings)
@@ -112,7 +79,7 @@ const struct auth_source_kind auth_source_ldap = {
 	.module = "ldap",
 	.gives = gives,
 	.prepare = prepare,
-	.finish = finish,
+	.finish = auth_driver_finish,
 	.check = check,
 	.advise = advise,
 };

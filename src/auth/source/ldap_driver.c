@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Logins against a directory by libldap: a search for the user's entry and a bind as that entry, or
 // a bind at once. One handle is used by one thread at a time; every wait has an end.
-#include "auth/source/ldap.h"
+#include "auth/source/driver.h"
 
 #include "auth/source/ca_file.h"
 #include "auth/source/connections.h"
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
-extern const struct auth_ldap_driver auth_ldap_driver;
+extern const struct auth_source_driver auth_source_driver;
 
 struct ldap_state {
 	const struct config_source *source;
@@ -509,7 +509,7 @@ static int prepare(const struct config_source *s, void **out, struct error *err)
 	return result;
 }
 
-const struct auth_ldap_driver auth_ldap_driver = {
+const struct auth_source_driver auth_source_driver = {
 	.prepare = prepare,
 	.finish = finish,
 	.check = check,

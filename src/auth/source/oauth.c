@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: ISC
 // The kind "oauth": what of it is in the program. The work is in oauth_driver.c.
-#include "auth/source/oauth.h"
-
-#include "auth/module.h"
+#include "auth/source/driver.h"
 #include "auth/source/jwk.h"
 #include "auth/source/kinds.h"
-#include "base/memory.h"
 #include "base/text.h"
-
-struct loaded {
-	const struct auth_oauth_driver *driver;
-	void *state;
-};
 
 static unsigned gives(const struct config_source *s)
 {
@@ -20,30 +12,7 @@ static unsigned gives(const struct config_source *s)
 
 static int prepare(const struct config_source *s, void **state, struct error *err)
 {
-	const void *driver = auth_module_symbol("oauth", AUTH_OAUTH_SYMBOL, err);
-	struct loaded *l;
-	int result;
-
-	if (!driver)
-		return ERR_NOT_FOUND;
-	l = mem_alloc(sizeof *l);
-	l->driver = driver;
-	result = l->driver->prepare(s, &l->state, err);
-	if (result)
-		mem_free(l);
-	else
-		*state = l;
-	return result;
-}
-
-static void finish(void *state)
-{
-	struct loaded *l = state;
-
-	if (!l)
-		return;
-	l->driver->finish(l->state);
-	mem_free(l);
+	return auth_driver_prepare("oauth", s, state, err);
 }
 
 static bool is_visible(struct str text)
@@ -57,14 +26,12 @@ static bool is_visible(struct str text)
 static void check(const struct config_source *s, void *state, const struct auth_question *q,
 	struct auth_answer *out)
 {
-	struct loaded *l = state;
-
 	if (q->ask != AUTH_ASK_TOKEN)
 		auth_answer_set(out, AUTH_UNKNOWN, "%s", TEXT("an issuer of tokens knows no passwords"));
 	else if (!q->secret.len || !is_visible(q->secret)) // RFC 6750 2.1
 		auth_answer_set(out, AUTH_NO, "%s", TEXT("the token is malformed"));
 	else
-		l->driver->check(s, l->state, q, out);
+		auth_driver_check(s, state, q, out);
 }
 
 // ---- pabal check
@@ -103,7 +70,7 @@ const struct auth_source_kind auth_source_oauth = {
 	.module = "oauth",
 	.gives = gives,
 	.prepare = prepare,
-	.finish = finish,
+	.finish = auth_driver_finish,
 	.check = check,
 	.advise = advise,
 };

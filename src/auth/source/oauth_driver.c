@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Bearer tokens by libcurl: the issuer is asked about each (introspection), or its public keys are
 // fetched now and then and the token's signature is looked at here.
-#include "auth/source/oauth.h"
+#include "auth/source/driver.h"
 
 #include "auth/source/claims.h"
 #include "auth/source/connections.h"
@@ -23,7 +23,7 @@
 #define KEYS_RETRY_MS	(5 * 1000ULL)		 // while there are none
 #define REMEMBERED	1024			 // tokens
 
-extern const struct auth_oauth_driver auth_oauth_driver;
+extern const struct auth_source_driver auth_source_driver;
 
 struct keys {
 	atomic_uint users;
@@ -500,7 +500,7 @@ static int prepare(const struct config_source *s, void **out, struct error *err)
 	return result;
 }
 
-const struct auth_oauth_driver auth_oauth_driver = {
+const struct auth_source_driver auth_source_driver = {
 	.prepare = prepare,
 	.finish = finish,
 	.check = check,
