@@ -36,7 +36,16 @@
 #define IPC_FIELDS_record(F) /* one DNS record */ \
 	F(str, rdata)     /* wire form */
 
-#define IPC_RECORDS(M) M(recipient) M(outcome) M(record)
+#define IPC_FIELDS_rate(F) /* one rate of `limit { rate … }` and what is asked of it (queue/rates.h) */ \
+	F(str, key)       /* "account kim@example.kr recipients day" */ \
+	F(u8, period)     /* enum config_rate_period */ \
+	F(u8, action)     /* enum config_rate_action */ \
+	F(u64, most)      /* the limit */ \
+	F(u32, amount)    /* messages or recipients; 0: only looked at */ \
+	F(str, words)     /* "rate account recipients 1000 per day" */ \
+	F(str, where)     /* "limit everywhere pabal.conf:12" */
+
+#define IPC_RECORDS(M) M(recipient) M(outcome) M(record) M(rate)
 
 // ---- messages
 // master -> every role
@@ -78,9 +87,11 @@
 #define IPC_FIELDS_findings(F) F(u32, errors) F(str, text)
 
 // smtpd <-> queue
-#define IPC_FIELDS_client_open(F) /* a connection begins: count it */ F(u64, session) F(str, address)
-#define IPC_FIELDS_client_counts(F) /* connections now, with this one */ \
-	F(u64, session) F(u32, from_address) F(u32, from_network) F(u32, in_all)
+#define IPC_FIELDS_client_open(F) /* a connection begins: count it. again: it began long ago, queue is new */ \
+	F(u64, session) F(str, address) F(u8, again)
+#define IPC_FIELDS_client_counts(F) /* connections now, and begun in this minute, with this one */ \
+	F(u64, session) F(u32, from_address) F(u32, from_network) F(u32, in_all) \
+	F(u32, minute_address) F(u32, minute_network) F(u32, minute_all)
 #define IPC_FIELDS_client_close(F) F(u64, session)
 #define IPC_FIELDS_recipient_query(F) F(u64, request) F(str, key)
 #define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now. over its quota: 0 no, \
@@ -88,9 +99,9 @@
 	F(u64, request) F(u8, exists) F(str, account) F(u8, over) F(u64, max_size)
 #define IPC_FIELDS_account_query(F) F(u64, request) F(str, name)
 #define IPC_FIELDS_account_answer(F) /* state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now, \
-		4 locked, 5 expired. networks, servers: lines of policy_facts; act_as: names, a space between */ \
+		4 locked, 5 expired. networks, servers: lines of policy_facts; act_as, groups: names, a space between */ \
 	F(u64, request) F(u8, state) F(u32, rights) F(str, name) F(str, networks) F(str, servers) \
-	F(str, act_as) F(str, reason)
+	F(str, act_as) F(str, reason) F(str, groups)
 #define IPC_FIELDS_account_changed(F) /* queue -> auth, smtpd: forget what you remember */ F(str, name)
 #define IPC_FIELDS_store_state(F) /* queue -> smtpd, at once and when it changes: no space for new mail */ \
 	F(u8, full)
@@ -100,7 +111,14 @@
 	F(u64, request) F(u64, session) F(str, sender) F(str, account) F(str, client) F(str, server) \
 	F(str, helo) F(str, envid) F(u8, ret) F(u8, smtputf8) F(u8, eightbit) F(u64, received_ms) \
 	F(u64, size) F(str, digest) F(str, headers) F(str, edits) F(str, labels) \
-	F(list, recipients) F(u64, spool) F(str, body)
+	F(list, recipients) F(u64, spool) F(str, body) \
+	F(list, rates)    /* every rate in force, with what this message counts in it */
+#define IPC_FIELDS_rate_query(F) /* reserve for the transaction of this session: all of them or none */ \
+	F(u64, request) F(u64, session) F(list, rates)
+#define IPC_FIELDS_rate_answer(F) /* verdict: 0 reserved, 1 one of them is full, 2 cannot tell now. index: \
+		which one, from 0; count: what it stands at */ \
+	F(u64, request) F(u8, verdict) F(u32, index) F(u64, count)
+#define IPC_FIELDS_rate_release(F) /* the transaction ended without a message: give back */ F(u64, session)
 #define IPC_FIELDS_submitted(F) /* err 0: on stable storage */ \
 	F(u64, request) F(u32, err) F(u64, message)
 // every role -> queue: one event for the history (JSON) and its keys
@@ -157,7 +175,8 @@
 	M(start) M(config) M(peer) M(listener) M(control) M(folder) M(log) M(tickets) M(go) M(drain) \
 	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
-	M(account_query) M(account_answer) M(account_changed) M(store_state) M(spool_open) M(spool_file) M(submit) \
+	M(account_query) M(account_answer) M(account_changed) M(store_state) \
+	M(rate_query) M(rate_answer) M(rate_release) M(spool_open) M(spool_file) M(submit) \
 	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked) \
 	M(token_wanted) M(token_given) M(usage_query) M(usage_answer) M(negotiate) M(negotiated) M(negotiate_end)
 

@@ -26,6 +26,7 @@ enum {
 	POLICY_FACT_ACCOUNT = 2,     // the account's state and rights now (queue)
 	POLICY_FACT_RECIPIENT = 4,   // whether the local recipient exists (queue)
 	POLICY_FACT_SPACE = 8,       // free space of the store (queue, with the account's answer or the message)
+	POLICY_FACT_RATE = 64,       // room in every rate in force, reserved for this transaction (queue)
 };
 
 enum policy_existence { POLICY_EXISTS_NO, POLICY_EXISTS_YES, POLICY_EXISTS_UNKNOWN };
