@@ -59,6 +59,9 @@ struct config_listen {
 	struct config_place where;
 };
 
+// Whether somebody who logged in may send only as himself: in MAIL FROM, and in From: and Sender:.
+enum config_senders { CONFIG_SENDERS_ANY, CONFIG_SENDERS_ENVELOPE, CONFIG_SENDERS_RELAXED, CONFIG_SENDERS_STRICT };
+
 enum config_help { CONFIG_HELP_PLAIN, CONFIG_HELP_SENDMAIL }; // 214 2.0.0, or 502 5.3.0 HELP not implemented
 
 struct config_server {
@@ -77,6 +80,7 @@ struct config_server {
 	struct str banner;      // "" : HOSTNAME ESMTP
 	enum config_help help;
 	bool auth_equals;           // compat auth-equals: 250-AUTH=LOGIN PLAIN, too
+	enum config_senders senders; // of those who logged in
 	uint64_t max_message_size;  // octets
 	uint64_t max_recipients;    // a message
 	uint64_t max_messages;      // a connection
@@ -190,6 +194,7 @@ struct config {
 	struct str hostname;       // A-labels
 	struct config_list domains;// normalised local domains
 	struct str postmaster;     // address key form
+	bool aliases_programs;     // aliases may lead to programs and files
 	struct config_place postmaster_where;
 	struct str state_folder;   // databases and spool
 	struct str run_folder;     // sockets
@@ -235,7 +240,7 @@ struct config {
 
 	struct {
 		struct str maildir;           // "/var/mail/%d/%u/Maildir"; "" : STATE/mail/%d/%u/Maildir
-		struct str separator;         // of subaddresses; "" : none (later)
+		struct str separator;         // of subaddresses: each of these octets; "" : none
 	} deliver;
 
 	struct {

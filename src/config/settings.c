@@ -38,6 +38,7 @@ static const char *const off_offer[] = {"off", "offer", NULL};
 static const char *const tls_versions[] = {"1.0", "1.1", "1.2", "1.3", NULL};
 static const char *const route_tls[] = {"optional", "required", "implicit", "never", NULL};
 static const char *const route_recipients[] = {"accounts", "any", NULL};
+static const char *const sender_rules[] = {"any", "envelope", "relaxed", "strict", NULL};
 static const char *const log_formats[] = {"key-value", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const stop_continue[] = {"stop", "continue", NULL};
@@ -76,6 +77,16 @@ static void check_hostname(
 			TEXT("hostname \"%.*s\" has no dot: many servers refuse mail from such a "
 			     "name"),
 			STR_ARG(c->hostname));
+}
+
+static void check_separator(
+	struct config_parser *p, const struct config_setting *s, const void *base)
+{
+	const struct config *c = base;
+	if (!str_only(c->deliver.separator, "+-_.=#~"))
+		config_report(p, 'E', p->name,
+			TEXT("separator \"%.*s\": expected one or several of + - _ . = # ~"),
+			STR_ARG(c->deliver.separator));
 }
 
 static void check_external_map(
@@ -133,6 +144,11 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_TOP, "postmaster", &config_type_mailbox, FIELD(config, postmaster), NULL, 'l', ALL,
 		TEXT_MARK("Who gets mail to postmaster and abuse of each local domain, and bounces that "
 		"cannot be delivered. Must be set.")},
+	{CONFIG_BLOCK_TOP, "aliases-programs", &config_type_choice, FIELD(config, aliases_programs), "no",
+		'l', MASTER | QUEUE,
+		TEXT_MARK("Whether an alias may lead to a program (\"|/usr/bin/program\") or a file "
+		"(/var/mail/archive). What is in the way of such an alias is refused otherwise."),
+		.words = no_yes},
 	{CONFIG_BLOCK_TOP, "clients", &config_type_clients, FIELD(config, clients), NULL, 'l',
 		MASTER | SMTPD,
 		TEXT_MARK("What an address may do: relay (send to any domain without an account), deny "
@@ -165,6 +181,9 @@ static const struct config_setting settings[] = {
 		FIELD(config, server_defaults.max_errors), "20", 's', MASTER | SMTPD,
 		TEXT_MARK("Refused commands of one session, then it is closed with 421."),
 		.least = 1, .most = 100000},
+	{CONFIG_BLOCK_TOP, "senders", &config_type_choice, FIELD(config, server_defaults.senders),
+		"strict", 's', MASTER | SMTPD, TEXT_MARK("As in server, for servers that do not say."),
+		.words = sender_rules},
 	{CONFIG_BLOCK_TOP, "command-timeout", &config_type_duration,
 		FIELD(config, server_defaults.command_timeout), "5m", 's', MASTER | SMTPD,
 		TEXT_MARK("How long a server waits for a command."), .least = 100, .most = DAY},
@@ -249,6 +268,12 @@ static const struct config_setting settings[] = {
 		TEXT_MARK("Mechanisms that give the right to relay to those who have it; who logs in "
 		"by another one has not. ANONYMOUS never gives it."), .inherits = true,
 		.derived = TEXT_MARK("all but ANONYMOUS")},
+	{CONFIG_BLOCK_SERVER, "senders", &config_type_choice, FIELD(config_server, senders), "strict", 's',
+		MASTER | SMTPD,
+		TEXT_MARK("As whom those may send who logged in. strict: the sender of MAIL, each address of "
+		"From: and that of Sender: must be theirs, or granted (pabal account send-as). relaxed: of "
+		"several authors one must be theirs, when Sender: is. envelope: only the sender of MAIL is "
+		"looked at. any: nothing is."), .words = sender_rules, .inherits = true},
 	{CONFIG_BLOCK_SERVER, "banner", &config_type_text, FIELD(config_server, banner), NULL, 's',
 		MASTER | SMTPD, TEXT_MARK("The text after the host name in the first reply."),
 		.inherits = true, .derived = TEXT_MARK("the host name and ESMTP")},
@@ -490,7 +515,8 @@ static const struct config_setting settings[] = {
 		"sign."), .derived = TEXT_MARK("STATE-FOLDER/mail/%d/%u/Maildir")},
 	{CONFIG_BLOCK_DELIVER, "separator", &config_type_name, FIELD(config, deliver.separator), NULL,
 		'l', MASTER | SMTPD | QUEUE | LOCAL,
-		TEXT_MARK("What parts a mailbox name from a detail, as + in kim+list@; empty: none.")},
+		TEXT_MARK("What parts the name of a mailbox from a detail, as + in kim+list@; of several "
+		"characters (\"+-\") each does. Empty: none."), .check = check_separator},
 
 	// ---- route "pattern" { }
 	{CONFIG_BLOCK_ROUTE, "smtp", &config_type_route, NO_FIELD, NULL, 'l',

@@ -21,7 +21,10 @@
 	F(str, hold_reason) \
 	/* of a try in a mailbox: its limits, 0: none (deliver/quota.h) */ \
 	F(u64, quota) F(u64, quota_soft) F(u64, quota_messages) F(u64, quota_messages_soft) \
-	F(u8, quota_pass)
+	F(u8, quota_pass) \
+	/* of a try at local: enum ipc_target; behind the separator, "news" of kim+news@; the address \
+	   as it was accepted, where address is another */ \
+	F(u8, kind) F(str, detail) F(str, original)
 
 #define IPC_FIELDS_outcome(F) /* what became of one recipient */ \
 	F(u64, id) \
@@ -46,6 +49,14 @@
 	F(str, where)     /* "limit everywhere pabal.conf:12" */
 
 #define IPC_RECORDS(M) M(recipient) M(outcome) M(record) M(rate)
+
+// What address of a recipient is, for role local.
+enum ipc_target {
+	IPC_TARGET_MAILBOX, // the name of an account
+	IPC_TARGET_USER,    // USER@DOMAIN: a user of this system
+	IPC_TARGET_PROGRAM, // "|command line", of an alias
+	IPC_TARGET_FILE,    // "/path", of an alias
+};
 
 // ---- messages
 // master -> every role
@@ -94,9 +105,14 @@
 	F(u32, minute_address) F(u32, minute_network) F(u32, minute_all)
 #define IPC_FIELDS_client_close(F) F(u64, session)
 #define IPC_FIELDS_recipient_query(F) F(u64, request) F(str, key)
-#define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now. over its quota: 0 no, \
-		1 soft, 2 hard. max_size: octets that it still takes, 0: as many as there are */ \
+#define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now, 3 leads to itself or \
+		nowhere. over its quota: 0 no, 1 soft, 2 hard. max_size: octets that it still takes, 0: as \
+		many as there are */ \
 	F(u64, request) F(u8, exists) F(str, account) F(u8, over) F(u64, max_size)
+#define IPC_FIELDS_sender_query(F) /* authors: as whom an account wants to send, an LF between; "" is <> */ \
+	F(u64, request) F(str, account) F(str, authors)
+#define IPC_FIELDS_sender_answer(F) /* owners: one octet of enum policy_owner for each */ \
+	F(u64, request) F(str, owners)
 #define IPC_FIELDS_account_query(F) F(u64, request) F(str, name)
 #define IPC_FIELDS_account_answer(F) /* state: 0 unknown, 1 enabled, 2 disabled, 3 cannot tell now, \
 		4 locked, 5 expired. networks, servers: lines of policy_facts; act_as, groups: names, a space between */ \
@@ -175,7 +191,7 @@
 	M(start) M(config) M(peer) M(listener) M(control) M(folder) M(log) M(tickets) M(go) M(drain) \
 	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
-	M(account_query) M(account_answer) M(account_changed) M(store_state) \
+	M(account_query) M(account_answer) M(account_changed) M(store_state) M(sender_query) M(sender_answer) \
 	M(rate_query) M(rate_answer) M(rate_release) M(spool_open) M(spool_file) M(submit) \
 	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked) \
 	M(token_wanted) M(token_given) M(usage_query) M(usage_answer) M(negotiate) M(negotiated) M(negotiate_end)

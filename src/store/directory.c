@@ -61,7 +61,7 @@ static int read_groups(struct store *s, struct arena *arena, struct store_accoun
 }
 
 // 1: found and read into out, 0: there is none.
-static int find_account(struct store *s, enum query query, struct str name, struct arena *arena,
+int directory_find_account(struct store *s, enum query query, struct str name, struct arena *arena,
 	struct store_account *out)
 {
 	struct sql_statement *q = sql_use(s->db, query);
@@ -83,7 +83,7 @@ static int get_run(struct store *s, struct request *r)
 {
 	struct account_request *a = (struct account_request *)r;
 	struct store_account found = {0};
-	int code = find_account(s, a->query, a->account.name, &a->arena, &found);
+	int code = directory_find_account(s, a->query, a->account.name, &a->arena, &found);
 
 	if (code == 1)
 		a->account = found;
@@ -177,10 +177,12 @@ static int add_run(struct store *s, struct request *r)
 	struct account_request *a = (struct account_request *)r;
 	struct store_account other = {0};
 	struct str name = a->account.name;
-	int code = find_account(s, QUERY_ACCOUNT_GET, name, &a->arena, &other);
+	int code = directory_find_account(s, QUERY_ACCOUNT_GET, name, &a->arena, &other);
 
 	if (code == 0) // the address of another account?
-		code = find_account(s, QUERY_ADDRESS_GET, name, &a->arena, &other);
+		code = directory_find_account(s, QUERY_ADDRESS_GET, name, &a->arena, &other);
+	if (code == 0)
+		code = directory_has_alias(s, name);
 	if (code == 1)
 		r->err = ERR_EXISTS;
 	if (code != 0)
@@ -243,7 +245,7 @@ static int remove_run(struct store *s, struct request *r)
 {
 	struct account_request *a = (struct account_request *)r;
 	struct store_account found = {0};
-	int code = find_account(s, QUERY_ACCOUNT_GET, a->account.name, &a->arena, &found);
+	int code = directory_find_account(s, QUERY_ACCOUNT_GET, a->account.name, &a->arena, &found);
 
 	r->err = code == 0 ? ERR_NOT_FOUND : 0;
 	if (code != 1)
@@ -314,15 +316,39 @@ static int update_account(struct store *s, const struct store_account *a)
 	sql_bind_text(q, 8, a->servers);
 	sql_bind_text(q, 9, a->group_names);
 	sql_bind_text(q, 10, a->act_as);
-	sql_bind_u64(q, 11, a->id);
+	sql_bind_text(q, 11, a->send_as);
+	sql_bind_u64(q, 12, a->id);
 	return sql_run(q);
+}
+
+// The words without this one, and with it at the end when it is to be added.
+static int change_words(struct arena *arena, struct str *words, struct str word, bool add)
+{
+	struct buf list = {.limit = STORE_WORDS_MAX};
+	struct str rest = *words, one;
+	bool found = false;
+	int err = 0;
+
+	while (!err && rest.len && str_split(&rest, ' ', &one)) {
+		found = found || str_equal(one, word);
+		if (!str_equal(one, word) || add)
+			err = buf_add_format(&list, "%s%.*s", buf_len(&list) ? " " : "", STR_ARG(one));
+	}
+	if (!err && found == add)
+		err = add ? ERR_EXISTS : ERR_DENIED;
+	if (!err && add)
+		err = buf_add_format(&list, "%s%.*s", buf_len(&list) ? " " : "", STR_ARG(word));
+	if (!err)
+		*words = arena_str(arena, buf_str(&list));
+	buf_finish(&list);
+	return err;
 }
 
 static int set_run(struct store *s, struct request *r)
 {
 	struct account_request *a = (struct account_request *)r;
 	struct store_account found = {0};
-	int code = find_account(s, QUERY_ACCOUNT_GET, a->account.name, &a->arena, &found);
+	int code = directory_find_account(s, QUERY_ACCOUNT_GET, a->account.name, &a->arena, &found);
 
 	r->err = code == 0 ? ERR_NOT_FOUND : 0;
 	if (code != 1)
@@ -334,6 +360,11 @@ static int set_run(struct store *s, struct request *r)
 			return code;
 	}
 	set_fields(&found, &a->account, a->fields);
+	if (a->fields & (STORE_ADD_SEND_AS | STORE_REMOVE_SEND_AS))
+		r->err = change_words(&a->arena, &found.send_as, a->account.send_as,
+			a->fields & STORE_ADD_SEND_AS);
+	if (r->err)
+		return 0;
 	found.changed_ms = a->account.changed_ms;
 	return update_account(s, &found);
 }

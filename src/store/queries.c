@@ -61,7 +61,7 @@ const char *const query_texts[QUERY_COUNT] = {
 		"SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > $1 ORDER BY name LIMIT $2",
 	[QUERY_ACCOUNT_ADD] =
 		"INSERT INTO account (" ACCOUNT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
-		"$9, $10, $11, $12, $13, $14, $15)",
+		"$9, $10, $11, $12, $13, $14, $15, $16)",
 	[QUERY_ADDRESS_ADD] = "INSERT INTO address (name, account) VALUES ($1, $2)",
 	[QUERY_ACCOUNT_SET_ENABLED] =
 		"UPDATE account SET enabled = $1, changed_ms = $2 WHERE name = $3",
@@ -70,7 +70,7 @@ const char *const query_texts[QUERY_COUNT] = {
 	[QUERY_ACCOUNT_SET] =
 		"UPDATE account SET rights = $1, changed_ms = $2, stated = $3, expires_ms = $4, "
 		"locked = $5, lock_reason = $6, networks = $7, servers = $8, group_names = $9, "
-		"act_as = $10 WHERE id = $11",
+		"act_as = $10, send_as = $11 WHERE id = $12",
 	[QUERY_ACCOUNT_GROUPS] = "SELECT group_names FROM account WHERE group_names <> ''",
 	[QUERY_GROUP_GET] = "SELECT " GROUP_COLUMNS " FROM account_group WHERE name = $1",
 	[QUERY_GROUP_LIST] = "SELECT " GROUP_COLUMNS " FROM account_group ORDER BY name LIMIT $1",
@@ -80,4 +80,24 @@ const char *const query_texts[QUERY_COUNT] = {
 		"stated = excluded.stated, networks = excluded.networks, "
 		"servers = excluded.servers, changed_ms = excluded.changed_ms",
 	[QUERY_GROUP_REMOVE] = "DELETE FROM account_group WHERE name = $1",
+
+	[QUERY_ALIAS_GET] = "SELECT name, targets, changed_ms FROM alias WHERE name = $1",
+	[QUERY_ALIAS_LIST] =
+		"SELECT name, targets, changed_ms FROM alias WHERE name > $1 ORDER BY name LIMIT $2",
+	[QUERY_ALIAS_PUT] = "INSERT INTO alias (name, targets, changed_ms) VALUES ($1, $2, $3) "
+			    "ON CONFLICT (name) DO UPDATE SET targets = excluded.targets, "
+			    "changed_ms = excluded.changed_ms",
+	[QUERY_ALIAS_REMOVE] = "DELETE FROM alias WHERE name = $1",
+	[QUERY_DOMAIN_ALIAS_GET] = "SELECT alias_of FROM domain WHERE name = $1 AND alias_of <> ''",
+	[QUERY_DOMAIN_ALIASED] = "SELECT 1 FROM domain WHERE alias_of = $1 LIMIT 1",
+	[QUERY_DOMAIN_ALIAS_LIST] = "SELECT name, alias_of, changed_ms FROM domain "
+				    "WHERE alias_of <> '' AND name > $1 ORDER BY name LIMIT $2",
+	[QUERY_DOMAIN_ALIAS_PUT] =
+		"INSERT INTO domain (name, alias_of, quota, quota_soft, quota_messages, "
+		"quota_messages_soft, changed_ms) VALUES ($1, $2, 0, 0, 0, 0, $3) "
+		"ON CONFLICT (name) DO UPDATE SET alias_of = excluded.alias_of, "
+		"changed_ms = excluded.changed_ms",
+	[QUERY_DOMAIN_UNUSED_REMOVE] =
+		"DELETE FROM domain WHERE name = $1 AND alias_of = '' AND quota = 0 AND "
+		"quota_soft = 0 AND quota_messages = 0 AND quota_messages_soft = 0",
 };

@@ -51,7 +51,8 @@ void rows_read_recipient(
 // The texts of an account behind its name, in the order of their columns.
 #define ACCOUNT_TEXTS(a)                                                                           \
 	{                                                                                          \
-		&(a)->lock_reason, &(a)->networks, &(a)->servers, &(a)->group_names, &(a)->act_as  \
+		&(a)->lock_reason, &(a)->networks, &(a)->servers, &(a)->group_names, &(a)->act_as, \
+			&(a)->send_as                                                              \
 	}
 #define FIRST_TEXT 10
 

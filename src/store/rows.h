@@ -18,7 +18,7 @@
 	"hold_reason, status, reply, remote"
 #define ACCOUNT_COLUMNS                                                                            \
 	"id, name, enabled, rights, quota, created_ms, changed_ms, stated, expires_ms, locked, "   \
-	"lock_reason, networks, servers, group_names, act_as"
+	"lock_reason, networks, servers, group_names, act_as, send_as"
 #define GROUP_COLUMNS "name, rights, stated, networks, servers, created_ms, changed_ms"
 
 void rows_read_message(struct sql_statement *row, struct arena *arena, struct store_message *out);

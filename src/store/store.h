@@ -155,7 +155,7 @@ void store_counter_list(struct store *s, store_each_counter each, store_done don
 // ---------------------------------------------------------------- directory (no secrets)
 enum { ACCOUNT_MAY_SUBMIT = 1, ACCOUNT_MAY_RELAY = 2, ACCOUNT_RIGHTS_ALL = 3 };
 #define STORE_GROUPS_MAX 8    // of one account
-#define STORE_WORDS_MAX	 4000 // octets of networks, servers, act_as
+#define STORE_WORDS_MAX	 4000 // octets of networks, servers, act_as, send_as
 
 // Rights that several accounts share.
 struct store_group {
@@ -181,12 +181,13 @@ struct store_account {
 	struct str servers;  // names of server blocks
 	struct str group_names;
 	struct str act_as;   // key names it may act as (authzid)
+	struct str send_as;  // as whom it may send: address keys, "@domain", "group:NAME", "<>"
 	const struct store_group *groups; // those of group_names that there are; given back, never taken
 	unsigned group_count;
 };
 typedef void (*store_account_done)(void *arg, int err, const struct store_account *a); // ERR_NOT_FOUND
 void store_account_get(struct store *s, struct str name, store_account_done done, void *arg);
-// The account an address belongs to (its own name; aliases come later in the same table).
+// The account an address belongs to: its own name. Aliases are in store/addresses.h.
 void store_address_get(struct store *s, struct str key, store_account_done done, void *arg);
 typedef void (*store_each_account)(void *arg, const struct store_account *a);
 void store_account_list(struct store *s, struct str after, unsigned limit, store_each_account each,
@@ -194,9 +195,11 @@ void store_account_list(struct store *s, struct str after, unsigned limit, store
 // ERR_EXISTS / ERR_NOT_FOUND.
 void store_account_add(struct store *s, const struct store_account *a, store_done done, void *arg);
 void store_account_set_enabled(struct store *s, struct str name, bool enabled, store_done done, void *arg);
-// Changes the fields named: STORE_SET_*. ERR_NOT_FOUND; ERR_UNSUPPORTED: there is no such group.
+// Changes the fields named: STORE_SET_*. ERR_NOT_FOUND; ERR_UNSUPPORTED: there is no such group;
+// ERR_EXISTS, ERR_LIMIT of a word that is added, ERR_DENIED of one to be removed that is not there.
 enum { STORE_SET_SUBMIT = 1, STORE_SET_RELAY = 2, STORE_SET_NETWORKS = 4, STORE_SET_SERVERS = 8,
-	STORE_SET_GROUPS = 16, STORE_SET_EXPIRES = 32, STORE_SET_LOCK = 64, STORE_SET_ACT_AS = 128 };
+	STORE_SET_GROUPS = 16, STORE_SET_EXPIRES = 32, STORE_SET_LOCK = 64, STORE_SET_ACT_AS = 128,
+	STORE_ADD_SEND_AS = 256, STORE_REMOVE_SEND_AS = 512 }; // send_as: one word
 void store_account_set(struct store *s, const struct store_account *values, unsigned fields,
 	store_done done, void *arg);
 void store_account_remove(struct store *s, struct str name, store_done done, void *arg);

@@ -5,6 +5,7 @@
 #ifndef PABAL_STORE_STORE_INTERNAL_H
 #define PABAL_STORE_STORE_INTERNAL_H
 
+#include "base/arena.h"
 #include "base/id.h"
 #include "store/known.h"
 #include "store/queries.h"
@@ -122,6 +123,12 @@ void reserve_finish(struct store *s);
 int reserve_check(struct store *s);
 void reserve_use(struct store *s);     // the disk is full
 void reserve_restore(struct store *s); // when there is room again
+
+// ---------------------------------------------------------------- the directory
+// Commit thread. 1: found and read into out, with its groups; 0: there is none.
+int directory_find_account(struct store *s, enum query query, struct str name, struct arena *arena,
+	struct store_account *out);
+int directory_has_alias(struct store *s, struct str name); // 1: an alias has this name
 
 // ---------------------------------------------------------------- the store
 struct store {
