@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/unit.h"
 #include "message/trace.h"
 
 #include <errno.h>
@@ -324,19 +325,94 @@ static void link_new(int tmp, int new, const char *name, uint64_t size, struct d
 	}
 }
 
-void maildir_deliver(struct maildir_known *known, const char *pattern, const char *hostname,
+// ---- quotas
+static void set_full(struct deliver_recipient *r)
+{
+	char now[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], text[SMTP_REPLY_TEXT_MAX];
+	const struct quota_limits *l = &r->quota;
+	if (l->octets && (r->usage.octets >= l->octets || !l->messages ||
+		r->usage.messages < l->messages))
+		snprintf(text, sizeof text,
+			TEXT("mailbox-full: the mailbox of %s has no room for this message: %s of %s are used"),
+			r->address, unit_format_size_short(r->usage.octets, now),
+			unit_format_size_short(l->octets, most));
+	else
+		snprintf(text, sizeof text, TEXT("mailbox-full: the mailbox of %s holds %llu messages of %llu"),
+			r->address, (unsigned long long)r->usage.messages, (unsigned long long)l->messages);
+	set_result(r, SMTP_TEMPORARY, 452, "4.2.2", text);
+}
+
+// octets 0: is there any room at all, before it is written? False: r has its result.
+static bool has_room(const struct maildir_options *o, int folder, uint64_t octets,
+	struct deliver_recipient *r)
+{
+	if (!o->quota || (!octets && !quota_is_limited(&r->quota)))
+		return true;
+	int over = quota_admit(o->quota, &r->quota, QUOTA_MAILDIR, folder, octets, &r->usage);
+	if (over >= 0 && !octets && !r->quota.pass)
+		over = (int)quota_judge(&r->quota, &r->usage, 1);
+	r->counted = over >= 0 && quota_is_limited(&r->quota);
+	if (over < 0)
+		set_errno(r, TEXT("cannot count the mailbox"));
+	else if (over == QUOTA_OVER_HARD)
+		set_full(r);
+	return over >= 0 && over != QUOTA_OVER_HARD;
+}
+
+static void take_back(const struct maildir_options *o, int folder, uint64_t octets,
+	struct deliver_recipient *r)
+{
+	bool delivered = r->result.outcome == SMTP_DELIVERED;
+	if (!o->quota)
+		return;
+	quota_ended(o->quota, QUOTA_MAILDIR, folder, octets, delivered);
+	if (!delivered)
+		r->counted = false;
+}
+
+static void deliver_into(const struct maildir_options *o, const struct box *box,
 	struct deliver_job *job, struct deliver_recipient *r)
 {
-	struct box box;
 	char name[300];
 	uint64_t size = 0;
-	if (!open_maildir(known, pattern, r, &box))
-		return;
-	make_name(hostname, job, r, name, sizeof name);
-	if (write_tmp(box.tmp, name, job, r->address, &size))
+	make_name(o->hostname, job, r, name, sizeof name);
+	if (write_tmp(box->tmp, name, job, r->address, &size)) {
 		set_errno(r, TEXT("cannot write the message"));
-	else
-		link_new(box.tmp, box.new, name, size, r);
-	(void)unlinkat(box.tmp, name, 0);
+	} else if (has_room(o, box->folder, size, r)) {
+		link_new(box->tmp, box->new, name, size, r);
+		take_back(o, box->folder, size, r);
+	}
+	(void)unlinkat(box->tmp, name, 0);
+}
+
+void maildir_deliver(const struct maildir_options *o, struct deliver_job *job,
+	struct deliver_recipient *r)
+{
+	struct box box;
+	if (!open_maildir(o->known, o->pattern, r, &box))
+		return;
+	if (has_room(o, box.folder, 0, r))
+		deliver_into(o, &box, job, r);
 	close_box(&box);
+}
+
+int maildir_count(const struct maildir_options *o, const char *address,
+	const struct quota_limits *l, struct quota_usage *out)
+{
+	const char *rest;
+	struct buf path = {.limit = 1024};
+	int base = open_fixed_part(o->pattern, &rest);
+	int err = base < 0 ? ERR_SYSTEM : expand(rest, address, &path);
+	int folder = err ? -1 : file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
+	*out = (struct quota_usage){0};
+	if (folder >= 0)
+		err = quota_count(o->quota, l, QUOTA_MAILDIR, folder, out);
+	else if (!err)
+		err = errno == ENOENT ? 0 : ERR_SYSTEM;
+	int why = errno;
+	fd_close(&folder);
+	fd_close(&base);
+	buf_finish(&path);
+	errno = why;
+	return err;
 }

@@ -8,12 +8,23 @@
 #include "deliver/deliver.h"
 #include "deliver/maildir_known.h"
 
-// pattern: "/var/mail/%d/%u/Maildir" (%d domain, %u local part, both through file_name_encode;
-// %a the whole address). The fixed part before the first % must exist or is made once with 0700.
-// The result is SMTP_DELIVERED, or TEMPORARY for everything the machine can recover from (no space
-// 4.2.2 for EDQUOT, 4.3.1 for ENOSPC, 4.2.0 else). DELIVERED means that the message and every folder
-// on the way to it are on the disk, whoever made them.
-void maildir_deliver(struct maildir_known *known, const char *pattern, const char *hostname,
-	struct deliver_job *job, struct deliver_recipient *r);
+struct maildir_options {
+	// "/var/mail/%d/%u/Maildir" (%d domain, %u local part, both through file_name_encode; %a the
+	// whole address). The fixed part before the first % must exist or is made once with 0700.
+	const char *pattern;
+	const char *hostname;
+	struct maildir_known *known;
+	struct quota *quota;
+};
+
+// The result is SMTP_DELIVERED, or TEMPORARY for everything the machine can recover from (over a quota,
+// ours or the kernel's, 4.2.2; no space 4.3.1; 4.2.0 else). DELIVERED means that the message and every
+// folder on the way to it are on the disk, whoever made them. What is not delivered leaves nothing.
+// Fills r->usage when the mailbox has limits.
+void maildir_deliver(const struct maildir_options *o, struct deliver_job *job,
+	struct deliver_recipient *r);
+// Counts the Maildir of an address anew. One that is not there yet is empty. 0, or negative: errno says why.
+int maildir_count(const struct maildir_options *o, const char *address,
+	const struct quota_limits *l, struct quota_usage *out);
 
 #endif

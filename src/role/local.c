@@ -34,7 +34,7 @@ struct local {
 struct worker {
 	uv_loop_t loop;
 	struct ipc_channel *parent;
-	struct maildir_known *known;
+	struct maildir_options maildir;
 	char pattern[1100];
 	char hostname[256];
 };
@@ -49,8 +49,7 @@ static void on_thread(uv_work_t *work)
 {
 	struct task *t = work->data;
 	for (unsigned i = 0; i < t->job->recipient_count; i++)
-		maildir_deliver(t->worker->known, t->worker->pattern, t->worker->hostname, t->job,
-			&t->job->recipients[i]);
+		maildir_deliver(&t->worker->maildir, t->job, &t->job->recipients[i]);
 }
 
 static void on_thread_done(uv_work_t *work, int status)
@@ -115,7 +114,8 @@ static _Noreturn void worker_main(const struct local *l, int socket)
 {
 	struct error err = {0};
 	struct worker *w = mem_alloc(sizeof *w);
-	w->known = maildir_known_create();
+	w->maildir = (struct maildir_options){.pattern = w->pattern, .hostname = w->hostname,
+		.known = maildir_known_create(), .quota = quota_create()};
 	event_set_tap(NULL, NULL); // its channel is the parent's
 	signal(SIGTERM, SIG_DFL);
 	if (l->context->confined && confine_become(&l->mail_user, &err))

@@ -30,8 +30,7 @@ static struct delivery deliveries[PROCESSES * THREADS * DELIVERIES];
 
 struct thread {
 	pthread_t id;
-	struct maildir_known *known;
-	const char *pattern;
+	struct maildir_options options;
 	struct delivery *first;
 };
 
@@ -50,7 +49,9 @@ static void folder_of(const char *root, unsigned box, char out[400])
 static void deliver(struct thread *t, struct delivery *d)
 {
 	char address[60], body[BODY_MAX + 32];
-	struct deliver_recipient r = {.id = d->number + 1, .address = address};
+	// Half of the mailboxes have a quota and so a maildirsize, which may be lost.
+	struct deliver_recipient r = {.id = d->number + 1, .address = address,
+		.quota = {.octets = d->box % 2 ? 100 << 20 : 0}};
 	struct deliver_job job = {
 		.job = d->number + 1,
 		.sender = "lee@example.kr",
@@ -65,7 +66,7 @@ static void deliver(struct thread *t, struct delivery *d)
 	address_of(d->box, address);
 	for (size_t at = 0; at < d->size; at += 16)
 		snprintf(body + at, 32, "%04u.%08zu\r\n ", d->number, at);
-	maildir_deliver(t->known, t->pattern, "mail.example.kr", &job, &r);
+	maildir_deliver(&t->options, &job, &r);
 	if (r.result.outcome == SMTP_DELIVERED)
 		d->done = record_moment();
 }
@@ -83,17 +84,18 @@ static bool run_process(unsigned process, const char *pattern)
 {
 	struct thread threads[THREADS];
 	struct maildir_known *known = maildir_known_create();
+	struct quota *quota = quota_create();
 	bool good = true;
 
 	for (unsigned i = 0; i < THREADS; i++) {
-		threads[i] = (struct thread){.known = known,
-			.pattern = pattern,
+		threads[i] = (struct thread){.options = {pattern, "mail.example.kr", known, quota},
 			.first = &deliveries[(process * THREADS + i) * DELIVERIES]};
 		good &= pthread_create(&threads[i].id, NULL, run_thread, &threads[i]) == 0;
 	}
 	for (unsigned i = 0; i < THREADS && good; i++)
 		pthread_join(threads[i].id, NULL);
 	maildir_known_destroy(known);
+	quota_destroy(quota);
 	return good;
 }
 

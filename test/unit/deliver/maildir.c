@@ -65,6 +65,7 @@ struct place {
 	char folder[64];
 	char pattern[128];
 	struct maildir_known *known;
+	struct quota *quota;
 	unsigned jobs;
 };
 
@@ -84,6 +85,7 @@ static int make_place(void **state)
 		return -1;
 	snprintf(p->pattern, sizeof p->pattern, "%s/mail/%%d/%%u/Maildir", p->folder);
 	p->known = maildir_known_create();
+	p->quota = quota_create();
 	memset(&faults, 0, sizeof faults);
 	*state = p;
 	return 0;
@@ -94,6 +96,7 @@ static int drop_place(void **state)
 	struct place *p = *state;
 	nftw(p->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	maildir_known_destroy(p->known);
+	quota_destroy(p->quota);
 	mem_free(p);
 	return 0;
 }
@@ -102,7 +105,8 @@ static struct smtp_result deliver(struct place *p, const struct job_words *words
 {
 	struct deliver_job *job = job_make(words);
 	job->job += p->jobs++; // names are told apart by it
-	maildir_deliver(p->known, p->pattern, "mail.pabal.example", job, &job->recipients[0]);
+	const struct maildir_options o = {p->pattern, "mail.pabal.example", p->known, p->quota};
+	maildir_deliver(&o, job, &job->recipients[0]);
 	struct smtp_result r = job->recipients[0].result;
 	deliver_job_destroy(job);
 	return r;
@@ -181,8 +185,9 @@ static void test_names_do_not_clash(void **state)
 	struct deliver_job *job;
 	words.recipients[1] = "kim@example.org"; // the same mailbox twice in one job
 	job = job_make(&words);
+	const struct maildir_options o = {p->pattern, "a/b:c", p->known, p->quota};
 	for (unsigned i = 0; i < 40; i++)
-		maildir_deliver(p->known, p->pattern, "a/b:c", job, &job->recipients[i % 2]);
+		maildir_deliver(&o, job, &job->recipients[i % 2]);
 	unsigned n = count_files(p, BOX "/new", NULL);
 	assert_true(n >= 2); // the same job and recipient in the same millisecond is the same mail
 	assert_int_equal(job->recipients[1].result.outcome, SMTP_DELIVERED);
