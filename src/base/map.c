@@ -26,15 +26,20 @@ static void make_hash_key(void)
 	mem_random(hash_key, sizeof(hash_key));
 }
 
-uint64_t hash_octets(const void *data, size_t len)
+_Static_assert(crypto_shorthash_KEYBYTES == 16 && crypto_shorthash_BYTES == 8, "SipHash-2-4");
+
+uint64_t hash_octets_keyed(const uint8_t key[16], const void *data, size_t len)
 {
-	unsigned char out[crypto_shorthash_BYTES];
 	uint64_t hash;
 
-	pthread_once(&hash_key_once, make_hash_key);
-	crypto_shorthash(out, len ? data : (const void *)"", len, hash_key);
-	memcpy(&hash, out, sizeof(hash));
+	crypto_shorthash((unsigned char *)&hash, len ? data : (const void *)"", len, key);
 	return hash;
+}
+
+uint64_t hash_octets(const void *data, size_t len)
+{
+	pthread_once(&hash_key_once, make_hash_key);
+	return hash_octets_keyed(hash_key, data, len);
 }
 
 // The link that points to the entry of key, or to the NULL that ends its chain.

@@ -22,5 +22,7 @@ void map_each(struct map *m, void (*visit)(struct str key, void *value, void *ar
 
 // Keyed hash of octets: 64 bits, different in every process.
 uint64_t hash_octets(const void *data, size_t len);
+// The same with a key of one's own, for tables that several processes use.
+uint64_t hash_octets_keyed(const uint8_t key[16], const void *data, size_t len);
 
 #endif

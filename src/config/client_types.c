@@ -61,6 +61,15 @@ static bool parse_network(struct config_parser *p, const struct config_setting *
 	return false;
 }
 
+struct str config_network_name(struct arena *arena, const struct ipnet *n)
+{
+	char text[IPADDR_TEXT_MAX];
+	ipaddr_format(&n->addr, text);
+	if (n->prefix == (n->addr.family == 4 ? 32 : 128))
+		return arena_str(arena, str_from(text));
+	return str_from(arena_format(arena, "%s/%u", text, n->prefix));
+}
+
 static struct config_client *add_client(
 	struct config_parser *p, const struct config_token *t, const struct ipnet *network)
 {
@@ -68,6 +77,8 @@ static struct config_client *add_client(
 	struct config_client *client =
 		config_array_add(&c->arena, &c->clients, &c->client_count, sizeof *client);
 	client->network = *network;
+	client->name = config_network_name(&c->arena, network);
+	client->senders = STR_EMPTY;
 	client->file = p->file;
 	client->line = t->line;
 	client->text = STR_EMPTY;
@@ -180,11 +191,14 @@ static void carry_clients(struct config_codec *c, const struct config_setting *s
 		config_carry_u64(c, &prefix, 0, client->network.addr.family == 4 ? 32 : 128);
 		config_carry_enum(c, &client->action, CONFIG_CLIENT_ALLOW);
 		config_carry_str(c, &client->text);
+		config_carry_str(c, &client->senders);
 		config_carry_str(c, &client->file);
 		config_carry_u64(c, &line, 0, UINT32_MAX);
 		client->network.prefix = (uint8_t)prefix;
 		client->line = (unsigned)line;
 		c->corrupt = c->corrupt || client->network.addr.family == 0;
+		if (c->mode == CONFIG_DECODE)
+			client->name = config_network_name(c->arena, &client->network);
 	}
 }
 

@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/ipaddr.h"
 #include "base/str.h"
+#include "config/tables.h"
 
-struct buf; // base/buf.h
 
 // Where something was written. Filled by config_build, zero after config_decode.
 struct config_place {
@@ -98,6 +98,8 @@ struct config_client {
 	struct ipnet network;
 	enum config_client_action action;
 	struct str text;   // of a deny
+	struct str senders; // domains that senders must have, one space between; "" : any
+	struct str name;   // "192.168.2.0/24"
 	unsigned line;     // where it was written, for the rule's name
 	struct str file;
 };
@@ -283,6 +285,7 @@ struct config {
 	struct config_list sources;   // every file that was read, sorted
 	struct config_client_group *client_groups; // longest prefix first in a family
 	size_t client_group_count;
+	const struct tables *tables;  // of config_use_tables
 	bool mapped;                  // strings live in somebody's octets
 	bool faulty;                  // of config_build_anyway: there were errors
 };
@@ -351,9 +354,19 @@ int config_encode(const struct config *c, unsigned for_role, struct buf *out);
 int config_decode(struct str octets, struct config **out);
 
 // ---- questions everybody asks
+// From here on domains and clients are looked up in these tables, which hold what c says too. t stays
+// the caller's and must outlive c or the next call; NULL: only c's own arrays are asked.
+void config_use_tables(struct config *c, const struct tables *t);
+const struct tables *config_tables(const struct config *c); // NULL: none
 bool config_is_local_domain(const struct config *c, struct str normalised_domain);
-// Longest prefix; NULL when no rule names the address.
-const struct config_client *config_client_rule(const struct config *c, const struct ipaddr *address);
+// Not local, but accepted from everybody and passed on.
+bool config_is_relay_domain(const struct config *c, struct str normalised_domain);
+// Which it is, and where that was written; out_place and out_entry may be NULL.
+enum tables_domain config_domain(const struct config *c, struct str normalised_domain,
+	struct tables_place *out_place, struct str *out_entry);
+// The rule for a client, as tables_client_rule says it. False: none names it.
+bool config_client_rule(const struct config *c, const struct ipaddr *address, struct str host,
+	struct client_rule *out, bool *out_needs_host);
 const struct config_route *config_route_for(const struct config *c, struct str normalised_domain);
 // The pace toward a host: as routes are found; "*" always exists. NULL only for
 // a role that may not see it.

@@ -196,6 +196,8 @@ bool config_certificate_covers(struct str pem, struct str hostname);
 void config_check_all(struct config_parser *p);
 // Builds the groups of client rules; ERR_CORRUPT when an array is not in order.
 int config_index(struct config *c);
+// "192.168.2.0/24", or the address alone when it is one.
+struct str config_network_name(struct arena *arena, const struct ipnet *n);
 // Labels of blocks.
 int config_open_server(struct config_parser *p, const struct config_token *t, struct str *out);
 int config_open_pattern(struct config_parser *p, const struct config_token *t, struct str *out);

@@ -64,7 +64,7 @@ int config_index(struct config *c)
 	return sorted ? 0 : ERR_CORRUPT;
 }
 
-const struct config_client *config_client_rule(const struct config *c, const struct ipaddr *address)
+static const struct config_client *find_client(const struct config *c, const struct ipaddr *address)
 {
 	for (size_t i = 0; i < c->client_group_count; i++) {
 		const struct config_client_group *g = &c->client_groups[i];
@@ -84,6 +84,28 @@ const struct config_client *config_client_rule(const struct config *c, const str
 			return &c->clients[low];
 	}
 	return NULL;
+}
+
+static enum client_action action_of(const struct config_client *client)
+{
+	return client->action == CONFIG_CLIENT_DENY    ? CLIENT_DENY
+	       : client->action == CONFIG_CLIENT_RELAY ? CLIENT_RELAY
+						       : CLIENT_ALLOW;
+}
+
+bool config_client_rule(const struct config *c, const struct ipaddr *address, struct str host,
+	struct client_rule *out, bool *out_needs_host)
+{
+	*out_needs_host = false;
+	if (c->tables)
+		return tables_client_rule(c->tables, address, host, out, out_needs_host);
+	const struct config_client *found = find_client(c, address);
+	if (found)
+		*out = (struct client_rule){.action = action_of(found), .text = found->text,
+			.relay_suffix = STR_EMPTY, .rblsmtpd = STR_EMPTY, .senders = found->senders,
+			.name = found->name, .network = found->network,
+			.place = {found->file, found->line}};
+	return found != NULL;
 }
 
 // ---- names
@@ -106,10 +128,38 @@ static const void *find(const void *items, size_t count, size_t size, struct str
 	return NULL;
 }
 
+void config_use_tables(struct config *c, const struct tables *t)
+{
+	c->tables = t;
+}
+
+const struct tables *config_tables(const struct config *c)
+{
+	return c->tables;
+}
+
+enum tables_domain config_domain(const struct config *c, struct str normalised_domain,
+	struct tables_place *out_place, struct str *out_entry)
+{
+	if (c->tables)
+		return tables_domain(c->tables, normalised_domain, out_place, out_entry);
+	if (out_place)
+		*out_place = (struct tables_place){STR_EMPTY, 0};
+	if (out_entry)
+		*out_entry = normalised_domain;
+	return find(c->domains.items, c->domains.count, sizeof *c->domains.items, normalised_domain)
+		       ? TABLES_DOMAIN_LOCAL
+		       : TABLES_DOMAIN_NONE;
+}
+
 bool config_is_local_domain(const struct config *c, struct str normalised_domain)
 {
-	return find(
-		c->domains.items, c->domains.count, sizeof *c->domains.items, normalised_domain);
+	return config_domain(c, normalised_domain, NULL, NULL) == TABLES_DOMAIN_LOCAL;
+}
+
+bool config_is_relay_domain(const struct config *c, struct str normalised_domain)
+{
+	return config_domain(c, normalised_domain, NULL, NULL) == TABLES_DOMAIN_RELAY;
 }
 
 // The name itself, then "*.PARENT" from the longest parent on, then "*".

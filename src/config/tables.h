@@ -52,6 +52,7 @@ enum client_action { CLIENT_ALLOW, CLIENT_RELAY, CLIENT_DENY };
 // One rule with all it says. A client without a rule is allowed and may not relay.
 struct client_rule {
 	enum client_action action; // RELAY: allowed, and may send to any domain
+	bool foreign;		   // of a `rules` file; else of clients { }
 	struct str text;	   // of a deny in clients { }; "" : closed without a word
 	struct str relay_suffix;   // of RELAY: value of RELAYCLIENT, put behind each recipient
 	bool has_databytes;

@@ -32,14 +32,16 @@ static void check_counts(const struct policy_facts *f, struct policy_verdict *v)
 
 void policy_connect(const struct policy_facts *f, struct policy_verdict *v)
 {
-	const struct config_client *rule = f->client_rule;
+	const struct client_rule *rule = f->client_rule;
 
-	if (rule && rule->action == CONFIG_CLIENT_DENY) {
-		if (rule->text.len)
+	if (rule && rule->action == CLIENT_DENY) {
+		if (rule->text.len) {
 			policy_verdict_set(v, POLICY_RULE_CLIENT_DENIED, "%.*s", STR_ARG(rule->text));
-		else
+		} else {
 			policy_verdict_set(v, POLICY_RULE_CLIENT_DENIED,
-				TEXT("your address may not use this server; ask its postmaster"));
+				TEXT("a rule without a text denies this address: closed without a word"));
+			policy_verdict_silence(v);
+		}
 		policy_verdict_cite(v, rule);
 		return;
 	}

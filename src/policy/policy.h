@@ -40,7 +40,7 @@ struct policy_facts {
 
 	struct ipaddr client;
 	struct ipaddr local;               // our end of the connection; family 0: not known
-	const struct config_client *client_rule; // longest matching rule, or NULL
+	const struct client_rule *client_rule; // the rule for this client, or NULL
 	uint32_t connections_address, connections_network, connections_all;
 
 	bool tls;
@@ -68,7 +68,8 @@ struct policy_verdict {
 	const char *rule;      // stable name: "relay-denied", "client-denied", "max-recipients"…
 	char rule_text[160];   // where it was written, "clients pabal.conf:12" ("" when it is built in)
 	bool local;            // at RCPT: the recipient is ours
-	struct smtp_reply reply; // of DEFER, REFUSE, DROP: says why and what to do about it
+	struct smtp_reply reply; // of DEFER, REFUSE, DROP: says why and what to do about it; code 0 of a
+	                         // DROP: closed without a word
 	uint32_t delay_ms;     // wait before the reply
 	char labels[64];
 	char hold_reason[96];

@@ -48,10 +48,12 @@ const char *policy_rule_name(enum policy_rule rule);
 void policy_verdict_set(struct policy_verdict *v, enum policy_rule rule, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void policy_verdict_need(struct policy_verdict *v, unsigned need);
+// A drop that says nothing to the client, as tcpserver does it; the log says why.
+void policy_verdict_silence(struct policy_verdict *v);
 // Names what beside the configuration decided, "group staff".
 void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struct str words);
-// Names the line of the configuration that decided. client may be NULL.
-void policy_verdict_cite(struct policy_verdict *v, const struct config_client *client);
+// Names the line of the configuration or of a rules file that decided. rule may be NULL.
+void policy_verdict_cite(struct policy_verdict *v, const struct client_rule *rule);
 
 // "Must be under TLS" and "must have logged in", the same at MAIL and RCPT. True when v was set.
 bool policy_session_refused(const struct policy_facts *f, struct policy_verdict *v);

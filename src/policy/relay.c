@@ -14,7 +14,7 @@ bool policy_may_relay(const struct policy_facts *f, const char **out_rule)
 	// `require auth` beats any right by address: such a server never relays for a network.
 	if (f->server->require_auth)
 		return false;
-	if (f->client_rule && f->client_rule->action == CONFIG_CLIENT_RELAY) {
+	if (f->client_rule && f->client_rule->action == CLIENT_RELAY) {
 		*out_rule = policy_rule_name(POLICY_RULE_RELAY_CLIENT);
 		return true;
 	}

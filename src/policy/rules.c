@@ -77,6 +77,12 @@ void policy_verdict_set(struct policy_verdict *v, enum policy_rule rule, const c
 		row->plain || !words[0] ? "" : ": ", words);
 }
 
+void policy_verdict_silence(struct policy_verdict *v)
+{
+	v->reply.code = 0;
+	v->reply.enhanced[0] = '\0';
+}
+
 void policy_verdict_need(struct policy_verdict *v, unsigned need)
 {
 	*v = (struct policy_verdict){.kind = POLICY_NEED, .need = need, .rule = "need"};
@@ -87,9 +93,14 @@ void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struc
 	snprintf(v->rule_text, sizeof(v->rule_text), "%s%.*s", what, STR_ARG(words));
 }
 
-void policy_verdict_cite(struct policy_verdict *v, const struct config_client *client)
+void policy_verdict_cite(struct policy_verdict *v, const struct client_rule *rule)
 {
-	if (client && client->line)
-		snprintf(v->rule_text, sizeof(v->rule_text), "clients %.*s:%u", STR_ARG(client->file),
-			client->line);
+	const char *what = rule && rule->foreign ? "rules" : "clients";
+
+	if (rule && rule->place.line)
+		snprintf(v->rule_text, sizeof(v->rule_text), "%s %.*s:%u", what,
+			STR_ARG(rule->place.file), rule->place.line);
+	else if (rule && rule->place.file.len) // a .cdb has no lines
+		snprintf(v->rule_text, sizeof(v->rule_text), "%s %.*s, rule \"%.*s\"", what,
+			STR_ARG(rule->place.file), STR_ARG(rule->name));
 }

@@ -22,10 +22,11 @@ static void say(struct session *s, const struct smtp_reply *r, const struct spok
 
 	if (s->state == SESSION_CLOSED)
 		return;
-	smtp_reply_write(&s->output, r);
+	if (r->code) // else it is closed without a word
+		smtp_reply_write(&s->output, r);
 	if (how->is_auth)
 		session_report_auth(s, r, how->rule, how->reason);
-	else if (r->code >= 400)
+	else if (!r->code || r->code >= 400)
 		session_report_refusal(s, r, how->rule, how->rule_text);
 	if (r->code >= 500 || (r->code >= 400 && ++s->deferred > DEFERRED_MAX))
 		s->errors++;

@@ -63,7 +63,8 @@ void session_report_refusal(struct session *s, const struct smtp_reply *r, const
 	begin(s, &e, "refuse", s->id);
 	add_path(s, &e);
 	event_text(&e, "verb", verb_of(s));
-	event_u64(&e, "code", r->code);
+	if (r->code)
+		event_u64(&e, "code", r->code);
 	event_text(&e, "status", r->enhanced[0] ? r->enhanced : NULL);
 	event_text(&e, "rule", rule);
 	event_text(&e, "where", rule_text && rule_text[0] ? rule_text : NULL);

@@ -216,6 +216,21 @@ void session_leave(struct session *s)
 
 _Static_assert(sizeof(struct session) < 1024, "an idle session is small");
 
+void session_find_rule(struct session *s)
+{
+	struct str unknown = {NULL, 0};
+	struct client_rule rule;
+	bool needs_host;
+
+	mem_free(s->client_rule);
+	s->client_rule = NULL;
+	if (config_client_rule(s->facts.config, &s->facts.client, unknown, &rule, &needs_host)) {
+		s->client_rule = mem_alloc(sizeof(rule));
+		*s->client_rule = rule;
+	}
+	s->facts.client_rule = s->client_rule;
+}
+
 struct session *session_create(const struct session_options *o)
 {
 	struct session *s = mem_alloc(sizeof(*s));
@@ -233,7 +248,7 @@ struct session *session_create(const struct session_options *o)
 	s->facts.client = o->client;
 	s->facts.local = o->local;
 	s->facts.account = STR_EMPTY;
-	s->facts.client_rule = config_client_rule(o->config, &o->client);
+	session_find_rule(s);
 	return s;
 }
 
@@ -244,6 +259,7 @@ void session_destroy(struct session *s)
 	s->close_told = true;
 	session_close(s, "closed");
 	mem_free(s->tls);
+	mem_free(s->client_rule);
 	buf_finish(&s->output);
 	mem_free(s);
 }
@@ -334,5 +350,5 @@ void session_reconfigure(struct session *s, const struct config *config,
 {
 	s->facts.config = config;
 	s->facts.server = server;
-	s->facts.client_rule = config_client_rule(config, &s->facts.client);
+	session_find_rule(s);
 }

@@ -63,6 +63,7 @@ struct session {
 	void *arg;
 	struct policy_facts facts;        // config, server, client and what was found out
 	struct session_tls *tls;          // NULL: plain
+	struct client_rule *client_rule;  // of facts; NULL: none
 	char *helo;                       // NULL before HELO
 	char *account;                    // NULL before AUTH
 	char *limits;                     // octets of facts.account_networks and the like; NULL: none
@@ -95,6 +96,8 @@ void session_enter(struct session *s);
 void session_leave(struct session *s);
 // Ends the dialogue: cancels what is open, reports why. Output still goes out.
 void session_close(struct session *s, const char *why);
+// Looks up the rule for the client, in the configuration of now.
+void session_find_rule(struct session *s);
 // Back to READY; a transaction is given up.
 void session_reset(struct session *s);
 

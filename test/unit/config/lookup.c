@@ -5,11 +5,15 @@
 
 #include <stdio.h>
 
-static const struct config_client *rule_of(const struct config *c, const char *address)
+static const struct client_rule *rule_of(const struct config *c, const char *address)
 {
+	static struct client_rule found;
 	struct ipaddr a;
+	bool needs_host;
 	assert_int_equal(ipaddr_parse(str_from(address), &a), 0);
-	return config_client_rule(c, &a);
+	bool any = config_client_rule(c, &a, STR_EMPTY, &found, &needs_host);
+	assert_false(needs_host);
+	return any ? &found : NULL;
 }
 
 static void test_client_rules(void **state)
@@ -26,29 +30,29 @@ static void test_client_rules(void **state)
 		int action; // -1: none
 		unsigned line;
 	} cases[] = {
-		{"10.200.0.1", CONFIG_CLIENT_DENY, 5},
-		{"10.1.255.255", CONFIG_CLIENT_RELAY, 6},
-		{"10.1.2.255", CONFIG_CLIENT_DENY, 7},
-		{"10.1.2.3", CONFIG_CLIENT_ALLOW, 8},
-		{"10.1.2.4", CONFIG_CLIENT_DENY, 10},
-		{"::ffff:10.1.2.3", CONFIG_CLIENT_ALLOW, 8},
+		{"10.200.0.1", CLIENT_DENY, 5},
+		{"10.1.255.255", CLIENT_RELAY, 6},
+		{"10.1.2.255", CLIENT_DENY, 7},
+		{"10.1.2.3", CLIENT_ALLOW, 8},
+		{"10.1.2.4", CLIENT_DENY, 10},
+		{"::ffff:10.1.2.3", CLIENT_ALLOW, 8},
 		{"11.0.0.0", -1, 0},
 		{"9.255.255.255", -1, 0},
-		{"2001:db8:2::1", CONFIG_CLIENT_RELAY, 12},
-		{"2001:db8:1::1", CONFIG_CLIENT_DENY, 13},
-		{"2001:db9::", CONFIG_CLIENT_ALLOW, 14},
-		{"::1", CONFIG_CLIENT_RELAY, 15},
+		{"2001:db8:2::1", CLIENT_RELAY, 12},
+		{"2001:db8:1::1", CLIENT_DENY, 13},
+		{"2001:db9::", CLIENT_ALLOW, 14},
+		{"::1", CLIENT_RELAY, 15},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		const struct config_client *r = rule_of(c, cases[i].address);
+		const struct client_rule *r = rule_of(c, cases[i].address);
 		if (cases[i].action < 0) {
 			assert_null(r);
 			continue;
 		}
 		assert_non_null(r);
 		assert_int_equal(r->action, cases[i].action);
-		assert_int_equal(r->line, cases[i].line);
-		assert_str(r->file, "/etc/pabal.conf");
+		assert_int_equal(r->place.line, cases[i].line);
+		assert_str(r->place.file, "/etc/pabal.conf");
 	}
 	assert_str(rule_of(c, "10.1.2.4")->text, "wins");
 	config_destroy(c);
@@ -146,9 +150,10 @@ static void test_large(void **state)
 		assert_true(config_is_local_domain(back, str_make(name, (size_t)len)));
 		struct ipaddr a = {
 			4, {11, (uint8_t)(i >> 12), (uint8_t)(i >> 4), (uint8_t)((i & 15) << 4)}};
-		const struct config_client *r = config_client_rule(back, &a);
-		assert_non_null(r);
-		assert_int_equal(r->action, i % 3 ? CONFIG_CLIENT_RELAY : CONFIG_CLIENT_DENY);
+		struct client_rule r;
+		bool needs_host;
+		assert_true(config_client_rule(back, &a, STR_EMPTY, &r, &needs_host));
+		assert_int_equal(r.action, i % 3 ? CLIENT_RELAY : CLIENT_DENY);
 	}
 	assert_in_range(clock_monotonic_ms() - start, 0, 30000); // a second, without sanitizers
 	config_destroy(c);

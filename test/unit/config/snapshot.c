@@ -68,7 +68,10 @@ static void test_round_trip(void **state)
 	assert_true(config_is_local_domain(back, STR("example.kr")));
 	struct ipaddr a;
 	ipaddr_parse(STR("10.1.2.3"), &a);
-	assert_int_equal(config_client_rule(back, &a)->action, CONFIG_CLIENT_RELAY);
+	struct client_rule rule;
+	bool needs_host;
+	assert_true(config_client_rule(back, &a, STR_EMPTY, &rule, &needs_host));
+	assert_int_equal(rule.action, CLIENT_RELAY);
 	assert_int_equal(config_sources(back).count, 3);
 	config_destroy(back);
 	config_destroy(c);
@@ -119,7 +122,9 @@ static void test_masks(void **state)
 		assert_int_equal(back->server_count, role & servers ? 1 : 0);
 		struct ipaddr a;
 		ipaddr_parse(STR("10.1.2.3"), &a);
-		config_client_rule(back, &a);
+		struct client_rule rule;
+		bool needs_host;
+		config_client_rule(back, &a, STR_EMPTY, &rule, &needs_host);
 		config_route_for(back, STR("x.kr"));
 		config_destination_for(back, STR("x.kr"));
 		config_destroy(back);
@@ -139,7 +144,9 @@ static void try_octets(const char *data, size_t len)
 		struct buf out = BUF_INIT;
 		struct ipaddr a;
 		ipaddr_parse(STR("10.1.2.3"), &a);
-		config_client_rule(c, &a);
+		struct client_rule rule;
+		bool needs_host;
+		config_client_rule(c, &a, STR_EMPTY, &rule, &needs_host);
 		config_route_for(c, STR("a.x.kr"));
 		config_show(c, &out);
 		buf_finish(&out);

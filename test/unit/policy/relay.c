@@ -135,7 +135,7 @@ enum login { NOBODY, WITH_RIGHT, WITHOUT_RIGHT, DISABLED, REMOVED, UNCERTAIN, LO
 struct setting {
 	int server;
 	enum login login;
-	const struct config_client *rule;
+	const struct client_rule *rule;
 	bool v6;
 };
 
@@ -161,7 +161,7 @@ static bool expect_accepted(const struct setting *x, enum kind kind)
 {
 	bool by_account = x->login == WITH_RIGHT;
 	bool by_address = x->server != SERVER_SUBMISSION && x->rule &&
-		x->rule->action == CONFIG_CLIENT_RELAY;
+		x->rule->action == CLIENT_RELAY;
 
 	if (x->server == SERVER_SUBMISSION && x->login == NOBODY)
 		return false;
@@ -217,9 +217,9 @@ static void judge(const struct setting *x, const struct form *form)
 
 static void test_table(void **state)
 {
-	static const struct config_client relay = {.action = CONFIG_CLIENT_RELAY, .line = 3};
-	static const struct config_client allow = {.action = CONFIG_CLIENT_ALLOW, .line = 4};
-	const struct config_client *rules[] = {NULL, &relay, &allow};
+	const struct client_rule relay = {.action = CLIENT_RELAY, .place = {STR("pabal.conf"), 3}};
+	const struct client_rule allow = {.action = CLIENT_ALLOW, .place = {STR("pabal.conf"), 4}};
+	const struct client_rule *rules[] = {NULL, &relay, &allow};
 
 	for (int server = 0; server < SERVERS; server++)
 		for (int login = 0; login < LOGINS; login++)
@@ -266,8 +266,7 @@ static void test_words(void **state)
 // The log tells the line of the configuration that gave the right.
 static void test_cites_client_rule(void **state)
 {
-	struct config_client relay = {.action = CONFIG_CLIENT_RELAY, .line = 12,
-		.file = STR("pabal.conf")};
+	struct client_rule relay = {.action = CLIENT_RELAY, .place = {STR("pabal.conf"), 12}};
 	struct smtp_address to;
 	struct policy_facts f = house_facts(SERVER_MX, &to);
 	struct policy_verdict v;

@@ -16,8 +16,8 @@ static void expect(const struct policy_verdict *v, enum policy_kind kind, const 
 
 static void test_connect_denied(void **state)
 {
-	struct config_client deny = {.action = CONFIG_CLIENT_DENY, .text = STR("no robots, please"),
-		.line = 7, .file = STR("pabal.conf")};
+	struct client_rule deny = {.action = CLIENT_DENY, .text = STR("no robots, please"),
+		.place = {STR("pabal.conf"), 7}};
 	struct policy_facts f = house_facts(SERVER_MX, NULL);
 	struct policy_verdict v;
 
@@ -28,8 +28,13 @@ static void test_connect_denied(void **state)
 	assert_string_equal(v.rule_text, "clients pabal.conf:7");
 	deny.text = STR_EMPTY;
 	policy_connect(&f, &v);
-	assert_string_equal(v.reply.text,
-		"client-denied: your address may not use this server; ask its postmaster");
+	expect(&v, POLICY_DROP, "client-denied", 0, ""); // closed without a word
+	assert_string_equal(v.rule_text, "clients pabal.conf:7");
+	deny.foreign = true;
+	deny.place = (struct tables_place){STR("/etc/tcp.smtp.cdb"), 0};
+	deny.name = STR("1.2.3.");
+	policy_connect(&f, &v);
+	assert_string_equal(v.rule_text, "rules /etc/tcp.smtp.cdb, rule \"1.2.3.\"");
 }
 
 static void test_connect_counts(void **state)
@@ -296,7 +301,7 @@ static void test_route_refused(void **state)
 	static struct config_route routes[] = {
 		{.pattern = LIT("closed.example"), .kind = CONFIG_ROUTE_REFUSE, .text = LIT("we do not write to them")},
 	};
-	struct config_client relay = {.action = CONFIG_CLIENT_RELAY};
+	struct client_rule relay = {.action = CLIENT_RELAY};
 	struct smtp_address to;
 	struct policy_facts f = house_facts(SERVER_MX, &to);
 	struct policy_verdict v;
