@@ -34,7 +34,11 @@
 	F(str, text) \
 	F(u8, relayed_dsn) /* the next hop takes over DSN duty (RFC 3461 5.2.2) */ \
 	F(u8, counted)    /* 1: the mailbox holds this much now */ \
-	F(u64, octets) F(u64, messages)
+	F(u64, octets) F(u64, messages) \
+	F(list, children) /* not empty: expanded into these, whatever outcome says */
+
+#define IPC_FIELDS_child(F) /* what a recipient was expanded into */ \
+	F(str, address) F(str, domain) F(str, orcpt) F(u8, notify)
 
 #define IPC_FIELDS_record(F) /* one DNS record */ \
 	F(str, rdata)     /* wire form */
@@ -48,7 +52,7 @@
 	F(str, words)     /* "rate account recipients 1000 per day" */ \
 	F(str, where)     /* "limit everywhere pabal.conf:12" */
 
-#define IPC_RECORDS(M) M(recipient) M(outcome) M(record) M(rate)
+#define IPC_RECORDS(M) M(recipient) M(outcome) M(child) M(record) M(rate)
 
 // What address of a recipient is, for role local.
 enum ipc_target {
@@ -159,6 +163,10 @@ enum ipc_target {
 #define IPC_FIELDS_usage_answer(F) /* err: 0, or why it could not be counted */ \
 	F(u64, request) F(u32, err) F(u64, octets) F(u64, messages)
 
+// queue <-> local: is this a user of the system that gets mail? exists: 0 no, 1 yes, 2 cannot tell now
+#define IPC_FIELDS_user_query(F) F(u64, request) F(str, name)
+#define IPC_FIELDS_user_answer(F) F(u64, request) F(u8, exists)
+
 // auth <-> source, auth <-> checker: auth/source.h tells what is asked and answered
 #define IPC_FIELDS_check(F) /* source: its name, as an index would change at a reload */ \
 	F(u64, request) F(str, source) F(u8, ask) F(str, name) F(str, secret) F(str, challenge) \
@@ -194,7 +202,7 @@ enum ipc_target {
 	M(account_query) M(account_answer) M(account_changed) M(store_state) M(sender_query) M(sender_answer) \
 	M(rate_query) M(rate_answer) M(rate_release) M(spool_open) M(spool_file) M(submit) \
 	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked) \
-	M(token_wanted) M(token_given) M(usage_query) M(usage_answer) M(negotiate) M(negotiated) M(negotiate_end)
+	M(token_wanted) M(token_given) M(usage_query) M(usage_answer) M(user_query) M(user_answer) M(negotiate) M(negotiated) M(negotiate_end)
 
 // ---- generated from here on
 typedef uint8_t ipc_u8;

@@ -24,8 +24,8 @@ static struct str key_of(const struct group *g)
 
 static unsigned most_jobs(const struct config *c, const struct route *r, struct str domain)
 {
-	if (r->kind == ROUTE_LOCAL)
-		return QUEUE_LOCAL_JOBS;
+	if (r->kind == ROUTE_LOCAL || r->kind == ROUTE_USER)
+		return r->kind == ROUTE_USER ? QUEUE_USER_JOBS : QUEUE_LOCAL_JOBS;
 	const struct config_destination *d = config_destination_for(c,
 		r->kind == ROUTE_HOST ? r->config->host : domain);
 	uint64_t most = d && d->connections ? d->connections : CONNECTIONS;

@@ -250,6 +250,23 @@ static void take_outcome(struct item *i, const struct ipc_outcome *from, const s
 	o->own_network = t->blame == 2;
 }
 
+// Broken or endless lists are a fault of ours: nothing is expanded, and it is tried again.
+static void take_children(struct queue *q, struct item *i, struct str list)
+{
+	struct queue_child children[QUEUE_CHILDREN_MAX];
+	struct ipc_child c;
+	unsigned count = 0;
+	int err = 0;
+	while (ipc_next_child(&list, &c, &err) && count < QUEUE_CHILDREN_MAX)
+		children[count++] = (struct queue_child){.address = c.address, .domain = c.domain,
+			.orcpt = c.orcpt, .notify = c.notify};
+	if (err || list.len)
+		queue_item_set_result(i, TRY_TEMPORARY, "4.3.0", "%s",
+			TEXT("the deliverer told no result"));
+	else
+		queue_job_expand(q, i, children, count);
+}
+
 static void take_outcomes(struct queue *q, struct job *j, const struct ipc_tried *t)
 {
 	struct str list = t->outcomes;
@@ -257,7 +274,11 @@ static void take_outcomes(struct queue *q, struct job *j, const struct ipc_tried
 	int err = 0;
 	while (ipc_next_outcome(&list, &one, &err)) {
 		struct item *i = queue_item_find(q, one.id);
-		if (i && i->job == j && i->result == TRY_NONE)
+		if (!i || i->job != j || i->result != TRY_NONE)
+			continue;
+		if (one.children.len)
+			take_children(q, i, one.children);
+		else
 			take_outcome(i, &one, t);
 	}
 	LIST_EACH(link, &j->items) {

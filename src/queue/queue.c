@@ -64,6 +64,7 @@ static void on_beat(uv_timer_t *timer)
 {
 	struct queue *q = timer->data;
 	queue_settle_again(q);
+	queue_users_beat(q);
 	if (++q->beats % CLEAN_BEATS == 0)
 		queue_groups_clean(q);
 }
@@ -111,6 +112,7 @@ struct queue *queue_create(const struct queue_options *o)
 	// A deliverer may still bring a result that was asked by the process before this one.
 	mem_random(&q->last_job, 5);
 	q->directory = queue_directory_create(o->store);
+	q->users = queue_users_create();
 	start_handles(q);
 	queue_claim_due(q, 1); // what is left from before
 	queue_release_own_holds(q);
@@ -160,6 +162,7 @@ void queue_stop(struct queue *q, void (*done)(void *arg), void *arg)
 	q->stopped = done;
 	q->stopped_arg = arg;
 	uv_timer_stop(&q->timer);
+	queue_users_lost(q);
 	queue_jobs_give_back(q, NULL);
 	queue_groups_return_all(q);
 	queue_settle_again(q); // once more; what fails again is left to the restart step
@@ -187,6 +190,7 @@ void queue_destroy(struct queue *q)
 	queue_settle_forget(q);
 	queue_groups_forget(q);
 	queue_directory_destroy(q->directory);
+	queue_users_destroy(q->users);
 	map_finish(&q->items);
 	mem_free(q->slots);
 	mem_free(q->free_slots);
@@ -219,6 +223,8 @@ void queue_deliverer_gone(struct queue *q, enum queue_deliverer kind, unsigned i
 	if (!d->ready)
 		return;
 	d->ready = false;
+	if (kind == QUEUE_LOCAL)
+		queue_users_lost(q);
 	queue_jobs_give_back(q, d);
 	move_all(&d->blocked, &q->ready);
 	queue_turn(q);

@@ -25,6 +25,9 @@ struct queue_options {
 	// Hand a job to a deliverer that is ready. fd: spool file or -1, borrowed. Not 0: it could not be
 	// handed over; its recipients are due again after a pause.
 	int (*try)(void *arg, enum queue_deliverer kind, unsigned index, const struct ipc_try *t, int fd);
+	// Ask role local whether a name is a user of the system; queue_user_answered follows. Not 0: it
+	// cannot be asked now. NULL: there are none.
+	int (*ask_user)(void *arg, uint64_t request, struct str name);
 	// An account changed: tell auth and smtpd.
 	void (*account_changed)(void *arg, struct str name);
 	void *arg;
@@ -49,6 +52,11 @@ typedef void (*queue_submitted)(void *arg, int err, uint64_t message);
 void queue_submit(struct queue *q, const struct ipc_submit *m, int fd, queue_submitted done, void *arg);
 typedef void (*queue_recipient_known)(void *arg, uint8_t exists, struct str account);
 void queue_recipient(struct queue *q, struct str key, queue_recipient_known done, void *arg);
+// Is the name a user of the system that gets mail here (`system-users`)? exists as in ipc
+// user_answer. May be called before it returns; remembered for a minute.
+typedef void (*queue_user_known)(void *arg, uint8_t exists);
+void queue_user(struct queue *q, struct str name, queue_user_known done, void *arg);
+void queue_user_answered(struct queue *q, uint64_t request, uint8_t exists);
 // What may be done with an account now. Texts live as long as the call.
 struct queue_account {
 	uint8_t state;             // of ipc account_answer

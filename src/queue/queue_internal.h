@@ -22,6 +22,8 @@
 #define QUEUE_JOB_RECIPIENTS 100              // RFC 5321 4.5.3.1.8: every host takes that many
 #define QUEUE_SENDER_JOBS   256               // outstanding, one process
 #define QUEUE_LOCAL_JOBS    64
+#define QUEUE_USER_JOBS     2                 // of one system user
+#define QUEUE_CHILDREN_MAX  1000              // of one recipient
 #define QUEUE_DEPTH_MAX     10                // of expansions
 #define QUEUE_PAUSE_MS      1000              // after a failure of the store
 #define QUEUE_RETURN_MS     60000             // for what could not be tried for reasons of ours
@@ -142,7 +144,7 @@ void queue_body_leave_file(struct job *j);
 struct str queue_body_beginning(const struct mail *m, struct buf *scratch, bool *out_whole);
 
 // ---------------------------------------------------------------- routes
-enum route_kind { ROUTE_MX, ROUTE_HOST, ROUTE_LOCAL, ROUTE_REFUSE };
+enum route_kind { ROUTE_MX, ROUTE_HOST, ROUTE_LOCAL, ROUTE_REFUSE, ROUTE_USER };
 struct route {
 	enum route_kind kind;
 	const struct config_route *config; // NULL: none says so
@@ -154,6 +156,9 @@ struct route queue_route_for(const struct config *c, struct str domain);
 bool queue_takes_any(const struct config *c, struct str domain);
 // What items of one destination have in common.
 struct str queue_route_key(const struct route *r, struct str domain, char out[ROUTE_KEY_MAX]);
+// To the mailbox of a system user: each is a destination of its own, so that one whose folder or
+// program hangs holds up nobody else. domain is the user's name; "": alias-user (IPC_TARGET_PROGRAM, _FILE).
+struct route queue_route_of_user(void);
 // Is this postmaster or abuse of ours: <postmaster>, or of a local domain, or of an address of this host?
 bool queue_is_role_address(const struct config *c, struct str address, struct str domain);
 // "LOCAL@DOMAIN" with the local part in ASCII lower case; false when it does not fit.
@@ -300,6 +305,14 @@ void queue_directory_account(struct directory *d, struct str name, directory_don
 void queue_directory_clear(struct directory *d); // an account changed
 unsigned queue_directory_cached(const struct directory *d);
 
+// ---------------------------------------------------------------- users of the system
+struct users;
+struct users *queue_users_create(void);
+void queue_users_destroy(struct users *u);      // nobody asks any more
+void queue_users_beat(struct queue *q);         // each second: who got no answer
+void queue_users_lost(struct queue *q);         // role local is gone: nothing can be told
+bool queue_users_asking(const struct users *u); // is an answer awaited?
+
 // ---------------------------------------------------------------- trouble
 struct cause {
 	char event[16], rule[120];
@@ -376,6 +389,7 @@ struct queue {
 	bool releasing;            // what queue { hold } held is being let go
 
 	struct directory *directory;
+	struct users *users;
 	struct trouble trouble;
 	struct list answers;       // that are given with the next turn
 	unsigned submitting;

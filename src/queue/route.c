@@ -37,11 +37,16 @@ bool queue_takes_any(const struct config *c, struct str domain)
 struct str queue_route_key(const struct route *r, struct str domain, char out[ROUTE_KEY_MAX])
 {
 	static const char kinds[] = {[ROUTE_MX] = 'm', [ROUTE_HOST] = 'r', [ROUTE_LOCAL] = 'l',
-		[ROUTE_REFUSE] = 'x'};
+		[ROUTE_REFUSE] = 'x', [ROUTE_USER] = 'u'};
 	struct str name = r->kind == ROUTE_HOST ? r->config->pattern : domain;
 	name = str_slice(name, 0, ROUTE_KEY_MAX - 3);
 	int n = snprintf(out, ROUTE_KEY_MAX, "%c:%.*s", kinds[r->kind], STR_ARG(name));
 	return str_make(out, n > 0 ? (size_t)n : 0);
+}
+
+struct route queue_route_of_user(void)
+{
+	return (struct route){.kind = ROUTE_USER};
 }
 
 // ---- postmaster and abuse

@@ -20,7 +20,7 @@ static struct deliverer *choose(struct queue *q, const struct group *g)
 {
 	struct deliverer *best = NULL;
 	uint64_t best_score = 0;
-	if (g->kind == ROUTE_LOCAL)
+	if (g->kind == ROUTE_LOCAL || g->kind == ROUTE_USER)
 		return q->deliverers[QUEUE_LOCAL][0].ready ? &q->deliverers[QUEUE_LOCAL][0] : NULL;
 	for (unsigned n = 0; n < QUEUE_SENDERS_MAX; n++) {
 		struct deliverer *d = &q->deliverers[QUEUE_SENDER][n];

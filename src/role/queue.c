@@ -226,6 +226,29 @@ static void take_tried(void *arg, struct str body, int fd)
 	queue_tried(p->role->queue, p->kind == PEER_LOCAL ? QUEUE_LOCAL : QUEUE_SENDER, p->index, body);
 }
 
+// ---------------------------------------------------------------- users of the system
+
+static int ask_user(void *arg, uint64_t request, struct str name)
+{
+	struct queue_role *r = arg;
+	struct ipc_user_query m = {.request = request, .name = name};
+	LIST_EACH(link, &r->peers) {
+		struct peer *p = LIST_ENTRY(link, struct peer, link);
+		if (p->kind == PEER_LOCAL && p->channel)
+			return ipc_send_user_query(p->channel, &m);
+	}
+	return ERR_UNAVAILABLE;
+}
+
+static void take_user_answer(void *arg, struct str body, int fd)
+{
+	struct peer *p = arg;
+	struct ipc_user_answer m;
+	fd_close(&fd);
+	if (!ipc_decode_user_answer(body, &m))
+		queue_user_answered(p->role->queue, m.request, m.exists);
+}
+
 // ---------------------------------------------------------------- history
 
 static struct str rule_of(struct str json)
@@ -288,12 +311,17 @@ static const ipc_handler from_smtpd[IPC_TYPES] = {
 };
 static const ipc_handler from_deliverer[IPC_TYPES] = {
 	[IPC_TYPE_tried] = take_tried, [IPC_TYPE_event] = take_event};
+static const ipc_handler from_local[IPC_TYPES] = {
+	[IPC_TYPE_tried] = take_tried,
+	[IPC_TYPE_user_answer] = take_user_answer,
+	[IPC_TYPE_event] = take_event,
+};
 static const ipc_handler from_auth[IPC_TYPES] = {
 	[IPC_TYPE_account_query] = take_account_query, [IPC_TYPE_event] = take_event};
 static const ipc_handler from_other[IPC_TYPES] = {[IPC_TYPE_event] = take_event};
 
 static const ipc_handler *const handlers[] = {[PEER_SMTPD] = from_smtpd,
-	[PEER_SENDER] = from_deliverer, [PEER_LOCAL] = from_deliverer, [PEER_AUTH] = from_auth,
+	[PEER_SENDER] = from_deliverer, [PEER_LOCAL] = from_local, [PEER_AUTH] = from_auth,
 	[PEER_OTHER] = from_other};
 
 static bool is_deliverer(const struct peer *p)
@@ -494,6 +522,7 @@ int role_queue_start(struct role_context *c, struct error *err)
 		.config = c->config,
 		.ids = &c->ids,
 		.try = hand_over,
+		.ask_user = ask_user,
 		.account_changed = tell_account_changed,
 		.arg = r,
 	};
