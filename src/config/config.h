@@ -186,6 +186,10 @@ struct config_client_group {
 	size_t first, count;
 };
 
+enum config_guard_action { CONFIG_GUARD_OFF, CONFIG_GUARD_REPORT, CONFIG_GUARD_SLOW, CONFIG_GUARD_HOLD,
+	CONFIG_GUARD_SUSPEND };
+enum config_guard_notify { CONFIG_GUARD_TELL_NOBODY, CONFIG_GUARD_TELL_ADMINISTRATOR,
+	CONFIG_GUARD_TELL_EVERYBODY };
 enum config_resolver_mode { CONFIG_RESOLVER_AUTO, CONFIG_RESOLVER_SERVERS, CONFIG_RESOLVER_RECURSION };
 enum config_log_to { CONFIG_LOG_STDERR, CONFIG_LOG_FILE, CONFIG_LOG_SYSLOG };
 
@@ -280,6 +284,15 @@ struct config {
 		uint64_t body_line;           // octets
 		uint64_t workers;             // smtpd processes; 0: cores
 	} limits;
+
+	struct {                          // unusual sending: policy/guard.h
+		uint64_t action;              // enum config_guard_action: the most that is done
+		uint64_t messages;            // caps a day of an account; 0: none
+		uint64_t recipients;          // new ones
+		uint64_t learn;               // ms
+		uint64_t delay;               // ms, of slow
+		uint64_t notify;              // enum config_guard_notify
+	} guard;
 
 	// ---- private to config/
 	struct config_list sources;   // every file that was read, sorted

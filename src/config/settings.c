@@ -41,6 +41,8 @@ static const char *const route_recipients[] = {"accounts", "any", NULL};
 static const char *const sender_rules[] = {"any", "envelope", "relaxed", "strict", NULL};
 static const char *const log_formats[] = {"key-value", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
+static const char *const guard_actions[] = {"off", "report", "slow", "hold", "suspend", NULL};
+static const char *const guard_notify[] = {"nobody", "administrator", "everybody", NULL};
 static const char *const stop_continue[] = {"stop", "continue", NULL};
 static const char *const drop_delay[] = {"drop", "delay", NULL};
 static const char *const sql_engines[] = {"sqlite", "postgresql", "mysql", NULL};
@@ -651,6 +653,30 @@ static const struct config_setting settings[] = {
 		MASTER | SMTPD | QUEUE,
 		TEXT_MARK("Processes that serve clients; 0: as many as processors."), .least = 0,
 		.most = 256},
+
+	// ---- guard { }
+	{CONFIG_BLOCK_GUARD, "action", &config_type_choice, FIELD(config, guard.action), "suspend", 'l',
+		MASTER | QUEUE, TEXT_MARK("The most that is done about unusual sending. off: nothing, and "
+		"nothing is learned. report: only told. slow: the next messages wait. hold: they are "
+		"taken and stay in the queue. suspend: the account is locked, the client refused."),
+		.words = guard_actions},
+	{CONFIG_BLOCK_GUARD, "messages", &config_type_number, FIELD(config, guard.messages), "1000", 'l',
+		MASTER | QUEUE, TEXT_MARK("Messages that an account may send in a day before it is held; it "
+		"is slowed from four fifths of that on, and suspended from twice of it. An account "
+		"that is new begins with a quarter. 0: any number."), .least = 0, .most = 10000000},
+	{CONFIG_BLOCK_GUARD, "new-recipients", &config_type_number, FIELD(config, guard.recipients), "200",
+		'l', MASTER | QUEUE, TEXT_MARK("The same for recipients that it never wrote to before."),
+		.least = 0, .most = 10000000},
+	{CONFIG_BLOCK_GUARD, "learn", &config_type_duration, FIELD(config, guard.learn), "14d", 'l',
+		MASTER | QUEUE, TEXT_MARK("How long a new installation only looks on: no recipient counts as "
+		"new, and at most an account is slowed; it is held from twice the messages on."),
+		.least = 0, .most = 365 * DAY},
+	{CONFIG_BLOCK_GUARD, "delay", &config_type_duration, FIELD(config, guard.delay), "5s", 'l',
+		MASTER | QUEUE, TEXT_MARK("How long each message waits of who is slowed."),
+		.least = 0, .most = 120 * SECOND},
+	{CONFIG_BLOCK_GUARD, "notify", &config_type_choice, FIELD(config, guard.notify), "everybody", 'l',
+		MASTER | QUEUE, TEXT_MARK("Who is told by mail: the postmaster (administrator), also the "
+		"owner of the account (everybody), or nobody."), .words = guard_notify},
 };
 
 #define SINGLE(type, member) .offset = offsetof(struct type, member)
@@ -721,6 +747,9 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		.help = TEXT_MARK("How long and how often delivery is tried.")},
 	[CONFIG_BLOCK_LIMITS] = {"limits", CONFIG_BLOCK_TOP, CONFIG_BLOCK_LIMITS, .roles = ALL,
 		.help = TEXT_MARK("Bounds of the whole server.")},
+	[CONFIG_BLOCK_GUARD] = {"guard", CONFIG_BLOCK_TOP, CONFIG_BLOCK_GUARD, .roles = ALL,
+		.help = TEXT_MARK("What is done when an account, or a client that may relay, sends as it "
+		"never did: its password may be stolen. `pabal guard list` shows who is meant.")},
 };
 
 // clang-format on

@@ -125,6 +125,9 @@ enum ipc_target {
 #define IPC_FIELDS_account_changed(F) /* queue -> auth, smtpd: forget what you remember */ F(str, name)
 #define IPC_FIELDS_store_state(F) /* queue -> smtpd, at once and when it changes: no space for new mail */ \
 	F(u8, full)
+#define IPC_FIELDS_guard_state(F) /* queue -> smtpd: what is in force for one subject ("account NAME", \
+		"client ADDRESS"); action: enum guard_action; all of it after a start */ \
+	F(str, subject) F(u8, action) F(u32, slow_ms)
 #define IPC_FIELDS_spool_open(F) F(u64, request)
 #define IPC_FIELDS_spool_file(F) /* descriptor when err is 0 */ F(u64, request) F(u32, err) F(u64, spool)
 #define IPC_FIELDS_submit(F) /* a whole message; spool != 0: the body is in that file (synced) */ \
@@ -132,7 +135,8 @@ enum ipc_target {
 	F(str, helo) F(str, envid) F(u8, ret) F(u8, smtputf8) F(u8, eightbit) F(u64, received_ms) \
 	F(u64, size) F(str, digest) F(str, headers) F(str, edits) F(str, labels) \
 	F(list, recipients) F(u64, spool) F(str, body) \
-	F(list, rates)    /* every rate in force, with what this message counts in it */
+	F(list, rates)    /* every rate in force, with what this message counts in it */ \
+	F(u8, by_rule)    /* nobody logged in, and the client may relay by its address */
 #define IPC_FIELDS_rate_query(F) /* reserve for the transaction of this session: all of them or none */ \
 	F(u64, request) F(u64, session) F(list, rates)
 #define IPC_FIELDS_rate_answer(F) /* verdict: 0 reserved, 1 one of them is full, 2 cannot tell now. index: \
@@ -199,7 +203,8 @@ enum ipc_target {
 	M(start) M(config) M(peer) M(listener) M(control) M(folder) M(log) M(tickets) M(go) M(drain) \
 	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
-	M(account_query) M(account_answer) M(account_changed) M(store_state) M(sender_query) M(sender_answer) \
+	M(account_query) M(account_answer) M(account_changed) M(guard_state) M(store_state) \
+	M(sender_query) M(sender_answer) \
 	M(rate_query) M(rate_answer) M(rate_release) M(spool_open) M(spool_file) M(submit) \
 	M(submitted) M(event) M(try) M(tried) M(resolve) M(resolved) M(dns_mode) M(ping) M(pong) M(check) M(checked) \
 	M(token_wanted) M(token_given) M(usage_query) M(usage_answer) M(user_query) M(user_answer) M(negotiate) M(negotiated) M(negotiate_end)

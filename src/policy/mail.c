@@ -3,6 +3,7 @@
 #include "policy/policy_internal.h"
 
 #include "base/text.h"
+#include "policy/guard.h"
 
 #include <inttypes.h>
 
@@ -27,6 +28,30 @@ static bool limit_passed(const struct policy_facts *f, struct policy_verdict *v)
 	return false;
 }
 
+// What the guard does to who sends. True when v was set.
+static bool is_suspended(const struct policy_facts *f, struct policy_verdict *v)
+{
+	char address[IPADDR_TEXT_MAX];
+
+	if (f->guard_action != GUARD_SUSPEND)
+		return false;
+	if (f->account.len)
+		policy_verdict_set(v, POLICY_RULE_GUARD_SUSPENDED,
+			TEXT("account %.*s sent unusual mail and was stopped; change its password and ask "
+			     "the administrator"), STR_ARG(f->account));
+	else
+		policy_verdict_set(v, POLICY_RULE_GUARD_SUSPENDED,
+			TEXT("%s sent unusual mail and was stopped; ask the administrator"),
+			ipaddr_format(&f->client, address));
+	return true;
+}
+
+bool policy_is_guarded(const struct policy_facts *f)
+{
+	return f->account.len || (!f->server->require_auth && f->client_rule &&
+		f->client_rule->action == CONFIG_CLIENT_RELAY);
+}
+
 void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 {
 	unsigned need;
@@ -38,18 +63,21 @@ void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 			TEXT("the sender needs a domain, as in postmaster@example.org"));
 		return;
 	}
-	need = (POLICY_FACT_SPACE | (f->account.len ? POLICY_FACT_ACCOUNT : 0u)) & ~f->known;
+	need = (POLICY_FACT_SPACE | (f->account.len ? POLICY_FACT_ACCOUNT : 0u) |
+		(policy_is_guarded(f) ? POLICY_FACT_GUARD : 0u)) & ~f->known;
 	if (need) {
 		policy_verdict_need(v, need);
 		return;
 	}
-	if (policy_account_refused(f, v))
+	if (is_suspended(f, v) || policy_account_refused(f, v))
 		return;
 	if (f->store_full)
 		policy_verdict_set(v, POLICY_RULE_STORE_FULL,
 			TEXT("this server is short of disk space and takes no mail now; try again later"));
 	else
 		policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
+	if (v->kind == POLICY_ALLOW && f->guard_action == GUARD_SLOW)
+		v->delay_ms = f->guard_slow_ms;
 }
 
 void policy_data(const struct policy_facts *f, struct policy_verdict *v)

@@ -27,6 +27,7 @@ enum {
 	POLICY_FACT_RECIPIENT = 4,   // whether the local recipient exists (queue)
 	POLICY_FACT_SPACE = 8,       // free space of the store (queue, with the account's answer or the message)
 	POLICY_FACT_RATE = 64,       // room in every rate in force, reserved for this transaction (queue)
+	POLICY_FACT_GUARD = 128,     // what the guard does to this account or client (smtpd knows)
 };
 
 enum policy_existence { POLICY_EXISTS_NO, POLICY_EXISTS_YES, POLICY_EXISTS_UNKNOWN };
@@ -52,6 +53,8 @@ struct policy_facts {
 	// which must fit; "" : everywhere. WHO says it: "account", "group staff".
 	struct str account_networks, account_servers;
 	struct str account_reason;         // why it is locked, for the log
+	uint8_t guard_action;              // enum guard_action
+	uint32_t guard_slow_ms;            // of GUARD_SLOW
 	bool store_full;                   // below the free space that is kept: no new mail
 
 	const struct smtp_address *sender;    // from MAIL on
@@ -74,6 +77,9 @@ struct policy_verdict {
 	char labels[64];
 	char hold_reason[96];
 };
+
+// Is there somebody whom the guard watches: an account, or a client that may relay by its address?
+bool policy_is_guarded(const struct policy_facts *f);
 
 // The functions of each step. Every one is total: any facts give a verdict.
 void policy_connect(const struct policy_facts *f, struct policy_verdict *v);

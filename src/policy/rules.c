@@ -37,6 +37,7 @@ static const struct rule {
 	[POLICY_RULE_ACCOUNT_SERVERS] = {"account-servers", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_SUBMIT_DENIED] = {"submit-denied", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_SENDER_BAD] = {"sender-without-domain", POLICY_REFUSE, false, 553, "5.1.7"},
+	[POLICY_RULE_GUARD_SUSPENDED] = {"guard-suspended", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_STORE_FULL] = {"store-full", POLICY_DEFER, false, 452, "4.3.1"},
 	// rcpt
 	[POLICY_RULE_MAX_RECIPIENTS] = {"max-recipients", POLICY_DEFER, false, 452, "4.5.3"},

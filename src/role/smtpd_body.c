@@ -114,6 +114,7 @@ static int send_submission(struct connection *c, const struct session_submission
 		.smtputf8 = e->smtputf8,
 		.eightbit = e->eightbit,
 		.received_ms = e->received_ms,
+		.by_rule = sub->by_rule,
 		.size = e->size,
 		.digest = str_make(e->digest, sizeof e->digest),
 		.headers = e->headers,

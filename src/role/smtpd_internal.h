@@ -64,6 +64,7 @@ struct smtpd {
 	struct map requests;          // 8 octets of the request id -> struct connection
 	struct map sessions;          // 8 octets of the session id -> struct connection
 	uint64_t last_request;
+	struct map guarded;           // subject -> struct guarded: what the guard does to whom
 	bool store_full;
 	bool draining;
 	bool said_goodbye;            // to every session
@@ -113,6 +114,11 @@ const char *connection_mechanisms(void *arg, bool tls);
 const char *smtpd_mechanisms(struct smtpd *s, bool plain); // plain: those that show the password, too
 // The fact is known now, or never will be: asks for the next one or answers the session.
 void connection_ask_next_fact(struct connection *c);
+
+// ---- smtpd_guard.c: what the guard does to whom, as queue told
+void smtpd_guard_state(void *arg, struct str body, int fd);
+void smtpd_guard_forget(struct smtpd *s);       // queue is gone: a new one tells all of it again
+void connection_guard_fact(struct connection *c); // POLICY_FACT_GUARD of c->facts
 
 // ---- smtpd_body.c: large bodies and the commit
 void connection_spool_open(void *arg);

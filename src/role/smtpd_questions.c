@@ -98,6 +98,8 @@ void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f
 	c->facts = mem_alloc(sizeof *c->facts);
 	*c->facts = *f;
 	c->facts_need = need & (POLICY_FACT_CONNECTIONS | POLICY_FACT_ACCOUNT | POLICY_FACT_RECIPIENT);
+	if (need & POLICY_FACT_GUARD)
+		connection_guard_fact(c);
 	if (need & POLICY_FACT_SPACE) {
 		c->facts->store_full = c->smtpd->store_full;
 		c->facts->known |= POLICY_FACT_SPACE;

@@ -43,6 +43,7 @@ static const ipc_handler from_queue[IPC_TYPES] = {
 	[IPC_TYPE_spool_file] = smtpd_spool_file,
 	[IPC_TYPE_submitted] = smtpd_submitted,
 	[IPC_TYPE_store_state] = on_store_state,
+	[IPC_TYPE_guard_state] = smtpd_guard_state,
 	[IPC_TYPE_account_changed] = NULL, // asked anew at every MAIL
 };
 
@@ -108,6 +109,7 @@ void smtpd_queue_open(struct smtpd *s, int fd)
 {
 	if (s->queue)
 		on_queue_gone(s->queue, s);
+	smtpd_guard_forget(s);
 	s->queue = ipc_channel_open(s->context->loop, fd, on_queue_frame, on_queue_gone, s);
 	role_set_history(s->context, s->queue);
 	recount(s);

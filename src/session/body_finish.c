@@ -64,6 +64,7 @@ static void fill_envelope(struct session *s, const struct stage_result *result)
 		.recipient_count = t->count,
 		.body = b->spool_state == SPOOL_OPEN ? STR_EMPTY : buf_str(&b->memory),
 		.spool = b->spool,
+		.by_rule = !s->account && policy_is_guarded(&s->facts),
 	};
 }
 

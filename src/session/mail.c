@@ -28,7 +28,7 @@ enum reply session_command_fault(enum smtp_fault fault, enum reply address)
 // Facts that may have changed since the last message.
 static void renew_facts(struct session *s)
 {
-	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE);
+	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE | POLICY_FACT_GUARD);
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
 	s->facts.login_untrusted = false;
 }

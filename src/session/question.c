@@ -81,6 +81,10 @@ static void merge(struct session *s, unsigned known, const struct policy_facts *
 		own->recipient_exists = filled->recipient_exists;
 	if (known & POLICY_FACT_SPACE)
 		own->store_full = filled->store_full;
+	if (known & POLICY_FACT_GUARD) {
+		own->guard_action = filled->guard_action;
+		own->guard_slow_ms = filled->guard_slow_ms;
+	}
 	own->known |= known;
 }
 

@@ -27,6 +27,7 @@ struct session_submission {
 	const struct envelope_recipient *recipients;
 	unsigned recipient_count;
 	struct str body;        // inline, when spool is 0
+	bool by_rule;           // the client may relay by its address, and nobody logged in
 	uint64_t spool;         // body was written to the file of session_host.spool_open
 };
 

@@ -3,6 +3,8 @@
 // each step asks for.
 #include "facts.h"
 
+#include "policy/guard.h"
+
 #include <stdint.h>
 
 static void expect(const struct policy_verdict *v, enum policy_kind kind, const char *rule,
@@ -126,7 +128,7 @@ static void begin(struct mail_case *c, int server, const char *sender)
 static void log_in(struct mail_case *c, enum policy_account account)
 {
 	c->f.account = STR("kim@example.org");
-	c->f.known |= POLICY_FACT_ACCOUNT;
+	c->f.known |= POLICY_FACT_ACCOUNT | POLICY_FACT_GUARD;
 	c->f.account_state = account;
 	c->f.account_may_submit = true;
 }
@@ -189,7 +191,7 @@ static void test_mail_store_full(void **state)
 	assert_int_equal(c.v.need, POLICY_FACT_SPACE);
 	c.f.account = STR("kim@example.org"); // all that is missing is fetched at once
 	policy_mail(&c.f, &c.v);
-	assert_int_equal(c.v.need, POLICY_FACT_SPACE | POLICY_FACT_ACCOUNT);
+	assert_int_equal(c.v.need, POLICY_FACT_SPACE | POLICY_FACT_ACCOUNT | POLICY_FACT_GUARD);
 	c.f.account = STR_EMPTY;
 	c.f.known = POLICY_FACT_SPACE;
 	c.f.store_full = true;
@@ -205,7 +207,7 @@ static void test_mail_account(void **state)
 	c.f.account = STR("kim@example.org");
 	policy_mail(&c.f, &c.v);
 	assert_int_equal(c.v.kind, POLICY_NEED);
-	assert_int_equal(c.v.need, POLICY_FACT_ACCOUNT);
+	assert_int_equal(c.v.need, POLICY_FACT_ACCOUNT | POLICY_FACT_GUARD);
 	log_in(&c, POLICY_ACCOUNT_ENABLED);
 	policy_mail(&c.f, &c.v);
 	assert_int_equal(c.v.kind, POLICY_ALLOW);
@@ -230,6 +232,36 @@ static void test_mail_account(void **state)
 	c.f.account_state = POLICY_ACCOUNT_EXPIRED;
 	policy_mail(&c.f, &c.v);
 	expect(&c.v, POLICY_REFUSE, "account-expired", 550, "5.7.1");
+}
+
+// What the guard does: an account waits, or is refused; a client only where its address gives it rights.
+static void test_mail_guard(void **state)
+{
+	const struct config_client rule = {.action = CONFIG_CLIENT_RELAY};
+	struct mail_case c;
+
+	begin(&c, SERVER_SUBMISSION, "<kim@example.org>");
+	log_in(&c, POLICY_ACCOUNT_ENABLED);
+	c.f.guard_action = GUARD_SLOW;
+	c.f.guard_slow_ms = 5000;
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.kind, POLICY_ALLOW);
+	assert_int_equal(c.v.delay_ms, 5000);
+	c.f.guard_action = GUARD_HOLD; // queue does that
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.delay_ms, 0);
+	c.f.guard_action = GUARD_SUSPEND;
+	policy_mail(&c.f, &c.v);
+	expect(&c.v, POLICY_REFUSE, "guard-suspended", 550, "5.7.1");
+	begin(&c, SERVER_MX, "<kim@example.org>");
+	assert_false(policy_is_guarded(&c.f));
+	c.f.client_rule = &rule;
+	assert_true(policy_is_guarded(&c.f));
+	policy_mail(&c.f, &c.v);
+	assert_int_equal(c.v.need, POLICY_FACT_GUARD);
+	begin(&c, SERVER_SUBMISSION, "<kim@example.org>");
+	c.f.client_rule = &rule;
+	assert_false(policy_is_guarded(&c.f));
 }
 
 // From where and through which port an account may send, and who says so.
@@ -332,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_mail_limits),
 		cmocka_unit_test(test_mail_store_full),
 		cmocka_unit_test(test_mail_account),
+		cmocka_unit_test(test_mail_guard),
 		cmocka_unit_test(test_mail_places),
 		cmocka_unit_test(test_rcpt_facts_and_limits),
 		cmocka_unit_test(test_route_refused),
