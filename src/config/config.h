@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/ipaddr.h"
+#include "base/quota.h"
 #include "base/str.h"
 #include "config/tables.h"
 
@@ -246,6 +247,9 @@ struct config {
 
 	struct {
 		struct str maildir;           // "/var/mail/%d/%u/Maildir"; "" : STATE/mail/%d/%u/Maildir
+		struct quota_limits quota;    // of mailboxes for which nothing else is said
+		bool quota_refuse;            // quota-over refuse: 552 at RCPT; else 452
+		bool quota_counts_postmaster; // quota-postmaster count: nobody passes it
 		struct str separator;         // of subaddresses: each of these octets; "" : none
 	} deliver;
 

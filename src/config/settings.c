@@ -38,6 +38,8 @@ static const char *const off_offer[] = {"off", "offer", NULL};
 static const char *const tls_versions[] = {"1.0", "1.1", "1.2", "1.3", NULL};
 static const char *const route_tls[] = {"optional", "required", "implicit", "never", NULL};
 static const char *const route_recipients[] = {"accounts", "any", NULL};
+static const char *const quota_over[] = {"defer", "refuse", NULL};
+static const char *const quota_postmaster[] = {"pass", "count", NULL};
 static const char *const sender_rules[] = {"any", "envelope", "relaxed", "strict", NULL};
 static const char *const log_formats[] = {"key-value", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
@@ -515,6 +517,29 @@ static const struct config_setting settings[] = {
 		'l', MASTER | QUEUE | LOCAL,
 		TEXT_MARK("The Maildir of a mailbox: %u is the local part, %d the domain, %% a percent "
 		"sign."), .derived = TEXT_MARK("STATE-FOLDER/mail/%d/%u/Maildir")},
+	{CONFIG_BLOCK_DELIVER, "quota", &config_type_size, FIELD(config, deliver.quota.octets), "0", 'l',
+		MASTER | QUEUE,
+		TEXT_MARK("How large a mailbox may become for which pabal quota says nothing else; 0: as "
+		"large as it likes. What has no room waits in the queue and is tried again.")},
+	{CONFIG_BLOCK_DELIVER, "quota-soft", &config_type_size, FIELD(config, deliver.quota.octets_soft),
+		"0", 'l', MASTER | QUEUE,
+		TEXT_MARK("Above this size mail is still delivered, and the owner is warned by mail, once a "
+		"day; 0: never.")},
+	{CONFIG_BLOCK_DELIVER, "quota-messages", &config_type_number,
+		FIELD(config, deliver.quota.messages), "0", 'l', MASTER | QUEUE,
+		TEXT_MARK("The same as quota as a number of messages."), .least = 0, .most = 1000000000},
+	{CONFIG_BLOCK_DELIVER, "quota-messages-soft", &config_type_number,
+		FIELD(config, deliver.quota.messages_soft), "0", 'l', MASTER | QUEUE,
+		TEXT_MARK("The same as quota-soft as a number of messages."), .least = 0,
+		.most = 1000000000},
+	{CONFIG_BLOCK_DELIVER, "quota-over", &config_type_choice, FIELD(config, deliver.quota_refuse),
+		"defer", 'l', MASTER | SMTPD | QUEUE,
+		TEXT_MARK("What a sender hears at RCPT when the mailbox is full. defer: 452 4.2.2, try "
+		"again later. refuse: 552 5.2.2, the mail goes back at once."), .words = quota_over},
+	{CONFIG_BLOCK_DELIVER, "quota-postmaster", &config_type_choice,
+		FIELD(config, deliver.quota_counts_postmaster), "pass", 'l', MASTER | QUEUE,
+		TEXT_MARK("Whether mail to the postmaster is delivered over the quota of his mailbox (pass) "
+		"or waits like all other (count)."), .words = quota_postmaster},
 	{CONFIG_BLOCK_DELIVER, "separator", &config_type_name, FIELD(config, deliver.separator), NULL,
 		'l', MASTER | SMTPD | QUEUE | LOCAL,
 		TEXT_MARK("What parts the name of a mailbox from a detail, as + in kim+list@; of several "

@@ -48,28 +48,6 @@ void quota_destroy(struct quota *q)
 	mem_free(q);
 }
 
-bool quota_is_limited(const struct quota_limits *l)
-{
-	return l->octets || l->messages || l->octets_soft || l->messages_soft;
-}
-
-static bool is_above(uint64_t now, uint64_t more, uint64_t limit)
-{
-	return limit && (now > limit || more > limit - now);
-}
-
-enum quota_over quota_judge(const struct quota_limits *l, const struct quota_usage *now,
-	uint64_t octets)
-{
-	uint64_t messages = octets != 0;
-	if (is_above(now->octets, octets, l->octets) || is_above(now->messages, messages, l->messages))
-		return QUOTA_OVER_HARD;
-	if (is_above(now->octets, octets, l->octets_soft) ||
-		is_above(now->messages, messages, l->messages_soft))
-		return QUOTA_OVER_SOFT;
-	return QUOTA_FITS;
-}
-
 static struct gate *gate_of(struct quota *q, int place)
 {
 	struct stat st;

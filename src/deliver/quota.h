@@ -1,33 +1,13 @@
 // SPDX-License-Identifier: ISC
-// How full a mailbox may be, and how full it is. A deliverer asks before a message becomes part of a
+// Counting what mailboxes hold. A deliverer asks before a message becomes part of a
 // mailbox, and says afterwards what became of it. Blocking; any thread of the process that delivers.
 #ifndef PABAL_DELIVER_QUOTA_H
 #define PABAL_DELIVER_QUOTA_H
 
 #include "base/error.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-// 0: no limit.
-struct quota_limits {
-	uint64_t octets, messages;           // hard
-	uint64_t octets_soft, messages_soft; // above it the owner is warned
-	bool pass;                           // counted, but nothing is kept out: the postmaster
-};
-
-struct quota_usage {
-	uint64_t octets, messages;
-};
+#include "base/quota.h"
 
 enum quota_kind { QUOTA_MAILDIR, QUOTA_MBOX };
-enum quota_over { QUOTA_FITS, QUOTA_OVER_SOFT, QUOTA_OVER_HARD };
-
-bool quota_is_limited(const struct quota_limits *l);
-// Where a mailbox stands with one more message of this many octets; 0: as it is now. `pass` is not
-// looked at.
-enum quota_over quota_judge(const struct quota_limits *l, const struct quota_usage *now,
-	uint64_t octets);
 
 // What a process remembers of mailboxes, and its locks. Of one mailbox only one process may deliver;
 // its threads are kept apart here. Writers of other programs lock nothing: each that delivers in the

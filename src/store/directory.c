@@ -74,6 +74,8 @@ int directory_find_account(struct store *s, enum query query, struct str name, s
 	rows_read_account(q, arena, out);
 	sql_end(q);
 	code = read_groups(s, arena, out);
+	if (code == 0)
+		code = mailboxes_read_domain(s, out->name, &out->domain_quota);
 	return code < 0 ? code : 1;
 }
 

@@ -61,7 +61,7 @@ const char *const query_texts[QUERY_COUNT] = {
 		"SELECT " ACCOUNT_COLUMNS " FROM account WHERE name > $1 ORDER BY name LIMIT $2",
 	[QUERY_ACCOUNT_ADD] =
 		"INSERT INTO account (" ACCOUNT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
-		"$9, $10, $11, $12, $13, $14, $15, $16)",
+		"$9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
 	[QUERY_ADDRESS_ADD] = "INSERT INTO address (name, account) VALUES ($1, $2)",
 	[QUERY_ACCOUNT_SET_ENABLED] =
 		"UPDATE account SET enabled = $1, changed_ms = $2 WHERE name = $3",
@@ -100,4 +100,26 @@ const char *const query_texts[QUERY_COUNT] = {
 	[QUERY_DOMAIN_UNUSED_REMOVE] =
 		"DELETE FROM domain WHERE name = $1 AND alias_of = '' AND quota = 0 AND "
 		"quota_soft = 0 AND quota_messages = 0 AND quota_messages_soft = 0",
+
+	[QUERY_ACCOUNT_QUOTA_SET] =
+		"UPDATE account SET quota = $1, quota_soft = $2, quota_messages = $3, "
+		"quota_messages_soft = $4, changed_ms = $5 WHERE name = $6",
+	[QUERY_DOMAIN_QUOTA_GET] = "SELECT " QUOTA_COLUMNS " FROM domain WHERE name = $1",
+	[QUERY_DOMAIN_QUOTA_PUT] =
+		"INSERT INTO domain (" QUOTA_COLUMNS ", changed_ms, name, alias_of) "
+		"VALUES ($1, $2, $3, $4, $5, $6, '') ON CONFLICT (name) DO UPDATE SET "
+		"quota = excluded.quota, quota_soft = excluded.quota_soft, "
+		"quota_messages = excluded.quota_messages, "
+		"quota_messages_soft = excluded.quota_messages_soft, "
+		"changed_ms = excluded.changed_ms",
+	[QUERY_DOMAIN_QUOTA_LIST] =
+		"SELECT " QUOTA_COLUMNS ", name FROM domain WHERE (quota <> 0 OR quota_soft <> 0 OR "
+		"quota_messages <> 0 OR quota_messages_soft <> 0) AND name > $1 ORDER BY name LIMIT $2",
+	[QUERY_MAILBOX_GET] =
+		"SELECT octets, messages, counted_ms, warned_ms FROM mailbox WHERE name = $1",
+	[QUERY_MAILBOX_PUT] =
+		"INSERT INTO mailbox (octets, messages, counted_ms, warned_ms, name) "
+		"VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET "
+		"octets = excluded.octets, messages = excluded.messages, "
+		"counted_ms = excluded.counted_ms, warned_ms = excluded.warned_ms",
 };

@@ -72,6 +72,9 @@ void rows_read_account(struct sql_statement *row, struct arena *arena, struct st
 	out->locked = sql_u64(row, 9) != 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
 		*texts[i] = take(arena, sql_str(row, FIRST_TEXT + (int)i));
+	out->quota_soft = sql_u64(row, FIRST_TEXT + (int)ARRAY_SIZE(texts));
+	out->quota_messages = sql_u64(row, FIRST_TEXT + (int)ARRAY_SIZE(texts) + 1);
+	out->quota_messages_soft = sql_u64(row, FIRST_TEXT + (int)ARRAY_SIZE(texts) + 2);
 	out->groups = NULL;
 	out->group_count = 0;
 }
@@ -92,6 +95,9 @@ void rows_bind_account(struct sql_statement *row, const struct store_account *a)
 	sql_bind_u64(row, 10, a->locked);
 	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
 		sql_bind_text(row, 1 + FIRST_TEXT + (int)i, *texts[i]);
+	sql_bind_u64(row, 1 + FIRST_TEXT + (int)ARRAY_SIZE(texts), a->quota_soft);
+	sql_bind_u64(row, 2 + FIRST_TEXT + (int)ARRAY_SIZE(texts), a->quota_messages);
+	sql_bind_u64(row, 3 + FIRST_TEXT + (int)ARRAY_SIZE(texts), a->quota_messages_soft);
 }
 
 void rows_read_group(struct sql_statement *row, struct arena *arena, struct store_group *out)

@@ -18,13 +18,15 @@
 	"hold_reason, status, reply, remote"
 #define ACCOUNT_COLUMNS                                                                            \
 	"id, name, enabled, rights, quota, created_ms, changed_ms, stated, expires_ms, locked, "   \
-	"lock_reason, networks, servers, group_names, act_as, send_as"
+	"lock_reason, networks, servers, group_names, act_as, send_as, "      \
+	"quota_soft, quota_messages, quota_messages_soft"
+#define QUOTA_COLUMNS "quota, quota_soft, quota_messages, quota_messages_soft"
 #define GROUP_COLUMNS "name, rights, stated, networks, servers, created_ms, changed_ms"
 
 void rows_read_message(struct sql_statement *row, struct arena *arena, struct store_message *out);
 void rows_read_recipient(
 	struct sql_statement *row, struct arena *arena, struct store_recipient *out);
-// Without its groups.
+// Without its groups and what its domain says.
 void rows_read_account(struct sql_statement *row, struct arena *arena, struct store_account *out);
 void rows_read_group(struct sql_statement *row, struct arena *arena, struct store_group *out);
 // Binds the columns in their order from $1 on.

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/quota.h"
 #include "message/envelope.h"
 
 #include <uv.h>
@@ -171,7 +172,9 @@ struct store_account {
 	struct str name;     // address key form, "kim@example.kr"
 	bool enabled;
 	uint32_t rights;     // ACCOUNT_MAY_* that it has, of those in stated
-	uint64_t quota;      // octets; 0: none
+	// As of struct quota_limits that are written down: 0: not said here.
+	uint64_t quota, quota_soft;                   // octets
+	uint64_t quota_messages, quota_messages_soft;
 	uint64_t created_ms, changed_ms;
 	uint32_t stated;     // ACCOUNT_MAY_* it gives or takes itself
 	uint64_t expires_ms; // 0: never
@@ -184,6 +187,7 @@ struct store_account {
 	struct str send_as;  // as whom it may send: address keys, "@domain", "group:NAME", "<>"
 	const struct store_group *groups; // those of group_names that there are; given back, never taken
 	unsigned group_count;
+	struct quota_limits domain_quota; // what its domain says; given back, never taken
 };
 typedef void (*store_account_done)(void *arg, int err, const struct store_account *a); // ERR_NOT_FOUND
 void store_account_get(struct store *s, struct str name, store_account_done done, void *arg);

@@ -129,6 +129,8 @@ void reserve_restore(struct store *s); // when there is room again
 int directory_find_account(struct store *s, enum query query, struct str name, struct arena *arena,
 	struct store_account *out);
 int directory_has_alias(struct store *s, struct str name); // 1: an alias has this name
+// What the domain of an account, or a domain itself, says of quotas. 1: there is a row.
+int mailboxes_read_domain(struct store *s, struct str name, struct quota_limits *out);
 
 // ---------------------------------------------------------------- the store
 struct store {
