@@ -196,6 +196,7 @@ enum config_log_to { CONFIG_LOG_STDERR, CONFIG_LOG_FILE, CONFIG_LOG_SYSLOG };
 
 struct config {
 	uint64_t generation;
+	uint64_t tables_generation; // of what config_use_tables set: tables are replaced by themselves
 	struct arena arena;        // owns everything below, unless loaded from a snapshot's mapping
 
 	struct str hostname;       // A-labels

@@ -30,19 +30,33 @@ static void check_counts(const struct policy_facts *f, struct policy_verdict *v)
 		policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
 }
 
+void policy_client_refused(const struct policy_facts *f, enum policy_rule rule,
+	struct policy_verdict *v)
+{
+	const struct client_rule *client = f->client_rule;
+
+	if (client->text.len)
+		policy_verdict_set(v, rule, "%.*s", STR_ARG(client->text));
+	else
+		policy_verdict_set(v, rule,
+			TEXT("your address may not use this server; ask its postmaster"));
+	policy_verdict_cite(v, client);
+}
+
+// A rule without words closes without one, as tcpserver does; the log has it.
+static void deny(const struct policy_facts *f, struct policy_verdict *v)
+{
+	policy_client_refused(f, POLICY_RULE_CLIENT_DENIED, v);
+	if (!f->client_rule->text.len)
+		policy_verdict_silence(v);
+}
+
 void policy_connect(const struct policy_facts *f, struct policy_verdict *v)
 {
 	const struct client_rule *rule = f->client_rule;
 
-	if (rule && rule->action == CLIENT_DENY) {
-		if (rule->text.len) {
-			policy_verdict_set(v, POLICY_RULE_CLIENT_DENIED, "%.*s", STR_ARG(rule->text));
-		} else {
-			policy_verdict_set(v, POLICY_RULE_CLIENT_DENIED,
-				TEXT("a rule without a text denies this address: closed without a word"));
-			policy_verdict_silence(v);
-		}
-		policy_verdict_cite(v, rule);
+	if (rule && rule->action == CLIENT_DENY && !f->client_by_name) {
+		deny(f, v);
 		return;
 	}
 	if (!(f->known & POLICY_FACT_CONNECTIONS)) {
@@ -50,4 +64,7 @@ void policy_connect(const struct policy_facts *f, struct policy_verdict *v)
 		return;
 	}
 	check_counts(f, v);
+	// Its name is asked for only when it may stay: that costs many questions.
+	if (v->kind == POLICY_ALLOW && f->client_by_name)
+		policy_verdict_need(v, POLICY_FACT_HOSTNAME);
 }

@@ -11,6 +11,7 @@
 static bool limit_passed(const struct policy_facts *f, struct policy_verdict *v)
 {
 	const struct config_server *server = f->server;
+	uint64_t max_size = policy_max_message_size(f);
 
 	if (server->max_messages && f->messages_so_far >= server->max_messages) {
 		policy_verdict_set(v, POLICY_RULE_MAX_MESSAGES,
@@ -18,11 +19,12 @@ static bool limit_passed(const struct policy_facts *f, struct policy_verdict *v)
 			server->max_messages);
 		return true;
 	}
-	if (f->mail && f->mail->has_size && server->max_message_size &&
-		f->mail->size > server->max_message_size) {
+	if (f->mail && f->mail->has_size && max_size && f->mail->size > max_size) {
 		policy_verdict_set(v, POLICY_RULE_MAX_SIZE,
 			TEXT("a message may have %" PRIu64 " octets, yours has %" PRIu64),
-			server->max_message_size, f->mail->size);
+			max_size, f->mail->size);
+		if (f->client_rule && f->client_rule->has_databytes)
+			policy_verdict_cite(v, f->client_rule);
 		return true;
 	}
 	return false;
@@ -49,14 +51,28 @@ static bool is_suspended(const struct policy_facts *f, struct policy_verdict *v)
 bool policy_is_guarded(const struct policy_facts *f)
 {
 	return f->account.len || (!f->server->require_auth && f->client_rule &&
-		f->client_rule->action == CONFIG_CLIENT_RELAY);
+		f->client_rule->action == CLIENT_RELAY);
+}
+
+// The rules may have changed since the client came: a right that was taken away is gone from the
+// next message on. True when v was set.
+static bool client_refused(const struct policy_facts *f, struct policy_verdict *v)
+{
+	if (f->client_by_name) {
+		policy_verdict_need(v, POLICY_FACT_HOSTNAME);
+		return true;
+	}
+	if (!f->client_rule || f->client_rule->action != CLIENT_DENY)
+		return false;
+	policy_client_refused(f, POLICY_RULE_CLIENT_DENIED_NOW, v);
+	return true;
 }
 
 void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 {
 	unsigned need;
 
-	if (policy_session_refused(f, v) || limit_passed(f, v))
+	if (policy_session_refused(f, v) || client_refused(f, v) || limit_passed(f, v))
 		return;
 	if (f->sender && f->sender->postmaster) { // RFC 5321 4.1.2: without domain only at RCPT
 		policy_verdict_set(v, POLICY_RULE_SENDER_BAD,

@@ -6,6 +6,7 @@
 #define PABAL_POLICY_POLICY_H
 
 #include "config/config.h"
+#include "config/tables.h"
 #include "smtp/address.h"
 #include "smtp/parameters.h"
 #include "smtp/reply.h"
@@ -26,6 +27,7 @@ enum {
 	POLICY_FACT_ACCOUNT = 2,     // the account's state and rights now (queue)
 	POLICY_FACT_RECIPIENT = 4,   // whether the local recipient exists (queue)
 	POLICY_FACT_SPACE = 8,       // free space of the store (queue, with the account's answer or the message)
+	POLICY_FACT_HOSTNAME = 16,   // the client's checked name (resolver)
 	POLICY_FACT_RATE = 64,       // room in every rate in force, reserved for this transaction (queue)
 	POLICY_FACT_GUARD = 128,     // what the guard does to this account or client (smtpd knows)
 };
@@ -41,7 +43,9 @@ struct policy_facts {
 
 	struct ipaddr client;
 	struct ipaddr local;               // our end of the connection; family 0: not known
-	const struct client_rule *client_rule; // the rule for this client, or NULL
+	const struct client_rule *client_rule; // what is said of this client, or NULL: policy_client_rule
+	bool client_by_name;               // its name could change that, and is not known yet
+	struct str client_name;            // HOSTNAME: checked both ways, lower case; "" : it has none
 	uint32_t connections_address, connections_network, connections_all;
 
 	bool tls;
@@ -89,5 +93,15 @@ void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v);
 void policy_data(const struct policy_facts *f, struct policy_verdict *v);
 // Whether this session has the right to relay, and the rule that gives or denies it.
 bool policy_may_relay(const struct policy_facts *f, const char **out_rule);
+// Looks up what the configuration and its tables say of the client of f, by its name too when
+// that is known. False: nothing, it is allowed. *out_by_name: the name could change the answer.
+bool policy_client_rule(const struct policy_facts *f, struct client_rule *out, bool *out_by_name);
+
+// ---- effective limits
+#define POLICY_SIZE_MAX ((uint64_t)4 << 30) // octets of a message where nothing else is said
+// Octets of one message: the client's own (DATABYTES of its rule), else the server's.
+uint64_t policy_max_message_size(const struct policy_facts *f);
+// Recipients of one message; 0: no limit.
+uint64_t policy_max_recipients(const struct policy_facts *f);
 
 #endif

@@ -8,6 +8,7 @@
 enum policy_rule {
 	POLICY_RULE_ALLOW,
 	POLICY_RULE_CLIENT_DENIED,
+	POLICY_RULE_CLIENT_DENIED_NOW,
 	POLICY_RULE_CONNECTIONS_ADDRESS,
 	POLICY_RULE_CONNECTIONS_NETWORK,
 	POLICY_RULE_CONNECTIONS_ALL,
@@ -29,6 +30,8 @@ enum policy_rule {
 	POLICY_RULE_STORE_FULL,
 	POLICY_RULE_GUARD_SUSPENDED,
 	POLICY_RULE_MAX_RECIPIENTS,
+	POLICY_RULE_RBL_TEXT,
+	POLICY_RULE_RBL_TEXT_FINAL,
 	POLICY_RULE_RECIPIENT_BAD,
 	POLICY_RULE_POSTMASTER,
 	POLICY_RULE_LITERAL_LOCAL,
@@ -56,6 +59,9 @@ void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struc
 // Names the line of the configuration or of a rules file that decided. rule may be NULL.
 void policy_verdict_cite(struct policy_verdict *v, const struct client_rule *rule);
 
+// A deny of the client's rule, with its words. client_rule must be set.
+void policy_client_refused(const struct policy_facts *f, enum policy_rule rule,
+	struct policy_verdict *v);
 // "Must be under TLS" and "must have logged in", the same at MAIL and RCPT. True when v was set.
 bool policy_session_refused(const struct policy_facts *f, struct policy_verdict *v);
 // What the account's state forbids. True when v was set. ACCOUNT must be known.

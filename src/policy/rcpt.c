@@ -169,16 +169,35 @@ static bool decide_special(const struct policy_facts *f, struct policy_verdict *
 	return false;
 }
 
+// RBLSMTPD of the client's rule, as rblsmtpd answers: the words alone, which end with the session
+// when a '-' stands before them. Who has logged in is known by another name than his address.
+static bool client_is_listed(const struct policy_facts *f, struct policy_verdict *v)
+{
+	struct str words = f->client_rule ? f->client_rule->rblsmtpd : STR_EMPTY;
+	bool final = str_starts(words, STR("-"));
+
+	if (!words.len || f->account.len)
+		return false;
+	policy_verdict_set(v, final ? POLICY_RULE_RBL_TEXT_FINAL : POLICY_RULE_RBL_TEXT, "%.*s",
+		STR_ARG(str_skip(words, final)));
+	policy_verdict_cite(v, f->client_rule);
+	return true;
+}
+
 void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v)
 {
+	uint64_t max_recipients;
 	bool local;
 
-	if (policy_session_refused(f, v))
+	if (policy_session_refused(f, v) || client_is_listed(f, v))
 		return;
-	if (f->server->max_recipients && f->recipients_so_far >= f->server->max_recipients) {
+	max_recipients = policy_max_recipients(f);
+	if (max_recipients && f->recipients_so_far >= max_recipients) {
 		policy_verdict_set(v, POLICY_RULE_MAX_RECIPIENTS,
 			TEXT("a message may have %" PRIu64 " recipients; send the rest in another one"),
-			f->server->max_recipients);
+			max_recipients);
+		if (f->client_rule && f->client_rule->has_maxrcpt)
+			policy_verdict_cite(v, f->client_rule);
 		return;
 	}
 	if (f->account.len && !(f->known & POLICY_FACT_ACCOUNT)) {

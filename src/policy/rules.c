@@ -17,6 +17,7 @@ static const struct rule {
 	[POLICY_RULE_ALLOW] = {"allow", POLICY_ALLOW},
 	// connect
 	[POLICY_RULE_CLIENT_DENIED] = {"client-denied", POLICY_DROP, false, 554, "5.7.1"},
+	[POLICY_RULE_CLIENT_DENIED_NOW] = {"client-denied", POLICY_REFUSE, false, 550, "5.7.1"}, // since then
 	[POLICY_RULE_CONNECTIONS_ADDRESS] = {"max-connections-address", POLICY_DROP, false, 421, "4.7.0"},
 	[POLICY_RULE_CONNECTIONS_NETWORK] = {"max-connections-network", POLICY_DROP, false, 421, "4.7.0"},
 	[POLICY_RULE_CONNECTIONS_ALL] = {"max-connections", POLICY_DROP, false, 421, "4.7.0"},
@@ -41,6 +42,8 @@ static const struct rule {
 	[POLICY_RULE_STORE_FULL] = {"store-full", POLICY_DEFER, false, 452, "4.3.1"},
 	// rcpt
 	[POLICY_RULE_MAX_RECIPIENTS] = {"max-recipients", POLICY_DEFER, false, 452, "4.5.3"},
+	[POLICY_RULE_RBL_TEXT] = {"rbl-text", POLICY_DEFER, true, 451, "4.7.1"}, // the words of RBLSMTPD
+	[POLICY_RULE_RBL_TEXT_FINAL] = {"rbl-text", POLICY_REFUSE, true, 553, "5.7.1"},
 	[POLICY_RULE_RECIPIENT_BAD] = {"recipient-empty", POLICY_REFUSE, false, 550, "5.1.3"},
 	[POLICY_RULE_POSTMASTER] = {"postmaster", POLICY_ALLOW},
 	[POLICY_RULE_LITERAL_LOCAL] = {"literal-local", POLICY_REFUSE, false, 550, "5.7.1"},

@@ -14,7 +14,7 @@ static int write_headers(struct session *s, const struct stage_result *result)
 	struct body *b = t->body;
 	struct trace_received received = {
 		.helo = str_from(s->helo),
-		.reverse = STR_EMPTY,
+		.reverse = s->facts.client_name,
 		.client = s->facts.client,
 		.hostname = s->facts.config->hostname,
 		.esmtp = s->esmtp,

@@ -36,14 +36,15 @@ enum reply session_helo(struct session *s, struct str argument)
 static void add_limits(struct session *s, struct buf *lines) // RFC 9422
 {
 	const struct config_server *server = s->facts.server;
+	uint64_t max_recipients = policy_max_recipients(&s->facts);
 
-	if (!server->max_messages && !server->max_recipients)
+	if (!server->max_messages && !max_recipients)
 		return;
 	buf_add_text(lines, "250-LIMITS");
 	if (server->max_messages)
 		buf_add_format(lines, " MAILMAX=%" PRIu64, server->max_messages);
-	if (server->max_recipients)
-		buf_add_format(lines, " RCPTMAX=%" PRIu64, server->max_recipients);
+	if (max_recipients)
+		buf_add_format(lines, " RCPTMAX=%" PRIu64, max_recipients);
 	buf_add_text(lines, "\r\n");
 }
 
@@ -57,7 +58,7 @@ enum reply session_ehlo(struct session *s, struct str argument)
 		return reply;
 	buf_add_format(&lines, "250-%.*s\r\n", STR_ARG(s->facts.config->hostname));
 	buf_add_text(&lines, "250-PIPELINING\r\n");
-	buf_add_format(&lines, "250-SIZE %" PRIu64 "\r\n", s->facts.server->max_message_size);
+	buf_add_format(&lines, "250-SIZE %" PRIu64 "\r\n", policy_max_message_size(&s->facts));
 	buf_add_text(&lines, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n"
 			     "250-DSN\r\n250-CHUNKING\r\n");
 	if (session_tls_offered(s))

@@ -4,6 +4,7 @@
 #include "session/session_internal.h"
 
 #define ARENA_MIN 65536
+#define RECIPIENTS_MAX 100000 // where there is no limit of their number
 #define ARENA_RECIPIENT (SMTP_ADDRESS_MAX + DOMAIN_MAX + SMTP_ORCPT_MAX + 200)
 
 enum reply session_command_fault(enum smtp_fault fault, enum reply address)
@@ -31,6 +32,7 @@ static void renew_facts(struct session *s)
 	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE | POLICY_FACT_GUARD);
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
 	s->facts.login_untrusted = false;
+	session_renew_client(s);
 }
 
 static enum reply parse(struct session *s, struct transaction *t, struct str argument)
@@ -51,9 +53,11 @@ enum reply session_mail(struct session *s, struct str argument)
 {
 	struct transaction *t;
 	enum reply reply;
+	uint64_t most;
 
 	renew_facts(s);
-	t = transaction_create(ARENA_MIN + ARENA_RECIPIENT * s->facts.server->max_recipients);
+	most = policy_max_recipients(&s->facts);
+	t = transaction_create(ARENA_MIN + ARENA_RECIPIENT * (most && most < RECIPIENTS_MAX ? most : RECIPIENTS_MAX));
 	reply = parse(s, t, argument);
 	if (reply) {
 		transaction_destroy(t);

@@ -12,7 +12,7 @@ void session_begin(struct session *s, bool early_talker)
 	s->early = early_talker;
 	if (early_talker) // RFC 5321 3.1: the client waits for the banner
 		s->errors++;
-	session_report_connect(s);
+	s->begun = true;
 	session_ask(s, QUESTION_CONNECT);
 	session_leave(s);
 }
@@ -22,6 +22,7 @@ void session_decided_connect(struct session *s, const struct policy_verdict *v)
 	const struct config_server *server = s->facts.server;
 	struct smtp_reply banner;
 
+	session_report_connect(s); // only now the client's name is known
 	if (v->kind != POLICY_ALLOW && v->kind != POLICY_HOLD) {
 		session_answer_verdict(s, v);
 		session_close(s, v->rule);

@@ -85,6 +85,8 @@ static void merge(struct session *s, unsigned known, const struct policy_facts *
 		own->guard_action = filled->guard_action;
 		own->guard_slow_ms = filled->guard_slow_ms;
 	}
+	if (known & POLICY_FACT_HOSTNAME)
+		session_set_client_name(s, filled->client_name);
 	own->known |= known;
 }
 

@@ -2,6 +2,43 @@
 // RCPT (RFC 5321 4.1.1.3): whether the recipient is taken is policy's question alone.
 #include "session/session_internal.h"
 
+#include <stdio.h>
+
+// RELAYCLIENT's value is put behind the whole address, as qmail-smtpd does, so it may change the
+// domain: kim@example.org and "@fixme" are "kim@example.org"@fixme.
+static enum reply add_suffix(struct smtp_address *to, struct str suffix)
+{
+	char text[2 * SMTP_ADDRESS_MAX];
+	struct buf quoted = {.limit = sizeof(text) - DOMAIN_MAX};
+	struct smtp_address made;
+	struct str local, domain;
+	ptrdiff_t at;
+	int err = 0;
+
+	if (!suffix.len || to->null || to->postmaster)
+		return REPLY_NONE;
+	if (to->local[0] == '\0' || strlen(to->local) + strlen(to->domain) + suffix.len + 2 > sizeof(text))
+		return REPLY_RECIPIENT_BAD;
+	snprintf(text, sizeof(text), "%s@%s%.*s", to->local, to->domain, STR_ARG(suffix));
+	at = str_find_last(str_from(text), '@');
+	local = str_slice(str_from(text), 0, (size_t)at);
+	domain = str_skip(str_from(text), (size_t)at + 1);
+	err |= buf_add_char(&quoted, '"');
+	for (size_t i = 0; i < local.len; i++) {
+		if (local.data[i] == '"' || local.data[i] == '\\')
+			err |= buf_add_char(&quoted, '\\');
+		err |= buf_add_char(&quoted, local.data[i]);
+	}
+	err |= buf_add_text(&quoted, "\"@") | buf_add_str(&quoted, domain);
+	if (!err)
+		err = smtp_address_parse(buf_str(&quoted), &made);
+	buf_finish(&quoted);
+	if (err)
+		return REPLY_RECIPIENT_BAD;
+	*to = made;
+	return REPLY_NONE;
+}
+
 static enum reply parse(struct session *s, struct transaction *t, struct str argument)
 {
 	enum smtp_fault fault = smtp_command_parse_rcpt(argument, &t->recipient, &t->rcpt, &s->detail);
@@ -19,8 +56,12 @@ static enum reply parse(struct session *s, struct transaction *t, struct str arg
 enum reply session_rcpt(struct session *s, struct str argument)
 {
 	struct transaction *t = s->transaction;
+	const struct client_rule *rule = s->facts.client_rule;
 	enum reply reply = parse(s, t, argument);
 
+	// Only where the address alone gives the right: who logs in is no RELAYCLIENT.
+	if (!reply && rule && rule->action == CLIENT_RELAY && !s->account && !s->facts.server->require_auth)
+		reply = add_suffix(&t->recipient, rule->relay_suffix);
 	if (reply) {
 		t->recipient.text[0] = '\0'; // is not the one before either
 		return reply;

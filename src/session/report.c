@@ -48,7 +48,11 @@ void session_report_connect(struct session *s)
 {
 	struct event e;
 
+	if (!s->begun || s->connect_told)
+		return;
+	s->connect_told = true;
 	begin(s, &e, "connect", s->id);
+	event_text(&e, "name", s->client_name);
 	event_u64(&e, "port", s->client_port);
 	add_tls(s, &e);
 	event_text(&e, "reason", s->early ? "early-talker" : NULL);
@@ -116,6 +120,7 @@ void session_report_disconnect(struct session *s, const char *reason)
 	if (s->reported)
 		return;
 	s->reported = true;
+	session_report_connect(s); // who left before it was decided about
 	begin(s, &e, "disconnect", s->id);
 	event_text(&e, "reason", reason);
 	event_u64(&e, "messages", s->accepted);

@@ -145,7 +145,7 @@ struct smtp_limits session_limits(const struct session *s)
 {
 	struct smtp_limits limits = smtp_limits_default;
 
-	limits.message_size = s->facts.server->max_message_size;
+	limits.message_size = policy_max_message_size(&s->facts);
 	if (s->facts.config->limits.body_line)
 		limits.body_line = s->facts.config->limits.body_line;
 	return limits;
@@ -216,21 +216,6 @@ void session_leave(struct session *s)
 
 _Static_assert(sizeof(struct session) < 1024, "an idle session is small");
 
-void session_find_rule(struct session *s)
-{
-	struct str unknown = {NULL, 0};
-	struct client_rule rule;
-	bool needs_host;
-
-	mem_free(s->client_rule);
-	s->client_rule = NULL;
-	if (config_client_rule(s->facts.config, &s->facts.client, unknown, &rule, &needs_host)) {
-		s->client_rule = mem_alloc(sizeof(rule));
-		*s->client_rule = rule;
-	}
-	s->facts.client_rule = s->client_rule;
-}
-
 struct session *session_create(const struct session_options *o)
 {
 	struct session *s = mem_alloc(sizeof(*s));
@@ -248,7 +233,8 @@ struct session *session_create(const struct session_options *o)
 	s->facts.client = o->client;
 	s->facts.local = o->local;
 	s->facts.account = STR_EMPTY;
-	session_find_rule(s);
+	s->facts.client_name = STR_EMPTY;
+	session_look_up_client(s);
 	return s;
 }
 
@@ -258,8 +244,8 @@ void session_destroy(struct session *s)
 		return;
 	s->close_told = true;
 	session_close(s, "closed");
+	session_forget_client(s);
 	mem_free(s->tls);
-	mem_free(s->client_rule);
 	buf_finish(&s->output);
 	mem_free(s);
 }
@@ -350,5 +336,5 @@ void session_reconfigure(struct session *s, const struct config *config,
 {
 	s->facts.config = config;
 	s->facts.server = server;
-	session_find_rule(s);
+	session_look_up_client(s);
 }

@@ -63,9 +63,11 @@ struct session {
 	void *arg;
 	struct policy_facts facts;        // config, server, client and what was found out
 	struct session_tls *tls;          // NULL: plain
-	struct client_rule *client_rule;  // of facts; NULL: none
 	char *helo;                       // NULL before HELO
 	char *account;                    // NULL before AUTH
+	struct session_client *client;    // what facts.client_rule points to; NULL: no rule
+	char *client_name;                // checked; NULL: none, or not known
+	uint64_t tables;                  // generation that the rule is of
 	char *limits;                     // octets of facts.account_networks and the like; NULL: none
 	struct transaction *transaction;  // NULL outside of one
 	struct policy_verdict *verdict;   // kept for session_delayed or the end of a refused chunk
@@ -84,6 +86,7 @@ struct session {
 	uint8_t depth;                    // calls of the host's on the stack
 	bool esmtp, implicit_tls, no_tls, early;
 	bool draining;                    // 421 at the next command boundary
+	bool begun, connect_told;         // the client was looked at; its event was written
 	bool close_told, reported;
 	unsigned errors, deferred, idle_verbs, auth_failures;
 	unsigned accepted;                // messages
@@ -96,8 +99,6 @@ void session_enter(struct session *s);
 void session_leave(struct session *s);
 // Ends the dialogue: cancels what is open, reports why. Output still goes out.
 void session_close(struct session *s, const char *why);
-// Looks up the rule for the client, in the configuration of now.
-void session_find_rule(struct session *s);
 // Back to READY; a transaction is given up.
 void session_reset(struct session *s);
 
@@ -126,6 +127,12 @@ void session_decided_mail(struct session *s, const struct policy_verdict *v);
 void session_decided_rcpt(struct session *s, const struct policy_verdict *v);
 void session_decided_data(struct session *s, const struct policy_verdict *v);
 void session_decided_bdat(struct session *s, const struct policy_verdict *v);
+
+// ---- client.c: the rule for the client, as it is in force
+void session_look_up_client(struct session *s);
+void session_renew_client(struct session *s); // when the tables have changed since
+void session_set_client_name(struct session *s, struct str name);
+void session_forget_client(struct session *s);
 
 // ---- one handler a verb. argument is borrowed from the input.
 enum reply session_helo(struct session *s, struct str argument);

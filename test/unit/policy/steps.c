@@ -28,7 +28,7 @@ static void test_connect_denied(void **state)
 	expect(&v, POLICY_DROP, "client-denied", 554, "5.7.1");
 	assert_string_equal(v.reply.text, "client-denied: no robots, please");
 	assert_string_equal(v.rule_text, "clients pabal.conf:7");
-	deny.text = STR_EMPTY;
+	deny.text = STR_EMPTY; // as tcpserver does
 	policy_connect(&f, &v);
 	expect(&v, POLICY_DROP, "client-denied", 0, ""); // closed without a word
 	assert_string_equal(v.rule_text, "clients pabal.conf:7");
@@ -37,6 +37,107 @@ static void test_connect_denied(void **state)
 	deny.name = STR("1.2.3.");
 	policy_connect(&f, &v);
 	assert_string_equal(v.rule_text, "rules /etc/tcp.smtp.cdb, rule \"1.2.3.\"");
+}
+
+// Where its name could change the answer it is asked for, but only of those who may stay.
+static void test_connect_name(void **state)
+{
+	struct client_rule deny = {.action = CLIENT_DENY, .text = STR_EMPTY};
+	struct policy_facts f = house_facts(SERVER_MX, NULL);
+	struct policy_verdict v;
+
+	house.limits.connections_address = 20;
+	f.client_rule = &deny;
+	f.client_by_name = true;
+	policy_connect(&f, &v);
+	assert_int_equal(v.need, POLICY_FACT_CONNECTIONS);
+	f.known = POLICY_FACT_CONNECTIONS;
+	f.connections_address = 21;
+	policy_connect(&f, &v);
+	assert_string_equal(v.rule, "max-connections-address");
+	f.connections_address = 1;
+	policy_connect(&f, &v);
+	assert_int_equal(v.need, POLICY_FACT_HOSTNAME);
+	f.known |= POLICY_FACT_HOSTNAME;
+	f.client_by_name = false;
+	policy_connect(&f, &v);
+	assert_string_equal(v.rule, "client-denied");
+	f.client_rule = NULL;
+	policy_connect(&f, &v);
+	assert_int_equal(v.kind, POLICY_ALLOW);
+}
+
+// A deny that came into force since the client connected refuses the next message.
+static void test_mail_denied(void **state)
+{
+	struct client_rule deny = {.action = CLIENT_DENY, .text = STR_EMPTY, .foreign = true,
+		.place = {STR("/etc/tcp.smtp"), 4}};
+	struct policy_facts f = house_facts(SERVER_MX, NULL);
+	struct policy_verdict v;
+
+	f.client_by_name = true;
+	policy_mail(&f, &v);
+	assert_int_equal(v.need, POLICY_FACT_HOSTNAME);
+	f.client_by_name = false;
+	f.client_rule = &deny;
+	policy_mail(&f, &v);
+	expect(&v, POLICY_REFUSE, "client-denied", 550, "5.7.1");
+	assert_string_equal(v.rule_text, "rules /etc/tcp.smtp:4");
+}
+
+// What a rule of tcprules says beside allow and deny.
+static void test_rule_variables(void **state)
+{
+	struct client_rule rule = {.action = CLIENT_RELAY, .has_databytes = true, .databytes = 500,
+		.has_maxrcpt = true, .maxrcpt = 2, .foreign = true, .name = STR("192.0.2."),
+		.place = {STR("/etc/tcp.smtp.cdb"), 0}};
+	struct smtp_mail_parameters mail = {.has_size = true, .size = 501};
+	struct smtp_address to;
+	struct policy_facts f = house_facts(SERVER_MX, &to);
+	struct policy_verdict v;
+
+	assert_int_equal(smtp_address_parse(STR("a@elsewhere.example"), &to), 0);
+	f.client_rule = &rule;
+	f.mail = &mail;
+	policy_mail(&f, &v);
+	expect(&v, POLICY_REFUSE, "max-message-size", 552, "5.3.4");
+	assert_string_equal(v.rule_text, "rules /etc/tcp.smtp.cdb, rule \"192.0.2.\"");
+	rule.databytes = 0; // no limit, also where the server has one
+	mail.size = 20000;
+	f.known = POLICY_FACT_SPACE;
+	policy_mail(&f, &v);
+	assert_int_equal(v.kind, POLICY_ALLOW);
+	assert_int_equal(policy_max_message_size(&f), POLICY_SIZE_MAX);
+	f.recipients_so_far = 2;
+	policy_rcpt(&f, &v);
+	expect(&v, POLICY_DEFER, "max-recipients", 452, "4.5.3");
+	rule.maxrcpt = 0;
+	f.recipients_so_far = 200;
+	policy_rcpt(&f, &v);
+	assert_int_equal(v.kind, POLICY_ALLOW);
+}
+
+static void test_rblsmtpd(void **state)
+{
+	struct client_rule rule = {.action = CLIENT_RELAY, .has_rblsmtpd = true,
+		.rblsmtpd = STR("http://rbl.example/7"), .place = {STR("/etc/tcp.smtp"), 9}};
+	struct smtp_address to;
+	struct policy_facts f = house_facts(SERVER_MX, &to);
+	struct policy_verdict v;
+
+	assert_int_equal(smtp_address_parse(STR("postmaster@example.org"), &to), 0);
+	f.client_rule = &rule;
+	policy_rcpt(&f, &v);
+	expect(&v, POLICY_DEFER, "rbl-text", 451, "4.7.1");
+	assert_string_equal(v.reply.text, "http://rbl.example/7");
+	assert_string_equal(v.rule_text, "clients /etc/tcp.smtp:9");
+	rule.rblsmtpd = STR("-go away");
+	policy_rcpt(&f, &v);
+	expect(&v, POLICY_REFUSE, "rbl-text", 553, "5.7.1");
+	assert_string_equal(v.reply.text, "go away");
+	rule.rblsmtpd = STR_EMPTY; // not looked up in lists, nothing more
+	policy_rcpt(&f, &v);
+	assert_int_equal(v.kind, POLICY_ALLOW);
 }
 
 static void test_connect_counts(void **state)
@@ -358,6 +459,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect_denied),
+		cmocka_unit_test(test_connect_name),
+		cmocka_unit_test(test_mail_denied),
+		cmocka_unit_test(test_rule_variables),
+		cmocka_unit_test(test_rblsmtpd),
 		cmocka_unit_test(test_connect_counts),
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_mail_needs_tls_and_login),
