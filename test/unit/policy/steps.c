@@ -338,7 +338,7 @@ static void test_mail_account(void **state)
 // What the guard does: an account waits, or is refused; a client only where its address gives it rights.
 static void test_mail_guard(void **state)
 {
-	const struct config_client rule = {.action = CONFIG_CLIENT_RELAY};
+	const struct client_rule rule = {.action = CLIENT_RELAY};
 	struct mail_case c;
 
 	begin(&c, SERVER_SUBMISSION, "<kim@example.org>");
