@@ -307,6 +307,34 @@ static void check_patterns(struct config_parser *p)
 				config_place_words(p, c->destinations[i - 1].where));
 }
 
+// One way into a mailbox: the second that is written is meant by nobody.
+void config_mailboxes_close(struct config_parser *p, const struct config_frame *f)
+{
+	static const char *const ways[] = {"maildir", "mbox", "program"};
+	struct config_place first = {0};
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct config_place place = config_place_of(f, ways[i]);
+		if (place.line && first.line)
+			config_report(p, 'E', place,
+				TEXT("%s: one of maildir, mbox and program; another stands in %s"),
+				ways[i], config_place_words(p, first));
+		else if (place.line)
+			first = place;
+	}
+}
+
+static void check_mailboxes(struct config_parser *p)
+{
+	const struct config *c = p->config;
+	config_mailboxes_close(p, &p->single[CONFIG_BLOCK_DELIVER]);
+	for (size_t i = 1; i < c->mailboxes_count; i++)
+		if (same_pattern(c->mailboxes[i - 1].pattern, c->mailboxes[i].pattern))
+			config_report(p, 'E', c->mailboxes[i].where,
+				TEXT("mailboxes \"%.*s\" is there already in %s"),
+				STR_ARG(c->mailboxes[i].pattern),
+				config_place_words(p, c->mailboxes[i - 1].where));
+}
+
 static void check_recipients(struct config_parser *p)
 {
 	const struct config *c = p->config;
@@ -351,6 +379,7 @@ void config_check_all(struct config_parser *p)
 	check_clients(p);
 	check_patterns(p);
 	check_recipients(p);
+	check_mailboxes(p);
 	check_times(p);
 	config_check_sources(p);
 	if (c->domains.count == 0 &&

@@ -138,6 +138,31 @@ struct config_destination { // destination "pattern" { }: the pace toward a host
 	struct config_place where;
 };
 
+// How mail gets into mailboxes. At most one of maildir, mbox and program is written.
+struct config_way {
+	struct str maildir, mbox;    // patterns: %u %d %h %%
+	struct config_list program;  // and its arguments, the same in them and %a %s %t
+	struct str system_users;     // "yes", "no"; "" : not written
+	struct str forward_files;    // "forward", "qmail", "none"; "" : not written
+};
+
+struct config_mailboxes { // mailboxes "pattern" { }: what differs from deliver for a domain
+	struct str pattern;
+	struct config_way way;
+	struct config_place where;
+};
+
+enum config_delivery_kind { CONFIG_DELIVER_MAILDIR, CONFIG_DELIVER_MBOX, CONFIG_DELIVER_PROGRAM };
+enum config_forward { CONFIG_FORWARD_NONE, CONFIG_FORWARD_SENDMAIL, CONFIG_FORWARD_QMAIL };
+
+// What is in force for one mailbox. Borrowed from the configuration.
+struct config_delivery {
+	enum config_delivery_kind kind;
+	struct str path;             // pattern, of maildir and mbox; "" : STATE/mail/%d/%u/Maildir
+	struct config_list program;
+	enum config_forward forward; // of a system user
+};
+
 // source "KIND" of auth { }, in the order asked. What a kind does not use is its default or empty.
 #define CONFIG_SOURCES_MAX 32
 struct config_source {
@@ -247,12 +272,20 @@ struct config {
 	} auth;
 
 	struct {
-		struct str maildir;           // "/var/mail/%d/%u/Maildir"; "" : STATE/mail/%d/%u/Maildir
+		struct config_way way;        // of every domain that mailboxes does not name
 		struct quota_limits quota;    // of mailboxes for which nothing else is said
 		bool quota_refuse;            // quota-over refuse: 552 at RCPT; else 452
 		bool quota_counts_postmaster; // quota-postmaster count: nobody passes it
 		struct str separator;         // of subaddresses: each of these octets; "" : none
+		uint64_t system_users_from;   // the lowest number of a user that gets mail
+		bool forward_commands;        // forward files may run programs and name files
+		struct str alias_user;        // in whose rights targets of the aliases file are done
+		struct str mailbox_group;     // that may write the folder of the mboxes; "" : none
+		uint64_t program_timeout;     // ms
+		uint64_t program_memory;      // octets a program may take
 	} deliver;
+	struct config_mailboxes *mailboxes;
+	size_t mailboxes_count;
 
 	struct {
 		enum config_resolver_mode mode;
@@ -386,6 +419,12 @@ enum tables_domain config_domain(const struct config *c, struct str normalised_d
 bool config_client_rule(const struct config *c, const struct ipaddr *address, struct str host,
 	struct client_rule *out, bool *out_needs_host);
 const struct config_route *config_route_for(const struct config *c, struct str normalised_domain);
+// How mail for a mailbox of the domain is delivered: mailboxes of the domain (found as routes are),
+// then deliver, then a Maildir in STATE, or in the home folder of a system user.
+struct config_delivery config_delivery_for(const struct config *c, struct str normalised_domain,
+	bool of_system_user);
+// Do users of the system have their mail in this domain?
+bool config_has_system_users(const struct config *c, struct str normalised_domain);
 // The pace toward a host: as routes are found; "*" always exists. NULL only for
 // a role that may not see it.
 const struct config_destination *config_destination_for(const struct config *c,

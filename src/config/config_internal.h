@@ -26,6 +26,7 @@ enum config_block_id {
 	CONFIG_BLOCK_WINBIND,
 	CONFIG_BLOCK_GUESS,
 	CONFIG_BLOCK_DELIVER,
+	CONFIG_BLOCK_MAILBOXES,
 	CONFIG_BLOCK_ROUTE,
 	CONFIG_BLOCK_DESTINATION,
 	CONFIG_BLOCK_RESOLVER,
@@ -190,6 +191,7 @@ void config_finish(struct config_parser *p);
 void config_sort(struct config *c); // into the order that lookup.c expects
 void config_tls_close(struct config_parser *p, const struct config_frame *f);
 void config_server_close(struct config_parser *p, const struct config_frame *f);
+void config_mailboxes_close(struct config_parser *p, const struct config_frame *f);
 void config_route_close(struct config_parser *p, const struct config_frame *f);
 void config_check_pair(struct config_parser *p, const struct config_certificate *pair);
 void config_check_authorities(struct config_parser *p, struct str pem, struct config_place place);

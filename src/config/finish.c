@@ -51,9 +51,6 @@ static void derive_rest(struct config_parser *p)
 	if (!c->postmaster_where.line)
 		config_report(p, 'E', whole_file(p),
 			TEXT("postmaster is not set: expected postmaster \"you@example.kr\""));
-	if (c->deliver.maildir.len == 0)
-		c->deliver.maildir = str_from(arena_format(
-			&c->arena, "%.*s/mail/%%d/%%u/Maildir", STR_ARG(c->state_folder)));
 	if (!written(p, CONFIG_BLOCK_AUTH, "public-socket"))
 		c->auth.public_socket = str_from(
 			arena_format(&c->arena, "%.*s/auth-client", STR_ARG(c->run_folder)));
@@ -131,6 +128,13 @@ static int compare_destinations(const void *a, const void *b)
 	return order ? order : (x->where.line > y->where.line) - (x->where.line < y->where.line);
 }
 
+static int compare_mailboxes(const void *a, const void *b)
+{
+	const struct config_mailboxes *x = a, *y = b;
+	int order = str_compare(x->pattern, y->pattern);
+	return order ? order : (x->where.line > y->where.line) - (x->where.line < y->where.line);
+}
+
 static int compare_clients(const void *a, const void *b)
 {
 	const struct config_client *x = a, *y = b;
@@ -170,6 +174,8 @@ void config_sort(struct config *c)
 	if (c->destination_count)
 		qsort(c->destinations, c->destination_count, sizeof *c->destinations,
 			compare_destinations);
+	if (c->mailboxes_count)
+		qsort(c->mailboxes, c->mailboxes_count, sizeof *c->mailboxes, compare_mailboxes);
 }
 
 void config_finish(struct config_parser *p)

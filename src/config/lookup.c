@@ -60,7 +60,9 @@ int config_index(struct config *c)
 			sizeof *c->domains.items) &&
 		strings_in_order((const char *)c->routes, c->route_count, sizeof *c->routes) &&
 		strings_in_order((const char *)c->destinations, c->destination_count,
-			sizeof *c->destinations);
+			sizeof *c->destinations) &&
+		strings_in_order((const char *)c->mailboxes, c->mailboxes_count,
+			sizeof *c->mailboxes);
 	return sorted ? 0 : ERR_CORRUPT;
 }
 
@@ -189,6 +191,61 @@ const struct config_destination *config_destination_for(
 {
 	return find_pattern(
 		c->destinations, c->destination_count, sizeof *c->destinations, normalised_host);
+}
+
+// ---- mailboxes
+
+static const struct config_way *way_for(const struct config *c, struct str domain)
+{
+	const struct config_mailboxes *found = find_pattern(
+		c->mailboxes, c->mailboxes_count, sizeof *c->mailboxes, domain);
+	return found ? &found->way : &c->deliver.way;
+}
+
+// A home folder is what a virtual mailbox has not.
+static bool names_home(struct str pattern)
+{
+	return str_search(pattern, STR("%h")) >= 0;
+}
+
+static bool take_way(const struct config_way *w, bool of_user, struct config_delivery *out)
+{
+	if (w->maildir.len && (of_user || !names_home(w->maildir)))
+		*out = (struct config_delivery){CONFIG_DELIVER_MAILDIR, .path = w->maildir};
+	else if (w->mbox.len && (of_user || !names_home(w->mbox)))
+		*out = (struct config_delivery){CONFIG_DELIVER_MBOX, .path = w->mbox};
+	else if (w->program.count)
+		*out = (struct config_delivery){CONFIG_DELIVER_PROGRAM, .program = w->program};
+	else
+		return false;
+	return true;
+}
+
+static enum config_forward forward_of(const struct config *c, const struct config_way *w)
+{
+	struct str word = w->forward_files.len ? w->forward_files : c->deliver.way.forward_files;
+	if (str_equal(word, STR("qmail")))
+		return CONFIG_FORWARD_QMAIL;
+	return str_equal(word, STR("none")) ? CONFIG_FORWARD_NONE : CONFIG_FORWARD_SENDMAIL;
+}
+
+struct config_delivery config_delivery_for(
+	const struct config *c, struct str normalised_domain, bool of_system_user)
+{
+	const struct config_way *way = way_for(c, normalised_domain);
+	struct config_delivery d = {.kind = CONFIG_DELIVER_MAILDIR,
+		.path = of_system_user ? STR("%h/Maildir") : STR_EMPTY};
+	if (!take_way(way, of_system_user, &d))
+		(void)take_way(&c->deliver.way, of_system_user, &d);
+	if (of_system_user)
+		d.forward = forward_of(c, way);
+	return d;
+}
+
+bool config_has_system_users(const struct config *c, struct str normalised_domain)
+{
+	struct str word = way_for(c, normalised_domain)->system_users;
+	return str_equal(word.len ? word : c->deliver.way.system_users, STR("yes"));
 }
 
 // ---- certificates

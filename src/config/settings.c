@@ -47,6 +47,7 @@ static const char *const guard_actions[] = {"off", "report", "slow", "hold", "su
 static const char *const guard_notify[] = {"nobody", "administrator", "everybody", NULL};
 static const char *const stop_continue[] = {"stop", "continue", NULL};
 static const char *const drop_delay[] = {"drop", "delay", NULL};
+static const char *const forward_files[] = {"none", "forward", "qmail", NULL};
 static const char *const sql_engines[] = {"sqlite", "postgresql", "mysql", NULL};
 static const char *const ldap_scopes[] = {"one", "sub", NULL};
 
@@ -121,6 +122,13 @@ static void check_winbind_helper(
 	const struct config_list *helper = &c->auth.winbind.helper;
 	if (helper->count && !str_starts(helper->items[0], STR("/")))
 		config_report(p, 'E', p->name, TEXT("helper: expected a program with its whole path"));
+}
+
+static void check_program(struct config_parser *p, const struct config_setting *s, const void *base)
+{
+	const struct config_list *program = config_field(s, base);
+	if (program->count && !str_starts(program->items[0], STR("/")))
+		config_report(p, 'E', p->name, TEXT("program: expected a program with its whole path"));
 }
 
 static void check_winbind_map(
@@ -513,10 +521,52 @@ static const struct config_setting settings[] = {
 		.derived = TEXT_MARK("email")},
 
 	// ---- deliver { }
-	{CONFIG_BLOCK_DELIVER, "maildir", &config_type_maildir, FIELD(config, deliver.maildir), NULL,
+	{CONFIG_BLOCK_DELIVER, "maildir", &config_type_maildir, FIELD(config, deliver.way.maildir), NULL,
 		'l', MASTER | QUEUE | LOCAL,
-		TEXT_MARK("The Maildir of a mailbox: %u is the local part, %d the domain, %% a percent "
-		"sign."), .derived = TEXT_MARK("STATE-FOLDER/mail/%d/%u/Maildir")},
+		TEXT_MARK("The Maildir of a mailbox: %u is the local part (of a system user its name), %d the "
+		"domain, %h at the beginning the home folder of a system user, %% a percent sign. With %h it is for "
+		"system users only."), .derived = TEXT_MARK("STATE-FOLDER/mail/%d/%u/Maildir; of a system user %h/Maildir")},
+	{CONFIG_BLOCK_DELIVER, "mbox", &config_type_maildir, FIELD(config, deliver.way.mbox), NULL,
+		'l', MASTER | QUEUE | LOCAL,
+		TEXT_MARK("In place of maildir: the mbox of a mailbox, as \"/var/mail/%u\".")},
+	{CONFIG_BLOCK_DELIVER, "program", &config_type_words, FIELD(config, deliver.way.program), NULL,
+		'l', MASTER | QUEUE | LOCAL,
+		TEXT_MARK("In place of maildir: the program that gets each message, with its arguments; no "
+		"shell reads them. In an argument %u is the local part or the user, %d the domain, %a the "
+		"address, %h the home folder, %s the sender, %t the detail of a subaddress, %% a percent "
+		"sign."), .check = check_program},
+	{CONFIG_BLOCK_DELIVER, "system-users", &config_type_word, FIELD(config, deliver.way.system_users), NULL,
+		'l', MASTER | SMTPD | QUEUE | LOCAL, TEXT_MARK("Users of the system (/etc/passwd and what else the machine asks) get mail at the "
+		"local domains, in their own rights; they come before accounts of the same name."), .words = no_yes,
+		.derived = TEXT_MARK("no")},
+	{CONFIG_BLOCK_DELIVER, "forward-files", &config_type_word, FIELD(config, deliver.way.forward_files), NULL,
+		'l', MASTER | QUEUE | LOCAL, TEXT_MARK("What a system user may write to say where the mail goes. forward: ~/.forward, as "
+		"sendmail reads it. qmail: ~/.qmail, ~/.qmail-EXTENSION, ~/.qmail-default, as qmail-local does. "
+		"none: nothing."), .words = forward_files,
+		.derived = TEXT_MARK("forward")},
+	{CONFIG_BLOCK_DELIVER, "forward-commands", &config_type_choice,
+		FIELD(config, deliver.forward_commands), "yes", 'l', MASTER | LOCAL,
+		TEXT_MARK("Whether forward files may run programs and name files. Only users whose shell "
+		"stands in /etc/shells may in any case."), .words = no_yes},
+	{CONFIG_BLOCK_DELIVER, "system-users-from", &config_type_number,
+		FIELD(config, deliver.system_users_from), "1000", 'l', MASTER | LOCAL,
+		TEXT_MARK("The lowest user number that gets mail. Never 0: root's mail needs an alias."),
+		.least = 1, .most = 4294967293},
+	{CONFIG_BLOCK_DELIVER, "alias-user", &config_type_name, FIELD(config, deliver.alias_user),
+		"\"nobody\"", 'l', MASTER | LOCAL,
+		TEXT_MARK("In whose rights programs and files of the aliases file are used.")},
+	{CONFIG_BLOCK_DELIVER, "mailbox-group", &config_type_name, FIELD(config, deliver.mailbox_group),
+		NULL, 'l', MASTER | LOCAL,
+		TEXT_MARK("The group that may write to the folder of the mboxes, as \"mail\" for /var/mail on "
+		"Debian: the delivery to a system user has it while it makes an mbox or its lock. Empty: none.")},
+	{CONFIG_BLOCK_DELIVER, "program-timeout", &config_type_duration,
+		FIELD(config, deliver.program_timeout), "5m", 'l', MASTER | LOCAL,
+		TEXT_MARK("How long a program may take; then it is ended and the message is tried again."),
+		.least = SECOND, .most = HOUR},
+	{CONFIG_BLOCK_DELIVER, "program-memory", &config_type_size,
+		FIELD(config, deliver.program_memory), "1G", 'l', MASTER | LOCAL,
+		TEXT_MARK("How much memory each of its processes may take."), .least = 16 * MIB,
+		.most = 1024 * GIB},
 	{CONFIG_BLOCK_DELIVER, "quota", &config_type_size, FIELD(config, deliver.quota.octets), "0", 'l',
 		MASTER | QUEUE,
 		TEXT_MARK("How large a mailbox may become for which pabal quota says nothing else; 0: as "
@@ -544,6 +594,23 @@ static const struct config_setting settings[] = {
 		'l', MASTER | SMTPD | QUEUE | LOCAL,
 		TEXT_MARK("What parts the name of a mailbox from a detail, as + in kim+list@; of several "
 		"characters (\"+-\") each does. Empty: none."), .check = check_separator},
+
+	// ---- mailboxes "pattern" { }
+	{CONFIG_BLOCK_MAILBOXES, "maildir", &config_type_maildir, FIELD(config_mailboxes, way.maildir), NULL,
+		'l', MASTER | QUEUE | LOCAL,
+		TEXT_MARK("As in deliver.")},
+	{CONFIG_BLOCK_MAILBOXES, "mbox", &config_type_maildir, FIELD(config_mailboxes, way.mbox), NULL,
+		'l', MASTER | QUEUE | LOCAL,
+		TEXT_MARK("As in deliver.")},
+	{CONFIG_BLOCK_MAILBOXES, "program", &config_type_words, FIELD(config_mailboxes, way.program), NULL,
+		'l', MASTER | QUEUE | LOCAL,
+		TEXT_MARK("As in deliver."), .check = check_program},
+	{CONFIG_BLOCK_MAILBOXES, "system-users", &config_type_word, FIELD(config_mailboxes, way.system_users), NULL,
+		'l', MASTER | SMTPD | QUEUE | LOCAL, TEXT_MARK("As in deliver."), .words = no_yes,
+		.derived = TEXT_MARK("as in deliver")},
+	{CONFIG_BLOCK_MAILBOXES, "forward-files", &config_type_word, FIELD(config_mailboxes, way.forward_files), NULL,
+		'l', MASTER | QUEUE | LOCAL, TEXT_MARK("As in deliver."), .words = forward_files,
+		.derived = TEXT_MARK("as in deliver")},
 
 	// ---- route "pattern" { }
 	{CONFIG_BLOCK_ROUTE, "smtp", &config_type_route, NO_FIELD, NULL, 'l',
@@ -751,7 +818,14 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		.help = TEXT_MARK("When failed logins are taken for guessing; then passwords are not looked at for a "
 		"while. `pabal auth blocks list` shows who is meant.")},
 	[CONFIG_BLOCK_DELIVER] = {"deliver", CONFIG_BLOCK_TOP, CONFIG_BLOCK_DELIVER, .roles = ALL,
-		.help = TEXT_MARK("Mailboxes of this machine.")},
+		.help = TEXT_MARK("Mailboxes of this machine. One of maildir, mbox and program.")},
+	[CONFIG_BLOCK_MAILBOXES] = {"mailboxes", CONFIG_BLOCK_TOP, CONFIG_BLOCK_MAILBOXES,
+		ITEMS(config, mailboxes, mailboxes_count, config_mailboxes), .most = 1000000,
+		.reload = 'l', .roles = MASTER | SMTPD | QUEUE | LOCAL,
+		.label = TEXT_MARK("a domain in quotes, \"*.DOMAIN\" or \"*\""), .open = config_open_pattern,
+		.close = config_mailboxes_close,
+		.help = TEXT_MARK("What differs from deliver for the mailboxes of a domain; chosen as "
+		"routes are.")},
 	[CONFIG_BLOCK_ROUTE] = {"route", CONFIG_BLOCK_TOP, CONFIG_BLOCK_ROUTE,
 		ITEMS(config, routes, route_count, config_route), .most = 1000000, .reload = 'l',
 		.roles = MASTER | SMTPD | QUEUE | SENDER | SOURCE,

@@ -268,18 +268,20 @@ static int normalise_path(struct config_parser *p, const struct config_setting *
 static int normalise_maildir(struct config_parser *p, const struct config_setting *s,
 	const struct config_token *t, struct str *out)
 {
-	if (normalise_path(p, s, t, out) < 0)
+	bool home = str_starts(t->text, STR("%h/")); // no path of ours
+	*out = t->text;
+	if (!home && normalise_path(p, s, t, out) < 0)
 		return ERR_SYNTAX;
-	bool user = t->text.len == 0;
+	bool user = home;
 	for (size_t i = 0; i < t->text.len; i++) {
 		if (t->text.data[i] != '%')
 			continue;
 		char c = ++i < t->text.len ? t->text.data[i] : '\0';
 		user = user || c == 'u';
-		if (c != 'u' && c != 'd' && c != '%')
+		if (c != 'u' && c != 'd' && c != '%' && !(home && i == 1))
 			return expect(p, s, t, false);
 	}
-	return expect(p, s, t, user);
+	return expect(p, s, t, user && !has_control(t->text) && out->len < 1024);
 }
 
 static int normalise_hostname(struct config_parser *p, const struct config_setting *s,
@@ -349,7 +351,8 @@ const struct config_type config_type_name =
 const struct config_type config_type_path =
 	STRING_TYPE(TEXT_MARK("a path in quotes"), "\"PATH\"", normalise_path);
 const struct config_type config_type_maildir = STRING_TYPE(
-	TEXT_MARK("a path in quotes, with %u (local part) and perhaps %d (domain) in it"),
+	TEXT_MARK("a path in quotes, with %u (local part) and perhaps %d (domain) in it, or one that "
+		"begins with %h/"),
 	"\"PATH\"", normalise_maildir);
 const struct config_type config_type_hostname =
 	STRING_TYPE(TEXT_MARK("a host name in quotes, like \"mail.example.kr\""), "\"NAME\"",

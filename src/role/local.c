@@ -137,7 +137,7 @@ static _Noreturn void worker_main(const struct local *l, int socket)
 static void send_pattern(struct local *l)
 {
 	const struct config *config = l->context->config;
-	struct ipc_folder m = {.name = config->deliver.maildir};
+	struct ipc_folder m = {.name = config_delivery_for(config, STR(""), false).path};
 	char path[1100];
 	if (m.name.len == 0) {
 		snprintf(path, sizeof path, "%.*s/mail/%%d/%%u/Maildir", STR_ARG(config->state_folder));

@@ -94,7 +94,7 @@ static void test_defaults(void **state)
 			fail_msg("number %zu is %llu", i, (unsigned long long)numbers[i].is);
 	assert_str(c->state_folder, "/var/lib/pabal");
 	assert_str(c->run_folder, "/run/pabal");
-	assert_str(c->deliver.maildir, "/var/lib/pabal/mail/%d/%u/Maildir");
+	assert_str(c->deliver.way.maildir, "");
 	assert_str(c->auth.public_socket, "/run/pabal/auth-client");
 	assert_str(c->auth.default_domain, "example.kr");
 	assert_int_equal(c->auth.source_count, 1);
@@ -261,11 +261,11 @@ static void test_findings(void **state)
 		{"hostname \"other.kr\"", "E 4:1 hostname is set already in line 1"},
 		{"deliver { maildir /x/%u }",
 			"E 4:19 maildir: expected a path in quotes, with %u (local part) and perhaps %d (domain) in "
-			"it, not \"/x/%u\"\n"
+			"it, or one that begins with %h/, not \"/x/%u\"\n"
 			"E 4:19 unknown setting \"/x/%u\" in deliver"},
 		{"deliver { maildir \"/x/%d\" }",
 			"E 4:19 maildir: expected a path in quotes, with %u (local part) and perhaps %d (domain) in "
-			"it, not \"/x/%d\""},
+			"it, or one that begins with %h/, not \"/x/%d\""},
 		{"domains \"a..b\" \"c_d.kr\" \"-\"\ndomains { x }",
 			"E 4:9 domains: expected domains in quotes, like \"example.kr\", not \"a..b\"\n"
 			"E 4:25 domains: expected domains in quotes, like \"example.kr\", not \"-\"\n"

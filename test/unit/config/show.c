@@ -98,7 +98,7 @@ static void test_diff(void **state)
 		{"", "log { level debug }", "log.level", 'l'},
 		{"", "max-errors 3", "max-errors,server.max-errors", 's'},
 		{"", "state-folder \"/x\" log { level debug }",
-			"state-folder,log.level,deliver.maildir", 'r'},
+			"state-folder,log.level", 'r'},
 		{"server \"a\" { listen \"*:25\" }", "server \"a\" { listen \"*:26\" }",
 			"server.listen", 's'},
 		{"server \"a\" { listen \"*:25\" }", "server \"b\" { listen \"*:25\" }", "server",
