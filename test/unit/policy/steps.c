@@ -104,7 +104,7 @@ static void test_rule_variables(void **state)
 	assert_string_equal(v.rule_text, "rules /etc/tcp.smtp.cdb, rule \"192.0.2.\"");
 	rule.databytes = 0; // no limit, also where the server has one
 	mail.size = 20000;
-	f.known = POLICY_FACT_SPACE;
+	f.known = POLICY_FACT_SPACE | POLICY_FACT_GUARD;
 	policy_mail(&f, &v);
 	assert_int_equal(v.kind, POLICY_ALLOW);
 	assert_int_equal(policy_max_message_size(&f), POLICY_SIZE_MAX);
