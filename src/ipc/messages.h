@@ -108,7 +108,7 @@ enum ipc_target {
 	F(u64, session) F(u32, from_address) F(u32, from_network) F(u32, in_all) \
 	F(u32, minute_address) F(u32, minute_network) F(u32, minute_all)
 #define IPC_FIELDS_client_close(F) F(u64, session)
-#define IPC_FIELDS_recipient_query(F) F(u64, request) F(str, key)
+#define IPC_FIELDS_recipient_query(F) /* size: as declared, 0: not */ F(u64, request) F(str, key) F(u64, size)
 #define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now, 3 leads to itself or \
 		nowhere. over its quota: 0 no, 1 soft, 2 hard. max_size: octets that it still takes, 0: as \
 		many as there are */ \
@@ -161,8 +161,8 @@ enum ipc_target {
 	F(str, tls) /* version and cipher, "" : plain */ F(u32, ms) F(list, outcomes) \
 	F(u8, blame) /* 0: the mail, 1: the connection (destination is slowed), 2: our own network \
 		(port 25 blocked, DNS dead): nobody is blamed */
-#define IPC_FIELDS_usage_query(F) /* count this mailbox now */ \
-	F(u64, request) F(str, address) F(u64, quota) F(u64, quota_soft) F(u64, quota_messages) \
+#define IPC_FIELDS_usage_query(F) /* how full is this mailbox? anew: counted; else as maildirsize says */ \
+	F(u64, request) F(u8, anew) F(str, address) F(u64, quota) F(u64, quota_soft) F(u64, quota_messages) \
 	F(u64, quota_messages_soft)
 #define IPC_FIELDS_usage_answer(F) /* err: 0, or why it could not be counted */ \
 	F(u64, request) F(u32, err) F(u64, octets) F(u64, messages)

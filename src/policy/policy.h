@@ -65,6 +65,7 @@ struct policy_facts {
 	const struct smtp_mail_parameters *mail;
 	const struct smtp_address *recipient; // at RCPT
 	enum policy_existence recipient_exists;
+	bool recipient_full;                  // its mailbox has no room for this message
 	unsigned recipients_so_far;           // accepted in this transaction
 	unsigned messages_so_far;             // in this connection
 };

@@ -107,6 +107,21 @@ static void decide_remote(const struct policy_facts *f, struct policy_verdict *v
 	policy_verdict_cite(v, f->client_rule);
 }
 
+// Its mailbox was counted lately, or now, and has no room.
+static void decide_room(const struct policy_facts *f, struct policy_verdict *v)
+{
+	if (!f->recipient_full)
+		policy_verdict_set(v, POLICY_RULE_RECIPIENT_LOCAL, NULL);
+	else if (f->config->deliver.quota_refuse)
+		policy_verdict_set(v, POLICY_RULE_MAILBOX_FULL_REFUSED,
+			TEXT("the mailbox of %s has no room for this message; its owner has to make "
+			     "some"), f->recipient->text);
+	else
+		policy_verdict_set(v, POLICY_RULE_MAILBOX_FULL,
+			TEXT("the mailbox of %s has no room for this message now; try again later"),
+			f->recipient->text);
+}
+
 static void decide_existence(const struct policy_facts *f, struct policy_verdict *v)
 {
 	if (!(f->known & POLICY_FACT_RECIPIENT)) {
@@ -115,7 +130,7 @@ static void decide_existence(const struct policy_facts *f, struct policy_verdict
 	}
 	switch (f->recipient_exists) {
 	case POLICY_EXISTS_YES:
-		policy_verdict_set(v, POLICY_RULE_RECIPIENT_LOCAL, NULL);
+		decide_room(f, v);
 		return;
 	case POLICY_EXISTS_NO:
 		policy_verdict_set(v, POLICY_RULE_RECIPIENT_UNKNOWN,

@@ -51,6 +51,8 @@ static const struct rule {
 	[POLICY_RULE_RECIPIENT_LOCAL] = {"local-recipient", POLICY_ALLOW},
 	[POLICY_RULE_RECIPIENT_UNKNOWN] = {"unknown-recipient", POLICY_REFUSE, false, 550, "5.1.1"},
 	[POLICY_RULE_RECIPIENT_UNCERTAIN] = {"recipient-uncertain", POLICY_DEFER, false, 451, "4.3.0"},
+	[POLICY_RULE_MAILBOX_FULL] = {"mailbox-full", POLICY_DEFER, false, 452, "4.2.2"},
+	[POLICY_RULE_MAILBOX_FULL_REFUSED] = {"mailbox-full", POLICY_REFUSE, false, 552, "5.2.2"},
 	[POLICY_RULE_RELAY_ACCOUNT] = {"relay-account", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_CLIENT] = {"relay-client", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_DENIED] = {"relay-denied", POLICY_REFUSE, false, 550, "5.7.1"},

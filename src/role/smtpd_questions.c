@@ -64,7 +64,8 @@ static void ask_recipient(struct connection *c)
 	char key[SMTP_ADDRESS_MAX];
 	if (s->queue) {
 		struct ipc_recipient_query m = {.request = connection_ask(c),
-			.key = str_from(smtp_address_key(c->facts->recipient, key))};
+			.key = str_from(smtp_address_key(c->facts->recipient, key)),
+			.size = c->facts->mail ? c->facts->mail->size : 0};
 		(void)ipc_send_recipient_query(s->queue, &m);
 	} else {
 		c->facts->recipient_exists = POLICY_EXISTS_UNKNOWN;
@@ -190,6 +191,7 @@ void smtpd_recipient_answer(void *arg, struct str body, int fd)
 		return;
 	c->facts->recipient_exists = m.exists == 1 ? POLICY_EXISTS_YES :
 		m.exists == 0 ? POLICY_EXISTS_NO : POLICY_EXISTS_UNKNOWN;
+	c->facts->recipient_full = m.over == QUOTA_OVER_HARD;
 	fact_known(c, POLICY_FACT_RECIPIENT);
 }
 

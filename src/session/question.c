@@ -77,8 +77,10 @@ static void merge(struct session *s, unsigned known, const struct policy_facts *
 		own->login_untrusted = filled->login_untrusted;
 		session_set_limits(s, filled);
 	}
-	if (known & POLICY_FACT_RECIPIENT)
+	if (known & POLICY_FACT_RECIPIENT) {
 		own->recipient_exists = filled->recipient_exists;
+		own->recipient_full = filled->recipient_full;
+	}
 	if (known & POLICY_FACT_SPACE)
 		own->store_full = filled->store_full;
 	if (known & POLICY_FACT_GUARD) {
