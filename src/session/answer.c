@@ -24,11 +24,12 @@ static void say(struct session *s, const struct smtp_reply *r, const struct spok
 		return;
 	if (r->code) // else it is closed without a word
 		smtp_reply_write(&s->output, r);
+	session_show(s, r, how->rule, how->rule_text);
 	if (how->is_auth)
 		session_report_auth(s, r, how->rule, how->reason);
 	else if (!r->code || r->code >= 400)
 		session_report_refusal(s, r, how->rule, how->rule_text);
-	if (r->code >= 500 || (r->code >= 400 && ++s->deferred > DEFERRED_MAX))
+	if (!s->rehearsal && (r->code >= 500 || (r->code >= 400 && ++s->deferred > DEFERRED_MAX)))
 		s->errors++;
 	if (how->close)
 		session_close(s, how->rule ? how->rule : "quit");
@@ -75,7 +76,10 @@ void session_answer_stage(struct session *s, const struct stage_result *result)
 
 void session_answer_lines(struct session *s, struct str lines)
 {
+	static const struct smtp_reply good = {.code = 250};
+
 	buf_add_str(&s->output, lines);
+	session_show(s, &good, NULL, NULL);
 }
 
 void session_challenge(struct session *s, struct str challenge)

@@ -54,8 +54,8 @@ enum reply session_bdat(struct session *s, struct str argument)
 		return REPLY_CHUNK_SYNTAX;
 	if (most && s->chunk.left / 4 > most)
 		return REPLY_BODY_ENDLESS;
-	s->chunk.refusal = check_order(s);
-	if (s->state == SESSION_RCPT)
+	s->chunk.refusal = s->rehearsal ? REPLY_REHEARSAL : check_order(s);
+	if (s->state == SESSION_RCPT && !s->rehearsal)
 		return session_ask(s, QUESTION_BDAT);
 	begin_chunk(s);
 	return REPLY_NONE;

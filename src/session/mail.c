@@ -73,7 +73,8 @@ void session_decided_mail(struct session *s, const struct policy_verdict *v)
 {
 	struct transaction *t = s->transaction;
 
-	s->facts.messages_so_far++; // RFC 9422: all MAIL commands, whatever becomes of them
+	if (!s->rehearsal)
+		s->facts.messages_so_far++; // RFC 9422: all MAIL commands, whatever becomes of them
 	switch (v->kind) {
 	case POLICY_ALLOW:
 		break;

@@ -34,6 +34,7 @@ void session_decided_connect(struct session *s, const struct policy_verdict *v)
 	else
 		smtp_reply_set(&banner, 220, "", "%.*s ESMTP", STR_ARG(s->facts.config->hostname));
 	smtp_reply_write(&s->output, &banner);
+	session_show(s, &banner, NULL, NULL);
 	s->state = SESSION_GREETED;
 }
 

@@ -27,6 +27,13 @@ static void set_unavailable(struct session *s, struct policy_verdict *v)
 		text_lookup(text->text));
 }
 
+static void carry_out(struct session *s, const struct policy_verdict *v)
+{
+	s->decided = v;
+	questions[s->question].decided(s, v);
+	s->decided = NULL;
+}
+
 static void step(struct session *s)
 {
 	struct policy_verdict v;
@@ -50,7 +57,7 @@ static void step(struct session *s)
 		s->host->delay(s->arg, v.delay_ms);
 		return;
 	}
-	questions[s->question].decided(s, &v);
+	carry_out(s, &v);
 }
 
 enum reply session_ask(struct session *s, enum question question)
@@ -112,7 +119,7 @@ void session_delayed(struct session *s)
 	session_enter(s);
 	s->wait = SESSION_WAIT_NONE;
 	s->verdict = NULL;
-	questions[s->question].decided(s, v);
+	carry_out(s, v);
 	mem_free(v);
 	session_leave(s);
 }

@@ -61,6 +61,8 @@ static const struct reply_text texts[REPLY_COUNT] = {
 	[REPLY_TLS_TWICE] = {503, "5.5.1", "sequence", TEXT_MARK("TLS is active already")},
 	[REPLY_TLS_NOT_HERE] = {502, "5.5.1", "tls-not-offered",
 		TEXT_MARK("TLS is not offered here")},
+	[REPLY_REHEARSAL] = {503, "5.5.1", "rehearsal",
+		TEXT_MARK("this is a rehearsal: MAIL and RCPT are answered, nothing is carried out")},
 
 	[REPLY_UNKNOWN] = {500, "5.5.1", "unknown-command", TEXT_MARK("command not known")},
 	[REPLY_NOT_IMPLEMENTED] = {502, "5.5.1", "not-implemented",

@@ -48,7 +48,7 @@ void session_report_connect(struct session *s)
 {
 	struct event e;
 
-	if (!s->begun || s->connect_told)
+	if (!s->begun || s->connect_told || s->rehearsal)
 		return;
 	s->connect_told = true;
 	begin(s, &e, "connect", s->id);
@@ -64,6 +64,8 @@ void session_report_refusal(struct session *s, const struct smtp_reply *r, const
 {
 	struct event e;
 
+	if (s->rehearsal)
+		return; // must not look like an attack
 	begin(s, &e, "refuse", s->id);
 	add_path(s, &e);
 	event_text(&e, "verb", verb_of(s));
@@ -81,6 +83,8 @@ void session_report_auth(struct session *s, const struct smtp_reply *r, const ch
 {
 	struct event e;
 
+	if (s->rehearsal)
+		return;
 	begin(s, &e, "auth", s->id);
 	if (!s->account) // so that the story of an account has the logins that failed
 		event_str(&e, "account", str_slice(s->tried, 0, SMTP_ADDRESS_MAX));
@@ -117,7 +121,7 @@ void session_report_disconnect(struct session *s, const char *reason)
 {
 	struct event e;
 
-	if (s->reported)
+	if (s->reported || s->rehearsal)
 		return;
 	s->reported = true;
 	session_report_connect(s); // who left before it was decided about

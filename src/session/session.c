@@ -13,6 +13,7 @@ enum {
 	NO_ARGUMENT = 1,
 	NEEDS_ARGUMENT = 2,
 	IDLE = 4, // does nothing for a message: counted
+	EARNEST = 8, // not in a rehearsal
 };
 
 #define ANY (~0u)
@@ -31,13 +32,13 @@ static const struct verb {
 	[SMTP_EHLO] = {session_ehlo, ANY, NEEDS_ARGUMENT | IDLE},
 	[SMTP_LHLO] = {session_lhlo, ANY, 0},
 	[SMTP_STARTTLS] = {session_starttls, SESSION_IN(SESSION_GREETED) | SESSION_IN(SESSION_READY),
-		NO_ARGUMENT, REPLY_IN_TRANSACTION},
-	[SMTP_AUTH] = {session_auth_begin, SESSION_IN(SESSION_READY), NEEDS_ARGUMENT,
-		REPLY_IN_TRANSACTION},
+		NO_ARGUMENT | EARNEST, REPLY_IN_TRANSACTION},
+	[SMTP_AUTH] = {session_auth_begin, SESSION_IN(SESSION_READY),
+		NEEDS_ARGUMENT | EARNEST, REPLY_IN_TRANSACTION},
 	[SMTP_MAIL] = {session_mail, SESSION_IN(SESSION_READY), NEEDS_ARGUMENT, REPLY_MAIL_TWICE},
 	[SMTP_RCPT] = {session_rcpt, SESSION_IN(SESSION_MAIL) | SESSION_IN(SESSION_RCPT),
 		NEEDS_ARGUMENT, REPLY_MAIL_FIRST},
-	[SMTP_DATA] = {session_data, SESSION_IN_TRANSACTION, NO_ARGUMENT, REPLY_RCPT_FIRST},
+	[SMTP_DATA] = {session_data, SESSION_IN_TRANSACTION, NO_ARGUMENT | EARNEST, REPLY_RCPT_FIRST},
 	[SMTP_BDAT] = {session_bdat, ANY, 0},
 	[SMTP_RSET] = {session_rset, ANY, NO_ARGUMENT | IDLE},
 	[SMTP_NOOP] = {session_noop, ANY, IDLE},
@@ -51,6 +52,8 @@ static const struct verb {
 // What forbids the verb now, or REPLY_NONE.
 static enum reply check_order(const struct session *s, const struct verb *verb, struct str argument)
 {
+	if (s->rehearsal && (verb->flags & EARNEST))
+		return REPLY_REHEARSAL;
 	if (!(verb->states & SESSION_IN(s->state))) {
 		if (s->state == SESSION_GREETED)
 			return REPLY_HELO_FIRST;
@@ -75,7 +78,7 @@ static void dispatch(struct session *s, struct str line)
 	verb = &verbs[command.verb];
 	s->verb = (uint8_t)command.verb;
 	s->detail = STR_EMPTY;
-	if ((verb->flags & IDLE) && ++s->idle_verbs > IDLE_VERBS_MAX)
+	if ((verb->flags & IDLE) && !s->rehearsal && ++s->idle_verbs > IDLE_VERBS_MAX)
 		s->errors++;
 	reply = check_order(s, verb, command.argument);
 	if (!reply)
@@ -235,6 +238,8 @@ struct session *session_create(const struct session_options *o)
 	s->facts.account = STR_EMPTY;
 	s->facts.client_name = STR_EMPTY;
 	session_look_up_client(s);
+	if (o->rehearsal)
+		session_rehearse(s, o->rehearsal);
 	return s;
 }
 

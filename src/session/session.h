@@ -76,6 +76,25 @@ struct session_tls {
 	char peer_subject[256];
 };
 
+// What was said to the client, and why.
+struct session_seen {
+	const char *step;                  // "connect", "hello", "mail", "rcpt"; "other" of other verbs
+	enum policy_kind kind;
+	const char *rule, *rule_text;      // as in struct policy_verdict; "" : nothing had to be decided
+	const struct smtp_reply *reply;    // of several lines the last
+	const struct policy_facts *facts;  // what was known; sender and recipient as far as they were read
+};
+
+// A rehearsal: an administrator asks what a client would be told. The session and policy are the real
+// ones, but its answers change nothing: no event is made, nothing is counted, and what would lead to
+// a message, a login or TLS is refused.
+struct session_rehearsal {
+	bool tls;                             // as if under TLS
+	struct str account;                   // as if logged in; "" : not. Copied
+	// Behind each reply, which is in session_output by then. NULL: nobody wants to know.
+	void (*seen)(void *arg, const struct session_seen *seen);
+};
+
 struct session_options {
 	const struct config *config;          // outlives the session
 	const struct config_server *server;
@@ -86,6 +105,7 @@ struct session_options {
 	uint64_t id;                          // of the session
 	bool implicit_tls;                    // tls is set by session_secured before session_begin
 	bool no_tls;                          // STARTTLS is not offered: the host has no usable certificate
+	const struct session_rehearsal *rehearsal; // NULL: it is in earnest
 };
 
 struct session *session_create(const struct session_options *o);

@@ -71,6 +71,8 @@ struct session {
 	char *limits;                     // octets of facts.account_networks and the like; NULL: none
 	struct transaction *transaction;  // NULL outside of one
 	struct policy_verdict *verdict;   // kept for session_delayed or the end of a refused chunk
+	const struct policy_verdict *decided; // what is being carried out now; borrowed
+	void (*seen)(void *arg, const struct session_seen *seen); // NULL: nobody watches
 	struct buf output;
 	struct smtp_line line;
 	struct session_chunk chunk;
@@ -84,7 +86,7 @@ struct session {
 	uint8_t verb;                     // enum smtp_verb being run, for events
 	uint8_t asked;                    // POLICY_FACT_* asked for this question
 	uint8_t depth;                    // calls of the host's on the stack
-	bool esmtp, implicit_tls, no_tls, early;
+	bool esmtp, implicit_tls, no_tls, early, rehearsal;
 	bool draining;                    // 421 at the next command boundary
 	bool begun, connect_told;         // the client was looked at; its event was written
 	bool close_told, reported;
@@ -109,6 +111,18 @@ void session_answer_verdict(struct session *s, const struct policy_verdict *v);
 void session_answer_stage(struct session *s, const struct stage_result *r);
 void session_answer_lines(struct session *s, struct str lines); // good news of several lines
 void session_challenge(struct session *s, struct str challenge); // 334
+
+// ---- rehearsal.c
+void session_rehearse(struct session *s, const struct session_rehearsal *how); // before session_begin
+// Every reply comes by here; it costs nothing when nobody watches.
+void session_show_observer(struct session *s, const struct smtp_reply *r, const char *rule,
+	const char *rule_text);
+static inline void session_show(struct session *s, const struct smtp_reply *r, const char *rule,
+	const char *rule_text)
+{
+	if (s->seen)
+		session_show_observer(s, r, rule, rule_text);
+}
 
 // ---- report.c
 void session_report_connect(struct session *s);
