@@ -62,6 +62,8 @@ struct control_server *control_server_create(uv_loop_t *loop, int listen_fd,
 // The group whose members may give commands as well; CONTROL_NO_GROUP, as at first: none.
 #define CONTROL_NO_GROUP ((unsigned)-1)
 void control_server_admit(struct control_server *s, unsigned group);
+// For other sockets of administrators: whether the other end is one, as above.
+bool control_peer_is_admin(int socket, unsigned group);
 // Open calls are answered "shutting down". A handler that still has one ends it as ever, at any
 // time; what it says goes nowhere.
 void control_server_destroy(struct control_server *s);

@@ -32,6 +32,12 @@ static bool has_group(int socket, gid_t wanted)
 	return found;
 }
 
+bool control_peer_is_admin(int socket, unsigned group)
+{
+	struct control_call call = {0};
+	return control_peer_look(socket, group, &call) == 0 && call.right == CONTROL_ADMIN;
+}
+
 int control_peer_look(int socket, unsigned admins, struct control_call *out_call)
 {
 	struct ucred who;

@@ -102,8 +102,9 @@ enum ipc_target {
 #define IPC_FIELDS_findings(F) F(u32, errors) F(str, text)
 
 // smtpd <-> queue
-#define IPC_FIELDS_client_open(F) /* a connection begins: count it. again: it began long ago, queue is new */ \
-	F(u64, session) F(str, address) F(u8, again)
+#define IPC_FIELDS_client_open(F) /* a connection begins: count it. again: it began long ago, queue is new. \
+		peek: count nothing, only tell what would be counted */ \
+	F(u64, session) F(str, address) F(u8, again) F(u8, peek)
 #define IPC_FIELDS_client_counts(F) /* connections now, and begun in this minute, with this one */ \
 	F(u64, session) F(u32, from_address) F(u32, from_network) F(u32, in_all) \
 	F(u32, minute_address) F(u32, minute_network) F(u32, minute_all)

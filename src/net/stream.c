@@ -467,6 +467,12 @@ void stream_set_arg(struct stream *s, void *arg)
 	s->arg = arg;
 }
 
+void stream_set_events(struct stream *s, const struct stream_events *events, void *arg)
+{
+	s->events = events;
+	s->arg = arg;
+}
+
 void stream_get_peer(const struct stream *s, struct ipaddr *out_addr, uint16_t *out_port)
 {
 	*out_addr = s->peer;

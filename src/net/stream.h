@@ -44,6 +44,8 @@ void stream_close_after_send(struct stream *s);
 // What is sent is a secret: it is wiped where it waited, as all input is.
 void stream_set_secret(struct stream *s);
 void stream_set_arg(struct stream *s, void *arg);
+// Another owner from now on, also from inside a callback of the one before.
+void stream_set_events(struct stream *s, const struct stream_events *events, void *arg);
 
 // The output buffer: add octets, then stream_flush. Sent at the latest when the loop turns, so that
 // the answers of one turn leave together. Adding gives ERR_LIMIT when 32 MiB wait: look at

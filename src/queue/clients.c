@@ -109,6 +109,19 @@ void clients_open(struct clients *c, unsigned worker, uint64_t session, const st
 	out->all = c->count;
 }
 
+static uint32_t count_at(const struct clients *c, struct place p)
+{
+	const struct counter *n = map_get(&c->counters, str_make(p.octets, sizeof p.octets));
+	return n ? n->count : 0;
+}
+
+void clients_peek(const struct clients *c, const struct ipaddr *a, struct clients_counts *out)
+{
+	out->address = count_at(c, place_of(a, a->family == 4 ? 32 : 128)) + 1;
+	out->network = count_at(c, place_of(a, a->family == 4 ? NETWORK_BITS_4 : NETWORK_BITS_6)) + 1;
+	out->all = c->count + 1;
+}
+
 void clients_close(struct clients *c, unsigned worker, uint64_t session)
 {
 	struct record *r = map_get(&c->sessions, key_of_session(&session));

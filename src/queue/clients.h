@@ -14,6 +14,8 @@ void clients_destroy(struct clients *c);
 // worker: which smtpd channel; its connections go when it goes. Session ids are unique.
 void clients_open(struct clients *c, unsigned worker, uint64_t session, const struct ipaddr *a,
 	struct clients_counts *out);
+// What clients_open would tell; changes nothing.
+void clients_peek(const struct clients *c, const struct ipaddr *a, struct clients_counts *out);
 void clients_close(struct clients *c, unsigned worker, uint64_t session);
 void clients_worker_gone(struct clients *c, unsigned worker);
 

@@ -182,7 +182,10 @@ static void take_client_open(void *arg, struct str body, int fd)
 	fd_close(&fd);
 	if (ipc_decode_client_open(body, &m))
 		return;
-	if (!ipaddr_parse(m.address, &address))
+	bool good = ipaddr_parse(m.address, &address) == 0;
+	if (good && m.peek)
+		clients_peek(p->role->clients, &address, &counts);
+	else if (good)
 		clients_open(p->role->clients, p->worker, m.session, &address, &counts);
 	struct ipc_client_counts answer = {.session = m.session, .from_address = counts.address,
 		.from_network = counts.network, .in_all = counts.all};

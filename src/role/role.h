@@ -44,7 +44,7 @@ struct role {
 	// started again. NULL: it always does.
 	bool (*anew)(const struct config *old, const struct config *now);
 	const char *folder;        // name of a folder or socket descriptor handed over, or NULL
-	bool control;              // has a control socket
+	const char *control;       // name of its control socket in the run folder, or NULL
 	bool listeners;            // gets the listening sockets of the servers
 	bool tickets;              // gets the TLS ticket secrets
 	const char *const *peers;  // roles it has a channel to, NULL-terminated; each pair stands once

@@ -3,18 +3,19 @@
 #include "role/roles.h"
 
 #include "role/checks.h"
+#include "session/outside.h"
 
 #define PEERS(...) (const char *const[]){__VA_ARGS__, NULL}
 
 const struct role roles[] = {
 	{
 		.name = "queue", .user = "pabal-queue", .root = ROLE_ROOT_STATE,
-		.count = ROLE_ONE, .config_for = CONFIG_FOR_QUEUE, .control = true,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_QUEUE, .control = "queue.sock",
 		ROLE_QUEUE_CALLS,
 	},
 	{
 		.name = "auth", .user = "pabal-auth", .root = ROLE_ROOT_STATE,
-		.count = ROLE_ONE, .config_for = CONFIG_FOR_AUTH, .control = true,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_AUTH, .control = "auth.sock",
 		.peers = PEERS("queue"), .folder = "auth-client",
 		ROLE_AUTH_CALLS,
 	},
@@ -51,7 +52,7 @@ const struct role roles[] = {
 	{
 		.name = "smtpd", .user = "pabal-smtpd", .root = ROLE_ROOT_EMPTY,
 		.count = ROLE_PER_CORE_SMTPD, .config_for = CONFIG_FOR_SMTPD, .generations = true,
-		.listeners = true, .tickets = true,
+		.listeners = true, .tickets = true, .control = OUTSIDE_SOCKET,
 		.peers = PEERS("queue", "auth"),
 		ROLE_SMTPD_CALLS,
 	},

@@ -42,6 +42,6 @@ ROLE_PROTOTYPES(smtpd)
 #define ROLE_SENDER_CALLS ROLE_CALLS(sender), .connected = role_sender_connected
 #define ROLE_SMTPD_CALLS \
 	ROLE_CALLS(smtpd), .listener = role_smtpd_listener, .ticket_secrets = role_smtpd_tickets, \
-	.connected = role_smtpd_connected
+	.connected = role_smtpd_connected, .control_socket = role_smtpd_control
 
 #endif

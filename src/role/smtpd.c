@@ -31,7 +31,7 @@ void role_smtpd_connected(struct role_context *c, uint64_t request, int fd, cons
 }
 
 // ---- what master gives
-static struct smtpd *state_of(struct role_context *c)
+struct smtpd *smtpd_of(struct role_context *c)
 {
 	if (!c->state) {
 		struct smtpd *s = mem_alloc(sizeof *s);
@@ -63,13 +63,13 @@ int role_smtpd_prepare(struct role_context *c, struct error *err)
 	(void)err;
 	tls_prepare();
 	// CA paths are read now, while there are folders.
-	make_tls(state_of(c));
+	make_tls(smtpd_of(c));
 	return 0;
 }
 
 void role_smtpd_tickets(struct role_context *c, const uint8_t current[32], const uint8_t previous[32])
 {
-	struct smtpd *s = state_of(c);
+	struct smtpd *s = smtpd_of(c);
 	memcpy(s->tickets.current, current, 32);
 	memcpy(s->tickets.previous, previous, 32);
 	for (size_t i = 0; i < s->tls_count; i++)
@@ -79,7 +79,7 @@ void role_smtpd_tickets(struct role_context *c, const uint8_t current[32], const
 
 void role_smtpd_listener(struct role_context *c, unsigned server, unsigned listen, int fd)
 {
-	struct smtpd *s = state_of(c);
+	struct smtpd *s = smtpd_of(c);
 	if (s->door_count == ARRAY_SIZE(s->doors) || server >= c->config->server_count ||
 		listen >= c->config->servers[server].listen_count) {
 		fd_close(&fd);
@@ -105,7 +105,7 @@ static void open_auth(struct smtpd *s)
 
 void role_smtpd_peer(struct role_context *c, const char *peer, unsigned index, int fd)
 {
-	struct smtpd *s = state_of(c);
+	struct smtpd *s = smtpd_of(c);
 	(void)index;
 	if (!strcmp(peer, "auth") && c->config->auth.socket.len == 0) {
 		open_auth(s);
@@ -119,6 +119,8 @@ void role_smtpd_peer(struct role_context *c, const char *peer, unsigned index, i
 
 static int open_doors(struct smtpd *s, struct error *err)
 {
+	if (outside_open(s))
+		return error_set(err, ERR_SYSTEM, TEXT("cannot accept connections"));
 	for (size_t i = 0; i < s->door_count; i++) {
 		struct door *d = s->doors[i];
 		d->listener = listener_start(s->context->loop, d->fd, connection_accepted, d);
@@ -154,7 +156,7 @@ static void on_look_for_auth(uv_timer_t *timer)
 
 int role_smtpd_start(struct role_context *c, struct error *err)
 {
-	struct smtpd *s = state_of(c);
+	struct smtpd *s = smtpd_of(c);
 	s->wheel = wheel_create(c->loop);
 	open_auth(s);
 	if (!wants_auth(c->config))
@@ -193,6 +195,7 @@ void role_smtpd_configured(struct role_context *c, const struct config *old)
 {
 	struct smtpd *s = c->state;
 	struct tls_server **tls = mem_array(c->config->server_count + 1, sizeof(struct tls_server *));
+	outside_close(s);
 	for (size_t i = 0; i < s->door_count; i++) {
 		listener_stop(s->doors[i]->listener);
 		fd_close(&s->doors[i]->fd);
@@ -254,6 +257,7 @@ void role_smtpd_drain(struct role_context *c, uint64_t within_ms)
 		fd_close(&s->doors[i]->fd);
 	}
 	s->door_count = 0;
+	outside_close(s);
 	if (!s->draining)
 		wheel_timer_init(&s->drain_timer, on_drain_time);
 	s->draining = true;

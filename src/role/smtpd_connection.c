@@ -116,6 +116,24 @@ static const struct session_host session_host = {
 	.mechanisms = connection_mechanisms,
 };
 
+static const struct session_host rehearsal_host = {
+	.facts = connection_ask_facts,
+	.auth_start = outside_auth_start,
+	.auth_continue = connection_auth_continue,
+	.auth_cancel = connection_auth_cancel,
+	.spool_open = outside_spool_open,
+	.spool_write = connection_spool_write,
+	.spool_sync = outside_spool_sync,
+	.spool_abort = connection_spool_abort,
+	.submit = outside_submit,
+	.start_tls = host_close,
+	.delay = host_delay,
+	.output = host_output,
+	.close = host_close,
+	.wall_ms = host_wall_ms,
+	.mechanisms = connection_mechanisms,
+};
+
 // ---- the stream
 static size_t on_input(struct stream *stream, void *arg, struct str octets)
 {
@@ -221,7 +239,7 @@ static void connection_destroy(struct connection *c)
 	if (c->counted) {
 		(void)map_remove(&s->sessions, smtpd_key(&c->id));
 		struct ipc_client_close m = {.session = c->id};
-		if (s->queue)
+		if (s->queue && !c->rehearsal)
 			(void)ipc_send_client_close(s->queue, &m);
 	}
 	wheel_clear(s->wheel, &c->silence);
@@ -230,6 +248,7 @@ static void connection_destroy(struct connection *c)
 	stream_close_after_send(c->stream);
 	list_remove(&c->link);
 	s->connection_count--;
+	s->rehearsal_count -= c->rehearsal;
 	mem_free(c);
 	smtpd_exit_when_drained(s);
 }
@@ -249,23 +268,63 @@ static void refuse_at_the_door(int fd)
 	close(fd);
 }
 
-static struct session *make_session(struct connection *c, const struct door *d,
-	const struct ipaddr *peer, uint16_t port)
+static struct session *make_session(struct connection *c, const struct arrival *a)
 {
-	struct smtpd *s = c->smtpd;
+	const struct config_server *server = connection_server(c);
+	enum config_listen_tls tls = server->listens[a->listen].tls;
 	struct session_options o = {
-		.config = s->context->config,
-		.server = connection_server(c),
-		.host = &session_host,
+		.config = c->smtpd->context->config,
+		.server = server,
+		.host = a->rehearsal ? &rehearsal_host : &session_host,
 		.arg = c,
-		.client = *peer,
-		.client_port = port,
+		.client = a->client,
+		.client_port = a->client_port,
+		.local = a->local,
+		.local_port = a->local_port,
 		.id = c->id,
-		.implicit_tls = connection_server(c)->listens[d->listen].tls == CONFIG_LISTEN_IMPLICIT,
-		.no_tls = !s->tls[c->server] || connection_server(c)->listens[d->listen].tls == CONFIG_LISTEN_NO_TLS,
+		.implicit_tls = tls == CONFIG_LISTEN_IMPLICIT && !a->rehearsal,
+		.no_tls = !c->smtpd->tls[c->server] || tls == CONFIG_LISTEN_NO_TLS,
+		.rehearsal = a->rehearsal,
 	};
-	stream_get_local(c->stream, &o.local, &o.local_port);
 	return session_create(&o);
+}
+
+static struct connection *make_connection(const struct arrival *a)
+{
+	struct smtpd *s = a->smtpd;
+	struct connection *c = mem_alloc(sizeof *c);
+	c->smtpd = s;
+	c->server = (uint16_t)a->server;
+	c->id = id_next(&s->context->ids);
+	c->rehearsal = a->rehearsal != NULL;
+	wheel_timer_init(&c->silence, on_silence);
+	wheel_timer_init(&c->life, on_life);
+	wheel_timer_init(&c->delay, on_delay);
+	list_add_last(&s->connections, &c->link);
+	s->connection_count++;
+	s->rehearsal_count += c->rehearsal;
+	c->stream = a->stream;
+	stream_set_events(c->stream, &stream_events, c);
+	c->session = make_session(c, a);
+	return c;
+}
+
+void connection_begin(const struct arrival *a)
+{
+	struct smtpd *s = a->smtpd;
+	struct connection *c = make_connection(a);
+	const struct config_server *server = connection_server(c);
+	wheel_set(s->wheel, &c->life, server->session_timeout);
+	if (server->listens[a->listen].tls == CONFIG_LISTEN_IMPLICIT && !c->rehearsal) {
+		wheel_set(s->wheel, &c->silence, server->command_timeout);
+		stream_start_tls(c->stream, tls_server_session(s->tls[a->server]), true);
+		(void)connection_count(c, &a->client); // counts while it shakes hands, too
+		return;
+	}
+	c->begun = true;
+	connection_enter(c);
+	session_begin(c->session, !c->rehearsal && stream_has_input(c->stream));
+	connection_leave(c);
 }
 
 void connection_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t port)
@@ -273,32 +332,14 @@ void connection_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t 
 	struct door *d = arg;
 	struct smtpd *s = d->smtpd;
 	const struct config_server *server = &s->context->config->servers[d->server];
-	bool implicit = server->listens[d->listen].tls == CONFIG_LISTEN_IMPLICIT;
-	if (s->connection_count >= s->context->config->limits.connections ||
-		(implicit && !s->tls[d->server])) {
+	struct arrival a = {.smtpd = s, .server = d->server, .listen = d->listen, .client = *peer,
+		.client_port = port};
+	if (s->connection_count - s->rehearsal_count >= s->context->config->limits.connections ||
+		(server->listens[d->listen].tls == CONFIG_LISTEN_IMPLICIT && !s->tls[d->server])) {
 		refuse_at_the_door(fd);
 		return;
 	}
-	struct connection *c = mem_alloc(sizeof *c);
-	c->smtpd = s;
-	c->server = (uint16_t)d->server;
-	c->id = id_next(&s->context->ids);
-	wheel_timer_init(&c->silence, on_silence);
-	wheel_timer_init(&c->life, on_life);
-	wheel_timer_init(&c->delay, on_delay);
-	list_add_last(&s->connections, &c->link);
-	s->connection_count++;
-	c->stream = stream_open(s->context->loop, s->wheel, fd, &stream_events, c);
-	c->session = make_session(c, d, peer, port);
-	wheel_set(s->wheel, &c->life, server->session_timeout);
-	if (implicit) {
-		wheel_set(s->wheel, &c->silence, server->command_timeout);
-		stream_start_tls(c->stream, tls_server_session(s->tls[c->server]), true);
-		(void)connection_count(c, peer); // counts while it shakes hands, too
-		return;
-	}
-	c->begun = true;
-	connection_enter(c);
-	session_begin(c->session, stream_has_input(c->stream));
-	connection_leave(c);
+	a.stream = stream_open(s->context->loop, s->wheel, fd, &stream_events, NULL);
+	stream_get_local(a.stream, &a.local, &a.local_port);
+	connection_begin(&a);
 }

@@ -22,6 +22,16 @@ struct door {
 	struct listener *listener;
 };
 
+// Who begins a connection: from the socket, or as somebody says who may.
+struct arrival {
+	struct smtpd *smtpd;
+	unsigned server, listen;
+	struct stream *stream;        // taken over
+	struct ipaddr client, local;
+	uint16_t client_port, local_port;
+	const struct session_rehearsal *rehearsal; // NULL: in earnest
+};
+
 struct connection {
 	struct list link;
 	struct smtpd *smtpd;
@@ -46,6 +56,7 @@ struct connection {
 	bool in_session;              // a call into the session is on the stack
 	bool counted;                 // queue counts it
 	bool begun;                   // the banner was asked for
+	bool rehearsal;               // of the private socket: counted nowhere
 };
 
 struct smtpd {
@@ -61,6 +72,8 @@ struct smtpd {
 	size_t door_count;
 	struct list connections;
 	size_t connection_count;
+	size_t rehearsal_count;       // of them
+	struct outside *outside;      // the private socket; NULL: not given
 	struct map requests;          // 8 octets of the request id -> struct connection
 	struct map sessions;          // 8 octets of the session id -> struct connection
 	uint64_t last_request;
@@ -80,6 +93,7 @@ static inline const struct config_server *connection_server(const struct connect
 
 // ---- smtpd_connection.c: a connection's life, and what its session asks of the stream
 void connection_accepted(void *door, int fd, const struct ipaddr *peer, uint16_t port);
+void connection_begin(const struct arrival *a);
 // Ends one that has not begun yet, without a word.
 void connection_refuse(struct connection *c, const char *why);
 // Around every call into the session: leave does what the call caused (send, close, go on reading)
@@ -127,6 +141,17 @@ void connection_spool_sync(void *arg);
 void connection_spool_abort(void *arg);
 void connection_submit(void *arg, const struct session_submission *sub);
 
+// ---- smtpd_outside.c: the private socket, on which administrators rehearse (session/outside.h)
+int outside_open(struct smtpd *s);              // begins to accept
+void outside_close(struct smtpd *s);           // no new ones; those under way go on
+// What a session that rehearses asks of its host in place of what would carry something out.
+void outside_submit(void *arg, const struct session_submission *sub);
+void outside_spool_open(void *arg);
+void outside_spool_sync(void *arg);
+void outside_auth_start(void *arg, const char *mechanism, struct str initial);
+// ---- smtpd_explain.c: the line of JSON behind a reply
+void connection_explain(void *arg, const struct session_seen *seen);
+
 // ---- smtpd_queue.c: the channel to queue
 // Opens it in place of an older one; every open connection is counted anew.
 void smtpd_queue_open(struct smtpd *s, int fd);
@@ -146,6 +171,7 @@ void smtpd_spool_file(void *arg, struct str body, int fd);
 void smtpd_submitted(void *arg, struct str body, int fd);
 
 // ---- smtpd.c
+struct smtpd *smtpd_of(struct role_context *c);
 void smtpd_exit_when_drained(struct smtpd *s);
 
 #endif

@@ -19,7 +19,8 @@ bool connection_count(struct connection *c, const struct ipaddr *peer)
 {
 	struct smtpd *s = c->smtpd;
 	char text[IPADDR_TEXT_MAX];
-	struct ipc_client_open m = {.session = c->id, .address = str_from(ipaddr_format(peer, text))};
+	struct ipc_client_open m = {.session = c->id, .address = str_from(ipaddr_format(peer, text)),
+		.peek = c->rehearsal};
 	if (!s->queue)
 		return false;
 	map_set(&s->sessions, smtpd_key(&c->id), c);

@@ -96,6 +96,8 @@ static void recount(struct smtpd *s)
 	LIST_EACH(link, &s->connections) {
 		struct connection *c = LIST_ENTRY(link, struct connection, link);
 		struct ipaddr peer;
+		if (c->rehearsal)
+			continue;
 		uint16_t port;
 		stream_get_peer(c->stream, &peer, &port);
 		struct ipc_client_open m = {.session = c->id, .address = str_from(ipaddr_format(&peer, text))};

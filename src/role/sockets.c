@@ -271,7 +271,7 @@ void sockets_send_log(struct master *m, struct child *c)
 static int open_control(struct master *m, const char *name, int *out_fd, struct error *err)
 {
 	char path[1200];
-	snprintf(path, sizeof path, "%.*s/%s.sock", STR_ARG(m->snapshot->config->run_folder), name);
+	snprintf(path, sizeof path, "%.*s/%s", STR_ARG(m->snapshot->config->run_folder), name);
 	int result = listener_open_unix(path, 0660, out_fd, err);
 	if (!result && m->control_group != CONTROL_NO_GROUP &&
 		chown(path, (uid_t)-1, m->control_group) < 0)
@@ -284,10 +284,10 @@ int sockets_open_control(struct master *m, struct error *err)
 {
 	const struct group *admins = m->as_root ? getgrnam(CONTROL_GROUP) : NULL;
 	m->control_group = admins ? admins->gr_gid : CONTROL_NO_GROUP;
-	int result = open_control(m, "master", &m->control_fd, err);
+	int result = open_control(m, "master.sock", &m->control_fd, err);
 	for (size_t i = 0; i < role_count && !result; i++)
 		if (roles[i].control)
-			result = open_control(m, roles[i].name, &m->control_fds[i], err);
+			result = open_control(m, roles[i].control, &m->control_fds[i], err);
 	return result;
 }
 
@@ -296,7 +296,7 @@ static void remove_control(struct master *m, const char *name, int *fd)
 	char path[1200];
 	if (*fd < 0)
 		return;
-	snprintf(path, sizeof path, "%.*s/%s.sock", STR_ARG(m->snapshot->config->run_folder), name);
+	snprintf(path, sizeof path, "%.*s/%s", STR_ARG(m->snapshot->config->run_folder), name);
 	(void)unlink(path);
 	fd_close(fd);
 }
@@ -309,8 +309,9 @@ void sockets_close_all(struct master *m)
 	m->sockets = NULL;
 	m->socket_count = 0;
 	for (size_t i = 0; i < role_count; i++)
-		remove_control(m, roles[i].name, &m->control_fds[i]);
-	remove_control(m, "master", &m->control_fd);
+		if (roles[i].control)
+			remove_control(m, roles[i].control, &m->control_fds[i]);
+	remove_control(m, "master.sock", &m->control_fd);
 	public_socket_close(m);
 }
 

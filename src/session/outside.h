@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: ISC
 // The private socket of smtpd, RUN_FOLDER/smtpd-private: root, the server's own user and members of
 // the group pabal-admin ask there what a client from anywhere would be told. It takes a PROXY header
-// of version 2 (net/proxy.h) with the client's address and port and the server's, where that family
-// may be another and 0 stands for the first listener of the server block; then SMTP, in which the
+// of version 2 (net/proxy.h) with the client's address and port and the server's, where
+// 0 stands for the first listener of the server block; then SMTP, in which the
 // session is a rehearsal (session/session.h): only HELO, EHLO, MAIL, RCPT, RSET, NOOP and QUIT lead
 // anywhere, and nothing is ever accepted for delivery.
 //

@@ -50,7 +50,7 @@ static void step(struct session *s)
 		}
 		set_unavailable(s, &v);
 	}
-	if (v.delay_ms) {
+	if (v.delay_ms && !s->rehearsal) {
 		s->verdict = mem_alloc(sizeof(v));
 		*s->verdict = v;
 		s->wait = SESSION_WAIT_DELAY;

@@ -58,6 +58,7 @@ void session_show_observer(struct session *s, const struct smtp_reply *r, const 
 		seen.kind = v->kind;
 		seen.rule = v->rule;
 		seen.rule_text = v->rule_text;
+		seen.delay_ms = v->delay_ms;
 	} else {
 		seen.kind = kind_of(r);
 		seen.rule = rule ? rule : "";

@@ -8,7 +8,7 @@
 #include "../unit/session/host.h"
 #include "smtp/address.h"
 
-enum { LATER = 4, UNKIND = 8, RELAY = 16, CLIENT_ENDS = 32 };
+enum { LATER = 4, UNKIND = 8, RELAY = 16, CLIENT_ENDS = 32, REHEARSAL = 64 };
 
 static uint32_t state;
 
@@ -92,8 +92,20 @@ static void end_early(struct host *h)
 	}
 }
 
+// What is said behind each reply may be long; what counts is that it is looked at.
+static void look(void *arg, const struct session_seen *seen)
+{
+	CHECK(seen->step && seen->rule && seen->rule_text && seen->reply->code >= 200);
+	CHECK(seen->kind != POLICY_NEED && (seen->reply->code >= 400) == (seen->kind == POLICY_DEFER ||
+		seen->kind == POLICY_REFUSE || seen->kind == POLICY_DROP));
+}
+
 static void run(struct host *h, int server, unsigned flags, struct str octets, size_t piece)
 {
+	static const struct session_rehearsal rehearsals[] = {{.seen = look},
+		{.tls = true, .account = LIT("kim@example.org"), .seen = look}};
+
+	h->rehearsal = flags & REHEARSAL ? &rehearsals[!!(flags & RELAY)] : NULL;
 	h->connections = 1;
 	h->separator = '\n';
 	h->may_relay = flags & RELAY;
@@ -124,6 +136,8 @@ static void run(struct host *h, int server, unsigned flags, struct str octets, s
 static void check(struct host *h, int server)
 {
 	check_replies(h);
+	if (h->rehearsal)
+		CHECK(!h->count && !h->start_tls && !h->spool_opens && !h->exchange && !h->submission);
 	for (unsigned i = 0; i < h->count && i < MESSAGES_MAX; i++)
 		if (h->count <= MESSAGES_MAX)
 			check_message(h, &h->messages[i], server);

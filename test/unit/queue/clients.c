@@ -76,6 +76,22 @@ static void told_twice_is_counted_once(void **state)
 	assert_counts(open_one(1, 1, "192.0.2.2"), 1, 1, 1);
 }
 
+static void a_look_counts_nothing(void **state)
+{
+	struct clients_counts counts;
+	struct ipaddr a;
+	open_one(1, 1, "192.0.2.1");
+	assert_int_equal(ipaddr_parse(STR("192.0.2.1"), &a), 0);
+	for (int i = 0; i < 3; i++) {
+		clients_peek(c, &a, &counts);
+		assert_counts(counts, 2, 2, 2);
+	}
+	assert_int_equal(ipaddr_parse(STR("2001:db8::1"), &a), 0);
+	clients_peek(c, &a, &counts);
+	assert_counts(counts, 1, 1, 2);
+	assert_counts(open_one(1, 2, "192.0.2.1"), 2, 2, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -84,6 +100,7 @@ int main(void)
 		T(a_worker_closes_only_its_own),
 		T(what_a_worker_had_goes_with_it),
 		T(told_twice_is_counted_once),
+		T(a_look_counts_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,8 @@ struct host {
 	enum policy_account account_state;
 	bool may_relay;
 	uint32_t connections;
+	const struct session_rehearsal *rehearsal;
+	struct buf seen;      // by its observer
 };
 
 static struct str host_domains[] = {LIT("example.org")};
@@ -402,6 +404,7 @@ static void host_connect(struct host *h, int server)
 		.client_port = 50000,
 		.local_port = host_servers[server].listens[0].port,
 		.id = 0x123456789abcu,
+		.rehearsal = h->rehearsal,
 	};
 
 	h->session = session_create(&o);
@@ -458,6 +461,7 @@ static void host_finish(struct host *h)
 	buf_finish(&h->response);
 	buf_finish(&h->input);
 	buf_finish(&h->said);
+	buf_finish(&h->seen);
 	*h = (struct host){0};
 }
 

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: ISC
+// The line of JSON behind each reply of a rehearsal: the verdict, the rule, and the facts that policy
+// had. Its names are told in doc/manual/explain.md and stay.
+#include "role/smtpd_internal.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const kinds[] = {[POLICY_ALLOW] = "allow", [POLICY_HOLD] = "hold",
+	[POLICY_DEFER] = "defer", [POLICY_REFUSE] = "refuse", [POLICY_DROP] = "drop",
+	[POLICY_DISCARD] = "discard", [POLICY_NEED] = "defer"};
+
+static void set(json_t *o, const char *key, json_t *value)
+{
+	if (!value || json_object_set_new(o, key, value))
+		fatal("out of memory");
+}
+
+// What a client may send is any octets; what is no UTF-8 becomes "?".
+static json_t *text_of(struct str s)
+{
+	json_t *text = str_is_utf8(s) ? json_stringn(s.len ? s.data : "", s.len) : NULL;
+	if (text)
+		return text;
+	char *safe = str_dup(s);
+	for (size_t i = 0; i < s.len; i++)
+		if (safe[i] & 0x80)
+			safe[i] = '?';
+	text = json_string(safe);
+	mem_free(safe);
+	return text;
+}
+
+static json_t *number_of(uint64_t n)
+{
+	return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
+}
+
+static json_t *address_of(const struct ipaddr *a)
+{
+	char text[IPADDR_TEXT_MAX];
+	return json_string(a->family ? ipaddr_format(a, text) : "");
+}
+
+// ---- facts
+static json_t *rule_of_client(const struct config_client *rule)
+{
+	static const char *const actions[] = {[CONFIG_CLIENT_RELAY] = "relay",
+		[CONFIG_CLIENT_DENY] = "deny", [CONFIG_CLIENT_ALLOW] = "allow"};
+	char network[IPADDR_TEXT_MAX + 4], address[IPADDR_TEXT_MAX], where[1100];
+	if (!rule)
+		return json_null();
+	snprintf(network, sizeof network, "%s/%u", ipaddr_format(&rule->network.addr, address),
+		rule->network.prefix);
+	snprintf(where, sizeof where, "%.*s:%u", STR_ARG(rule->file), rule->line);
+	return json_pack("{s:s, s:s, s:o}", "network", network, "action", actions[rule->action],
+		"where", text_of(str_from(where)));
+}
+
+static void add_client(json_t *o, const struct policy_facts *f)
+{
+	set(o, "server", text_of(f->server->name));
+	set(o, "client", address_of(&f->client));
+	set(o, "local", address_of(&f->local));
+	set(o, "tls", json_boolean(f->tls));
+	set(o, "require_auth", json_boolean(f->server->require_auth));
+	set(o, "client_rule", rule_of_client(f->client_rule));
+	if (f->known & POLICY_FACT_CONNECTIONS) {
+		set(o, "connections", json_pack("{s:I, s:I, s:I}", "address",
+			(json_int_t)f->connections_address, "network", (json_int_t)f->connections_network,
+			"all", (json_int_t)f->connections_all));
+	}
+}
+
+static void add_account(json_t *o, const struct policy_facts *f)
+{
+	static const char *const states[] = {[POLICY_ACCOUNT_NONE] = "none",
+		[POLICY_ACCOUNT_ENABLED] = "enabled", [POLICY_ACCOUNT_DISABLED] = "disabled",
+		[POLICY_ACCOUNT_UNKNOWN] = "uncertain", [POLICY_ACCOUNT_LOCKED] = "locked",
+		[POLICY_ACCOUNT_EXPIRED] = "expired"};
+	set(o, "account", text_of(f->account));
+	if (!f->account.len || !(f->known & POLICY_FACT_ACCOUNT))
+		return;
+	set(o, "account_state", json_string(states[f->account_state]));
+	set(o, "may_submit", json_boolean(f->account_may_submit));
+	set(o, "may_relay", json_boolean(f->account_may_relay));
+	// Lines "WHO<tab>words"; "" : everywhere.
+	set(o, "account_networks", text_of(f->account_networks));
+	set(o, "account_servers", text_of(f->account_servers));
+}
+
+static void add_sender(json_t *o, const struct policy_facts *f)
+{
+	if (!f->sender)
+		return;
+	set(o, "sender", text_of(str_from(f->sender->text)));
+	set(o, "size", number_of(f->mail && f->mail->has_size ? f->mail->size : 0));
+	set(o, "max_size", number_of(f->server->max_message_size));
+	if (f->known & POLICY_FACT_SPACE)
+		set(o, "store_full", json_boolean(f->store_full));
+}
+
+static void add_recipient(json_t *o, const struct policy_facts *f)
+{
+	static const char *const exists[] = {[POLICY_EXISTS_NO] = "no", [POLICY_EXISTS_YES] = "yes",
+		[POLICY_EXISTS_UNKNOWN] = "uncertain"};
+	const struct smtp_address *to = f->recipient;
+	const char *rule;
+	if (!to)
+		return;
+	set(o, "recipient", text_of(str_from(to->text)));
+	set(o, "domain", text_of(str_from(to->domain)));
+	set(o, "local_domain", json_boolean(!to->literal && to->domain[0] &&
+		config_is_local_domain(f->config, str_from(to->domain))));
+	set(o, "may_relay_here", json_boolean(policy_may_relay(f, &rule)));
+	set(o, "relay_rule", json_string(rule));
+	set(o, "recipients", number_of(f->recipients_so_far));
+	set(o, "max_recipients", number_of(f->server->max_recipients));
+	if (f->known & POLICY_FACT_RECIPIENT)
+		set(o, "exists", json_string(exists[f->recipient_exists]));
+}
+
+static json_t *facts_of(const struct session_seen *seen)
+{
+	json_t *o = json_object();
+	add_client(o, seen->facts);
+	add_account(o, seen->facts);
+	add_sender(o, seen->facts);
+	add_recipient(o, seen->facts);
+	return o;
+}
+
+// ---- logging in is no command of a rehearsal, so what would be said to AUTH stands with hello.
+static json_t *login_of(const struct policy_facts *f)
+{
+	struct policy_verdict v;
+	policy_auth(f, &v);
+	json_t *o = json_object();
+	set(o, "kind", json_string(kinds[v.kind]));
+	set(o, "rule", json_string(v.rule));
+	set(o, "where", text_of(str_from(v.rule_text)));
+	set(o, "code", json_integer(v.reply.code));
+	set(o, "status", json_string(v.reply.enhanced));
+	set(o, "text", text_of(str_from(v.reply.text)));
+	return o;
+}
+
+void connection_explain(void *arg, const struct session_seen *seen)
+{
+	struct connection *c = arg;
+	struct buf *out = session_output(c->session);
+	json_t *o = json_object();
+	set(o, "step", json_string(seen->step));
+	set(o, "kind", json_string(kinds[seen->kind]));
+	set(o, "rule", json_string(seen->rule));
+	set(o, "where", text_of(str_from(seen->rule_text)));
+	set(o, "code", json_integer(seen->reply->code));
+	set(o, "status", json_string(seen->reply->enhanced));
+	set(o, "text", text_of(str_from(seen->reply->text)));
+	set(o, "delay_ms", json_integer(seen->delay_ms));
+	set(o, "facts", facts_of(seen));
+	if (!strcmp(seen->step, "hello") && seen->facts->account.len)
+		set(o, "login", login_of(seen->facts));
+	char *text = json_dumps(o, JSON_COMPACT);
+	if (!text)
+		fatal("out of memory");
+	if (!buf_add_text(out, text))
+		(void)buf_add_text(out, "\r\n");
+	free(text);
+	json_decref(o);
+}
