@@ -297,6 +297,8 @@ static struct connection *make_connection(const struct arrival *a)
 	c->server = (uint16_t)a->server;
 	c->id = id_next(&s->context->ids);
 	c->rehearsal = a->rehearsal != NULL;
+	c->auth_may_submit = c->auth_may_relay = c->rehearsal; // as if AUTH had been answered so
+	c->auth_foreign = a->vouched;
 	wheel_timer_init(&c->silence, on_silence);
 	wheel_timer_init(&c->life, on_life);
 	wheel_timer_init(&c->delay, on_delay);

@@ -47,18 +47,20 @@ static json_t *address_of(const struct ipaddr *a)
 }
 
 // ---- facts
-static json_t *rule_of_client(const struct config_client *rule)
+static json_t *rule_of_client(const struct client_rule *rule)
 {
-	static const char *const actions[] = {[CONFIG_CLIENT_RELAY] = "relay",
-		[CONFIG_CLIENT_DENY] = "deny", [CONFIG_CLIENT_ALLOW] = "allow"};
-	char network[IPADDR_TEXT_MAX + 4], address[IPADDR_TEXT_MAX], where[1100];
+	static const char *const actions[] = {[CLIENT_RELAY] = "relay", [CLIENT_DENY] = "deny",
+		[CLIENT_ALLOW] = "allow"};
+	struct buf where = BUF_INIT;
 	if (!rule)
 		return json_null();
-	snprintf(network, sizeof network, "%s/%u", ipaddr_format(&rule->network.addr, address),
-		rule->network.prefix);
-	snprintf(where, sizeof where, "%.*s:%u", STR_ARG(rule->file), rule->line);
-	return json_pack("{s:s, s:s, s:o}", "network", network, "action", actions[rule->action],
-		"where", text_of(str_from(where)));
+	(void)buf_add_str(&where, rule->place.file);
+	if (rule->place.line)
+		(void)buf_add_format(&where, ":%u", rule->place.line);
+	json_t *o = json_pack("{s:o, s:s, s:o}", "name", text_of(rule->name), "action",
+		actions[rule->action], "where", text_of(buf_str(&where)));
+	buf_finish(&where);
+	return o;
 }
 
 static void add_client(json_t *o, const struct policy_facts *f)

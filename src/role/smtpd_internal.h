@@ -30,6 +30,7 @@ struct arrival {
 	struct ipaddr client, local;
 	uint16_t client_port, local_port;
 	const struct session_rehearsal *rehearsal; // NULL: in earnest
+	bool vouched;                 // its account is good where our directory does not know it
 };
 
 struct connection {

@@ -37,7 +37,7 @@ struct visitor {
 struct wish {
 	struct proxy_header header;
 	struct str server, account;
-	bool named, tls, logged_in, explain;
+	bool named, tls, logged_in, explain, vouched;
 };
 
 static void visitor_destroy(struct visitor *v)
@@ -57,7 +57,7 @@ static void turn_away(struct visitor *v, const char *why)
 // ---- the header
 static const char *take_tlv(struct wish *w, uint8_t type, struct str value)
 {
-	bool *const flags[] = {&w->named, &w->tls, &w->logged_in, &w->explain};
+	bool *const flags[] = {&w->named, &w->tls, &w->logged_in, &w->explain, &w->vouched};
 	size_t i = (size_t)type - OUTSIDE_TLV_SERVER;
 	if (type < OUTSIDE_TLV_SERVER || i >= ARRAY_SIZE(flags))
 		return NULL; // of no matter here
@@ -135,7 +135,7 @@ static void begin(struct visitor *v, const struct wish *w, const struct config_s
 	struct session_rehearsal r = {.tls = w->tls, .account = w->account,
 		.seen = w->explain ? connection_explain : NULL};
 	struct arrival a = {.smtpd = s, .stream = v->stream, .client = w->header.client,
-		.client_port = w->header.client_port, .rehearsal = &r};
+		.client_port = w->header.client_port, .rehearsal = &r, .vouched = w->vouched};
 	a.server = (unsigned)(server - s->context->config->servers);
 	a.listen = find_listen(server, w->header.server_port);
 	a.local_port = server->listens[a.listen].port;

@@ -10,9 +10,10 @@
 // no line of a reply:
 //   {"step":"rcpt","kind":"refuse","rule":"relay-denied","where":"clients /etc/pabal/pabal.conf:7",
 //    "code":550,"status":"5.7.1","text":"relay-denied: …","facts":{…}}
-// kind: allow, hold, defer, refuse, drop (and the end), discard. where: "" when the rule is built in.
-// facts: what was known when it was decided, as role/smtpd_explain.c writes it. A header that is not
-// understood is answered 501 and the end.
+// code 0: no reply, the connection is closed without a word. kind: allow, hold, defer, refuse, drop
+// (and the end), discard. where: "" when the rule is built in. facts: what was known when it was
+// decided, as role/smtpd_explain.c writes it. A header that is not understood is answered 501 and the
+// end.
 #ifndef PABAL_SESSION_OUTSIDE_H
 #define PABAL_SESSION_OUTSIDE_H
 
@@ -25,6 +26,8 @@ enum {
 	OUTSIDE_TLV_TLS = 0xe1,     // empty: as if under TLS
 	OUTSIDE_TLV_ACCOUNT = 0xe2, // as if this account had logged in; only together with explain
 	OUTSIDE_TLV_EXPLAIN = 0xe3, // empty: a line of JSON behind each reply
+	OUTSIDE_TLV_VOUCHED = 0xe4, // empty: where our directory does not know the account, another
+	                            // password source does
 };
 
 #endif

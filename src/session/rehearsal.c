@@ -40,9 +40,9 @@ static const char *step_of(const struct session *s)
 // Of a reply that the dialogue gives by itself.
 static enum policy_kind kind_of(const struct smtp_reply *r)
 {
-	if (r->code < 400)
-		return POLICY_ALLOW;
-	return r->code == 421 ? POLICY_DROP : r->code < 500 ? POLICY_DEFER : POLICY_REFUSE;
+	if (!r->code || r->code == 421)
+		return POLICY_DROP;
+	return r->code < 400 ? POLICY_ALLOW : r->code < 500 ? POLICY_DEFER : POLICY_REFUSE;
 }
 
 void session_show_observer(struct session *s, const struct smtp_reply *r, const char *rule,
@@ -54,7 +54,7 @@ void session_show_observer(struct session *s, const struct smtp_reply *r, const 
 	struct session_seen seen = {.step = step_of(s), .reply = r, .facts = &facts};
 
 	// A verdict that lets a recipient pass may still find no room for it: then the reply is right.
-	if (v && (r->code < 400 || v->reply.code == r->code)) {
+	if (v && (r->code < 400 || v->reply.code == r->code)) { // also 0: closed without a word
 		seen.kind = v->kind;
 		seen.rule = v->rule;
 		seen.rule_text = v->rule_text;

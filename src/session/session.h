@@ -81,7 +81,7 @@ struct session_seen {
 	const char *step;                  // "connect", "hello", "mail", "rcpt"; "other" of other verbs
 	enum policy_kind kind;
 	const char *rule, *rule_text;      // as in struct policy_verdict; "" : nothing had to be decided
-	const struct smtp_reply *reply;    // of several lines the last
+	const struct smtp_reply *reply;    // of several lines the last; code 0: none, it is closed at once
 	uint32_t delay_ms;                 // that a client would wait for it
 	const struct policy_facts *facts;  // what was known; sender and recipient as far as they were read
 };

@@ -95,8 +95,8 @@ static void end_early(struct host *h)
 // What is said behind each reply may be long; what counts is that it is looked at.
 static void look(void *arg, const struct session_seen *seen)
 {
-	CHECK(seen->step && seen->rule && seen->rule_text && seen->reply->code >= 200);
-	CHECK(seen->kind != POLICY_NEED && (seen->reply->code >= 400) == (seen->kind == POLICY_DEFER ||
+	CHECK(seen->step && seen->rule && seen->rule_text);
+	CHECK(seen->kind != POLICY_NEED && (seen->reply->code < 200 || seen->reply->code >= 400) == (seen->kind == POLICY_DEFER ||
 		seen->kind == POLICY_REFUSE || seen->kind == POLICY_DROP));
 }
 
