@@ -75,3 +75,10 @@ uint64_t id_wall_ms(uint64_t id)
 {
 	return (id >> (SOURCE_BITS + COUNTER_BITS)) + EPOCH_MS;
 }
+
+uint64_t id_first_at(uint64_t wall_ms)
+{
+	uint64_t ms = wall_ms > EPOCH_MS ? wall_ms - EPOCH_MS : 0;
+
+	return (ms < MS_MAX ? ms : MS_MAX) << (SOURCE_BITS + COUNTER_BITS);
+}

@@ -21,5 +21,6 @@ uint64_t id_next(struct id_source *s);
 const char *id_format(uint64_t id, char out[ID_TEXT_MAX]);
 int id_parse(struct str s, uint64_t *out_id);
 uint64_t id_wall_ms(uint64_t id);
+uint64_t id_first_at(uint64_t wall_ms); // no id made at that time or later is lower
 
 #endif

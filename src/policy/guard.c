@@ -87,6 +87,13 @@ static void settle(struct guard_state *s, const struct guard_settings *settings,
 	step(s, settings, v);
 }
 
+static void begin(struct guard_state *s, uint64_t now_ms, const struct guard_settings *settings)
+{
+	s->learning_ms = s->learn_until_ms > settings->learn_until_ms ? s->learn_until_ms :
+		settings->learn_until_ms;
+	guard_advance(s, now_ms);
+}
+
 static uint32_t weigh(uint32_t count)
 {
 	return count <= FULL_COUNT ? count : FULL_COUNT + (count - FULL_COUNT + 1) / 2;
@@ -124,7 +131,7 @@ void guard_submit(struct guard_state *s, const struct guard_message *m,
 	uint32_t fresh, weight = weigh(m->recipient_count);
 	bool foreign;
 
-	guard_advance(s, m->now_ms);
+	begin(s, m->now_ms, settings);
 	fresh = guard_is_learning(s) ? 0 : count_fresh(s, m);
 	foreign = m->network && guard_note_network(s, m->network);
 	(void)guard_note_body(s, m->digest);
@@ -142,7 +149,7 @@ void guard_submit(struct guard_state *s, const struct guard_message *m,
 void guard_outcome(struct guard_state *s, uint64_t now_ms, uint32_t refused, uint32_t delivered,
 	const struct guard_settings *settings, struct guard_verdict *out)
 {
-	guard_advance(s, now_ms);
+	begin(s, now_ms, settings);
 	guard_count_outcome(s, refused, delivered);
 	*out = (struct guard_verdict){.action = s->action};
 	if (refused)
@@ -172,6 +179,6 @@ void guard_allow(struct guard_state *s, uint64_t now_ms, uint64_t until_ms)
 void guard_learn(struct guard_state *s, uint64_t now_ms, uint64_t until_ms)
 {
 	guard_advance(s, now_ms);
-	s->learn_until_ms = until_ms;
+	s->learn_until_ms = s->learning_ms = until_ms;
 	s->creep = 0;
 }

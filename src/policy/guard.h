@@ -61,7 +61,8 @@ struct guard_settings {
 	bool client;              // a network's client, not an account
 	uint32_t messages;        // caps a day
 	uint32_t recipients;      // new ones
-	uint64_t learn_ms;        // how long a new installation or imported account is only learned
+	uint64_t learn_until_ms;  // everybody is only learned until then: a new installation
+	uint64_t created_ms;      // of the account; 0: not known
 };
 
 // ---------------------------------------------------------------- state
@@ -94,6 +95,8 @@ struct guard_peaks {
 struct guard_state {
 	uint64_t first_ms, now_ms;
 	uint64_t learn_until_ms;  // its recipients do not count as new until then
+	uint64_t learning_ms;     // that, or what the settings said at the last event
+	enum guard_profile profile; // kept here for a client; an account's is in the directory
 	uint64_t allowed_until_ms; // an administrator said: let it
 	enum guard_action action; // in force
 	uint64_t action_ms;       // since

@@ -11,7 +11,7 @@
 
 static inline bool guard_is_learning(const struct guard_state *s)
 {
-	return s->now_ms < s->learn_until_ms;
+	return s->now_ms < s->learning_ms;
 }
 
 // ---- guard_windows.c

@@ -149,11 +149,12 @@ static void look_at_rest(struct look *l)
 // A new account's caps grow; one that is being learned has them whole.
 static uint32_t cap_of(const struct look *l, uint32_t cap)
 {
-	uint64_t age = (l->s->now_ms - l->s->first_ms) / GUARD_DAY_MS;
+	uint64_t created = l->settings->created_ms, from = l->s->first_ms;
+	uint64_t age = (l->s->now_ms - (created && created < from ? created : from)) / GUARD_DAY_MS;
 
 	if (l->settings->profile == GUARD_PROFILE_BULK)
 		return cap > UINT32_MAX / GUARD_BULK_FACTOR ? UINT32_MAX : cap * GUARD_BULK_FACTOR;
-	if (l->settings->client || l->s->days >= RAMP_DAYS || age >= RAMP_DAYS || l->v->learning)
+	if (l->settings->client || age >= RAMP_DAYS || l->v->learning)
 		return cap;
 	return most(1, (uint32_t)(cap / RAMP_START + cap * age * (RAMP_START - 1) / RAMP_START / RAMP_DAYS));
 }

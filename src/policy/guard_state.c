@@ -64,7 +64,7 @@ static void carry_numbers(struct codec *c, uint32_t *first, size_t count)
 
 static void carry_head(struct codec *c, struct guard_state *s)
 {
-	uint64_t action = s->action, held = s->held_today;
+	uint64_t action = s->action, held = s->held_today, profile = s->profile;
 
 	carry_u64(c, &s->first_ms);
 	carry_u64(c, &s->now_ms);
@@ -78,8 +78,10 @@ static void carry_head(struct codec *c, struct guard_state *s)
 	carry_u32(c, &s->hour);
 	carry_u32(c, &s->day);
 	carry(c, &held, 1);
-	if (action > GUARD_SUSPEND || held > 1)
+	carry(c, &profile, 1);
+	if (action > GUARD_SUSPEND || held > 1 || profile >= GUARD_PROFILES)
 		c->err = ERR_CORRUPT;
+	s->profile = c->err ? GUARD_PROFILE_NORMAL : (enum guard_profile)profile;
 	s->action = c->err ? GUARD_NONE : (enum guard_action)action;
 	s->held_today = held != 0;
 }

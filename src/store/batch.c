@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "store/guards.h"
 
 enum operation_kind {
 	ADD_MESSAGE,
@@ -16,6 +17,8 @@ enum operation_kind {
 	HOLD,
 	RELEASE,
 	SET_COUNTER,
+	PUT_GUARD,
+	PUT_INCIDENT,
 };
 
 struct new_recipient {
@@ -36,6 +39,7 @@ struct operation {
 	struct new_recipient *recipients;
 	unsigned recipient_count;
 	struct store_retry retry;
+	const struct store_incident *incident; // of PUT_INCIDENT; of PUT_GUARD its subject
 };
 
 // Owned by the caller until store_apply, then by the store.
@@ -193,6 +197,34 @@ void store_batch_set_counter(
 	o->text = arena_str(&b->arena, name);
 	o->when = window;
 	o->value = value;
+}
+
+static const struct store_incident *keep_incident(struct store_batch *b, const struct store_incident *given)
+{
+	struct store_incident *i = arena_alloc(&b->arena, sizeof(*i));
+
+	*i = *given;
+	keep(b, &i->subject);
+	keep(b, &i->evidence);
+	return i;
+}
+
+void store_batch_put_guard(
+	struct store_batch *b, struct str subject, uint64_t changed_ms, struct str state)
+{
+	struct operation *o = add(b, PUT_GUARD);
+
+	o->incident = keep_incident(b, &(struct store_incident){.subject = subject});
+	o->when = changed_ms;
+	o->text = arena_str(&b->arena, state);
+	b->request.octets += state.len;
+}
+
+void store_batch_put_incident(struct store_batch *b, const struct store_incident *i)
+{
+	struct operation *o = add(b, PUT_INCIDENT);
+
+	o->incident = keep_incident(b, i);
 }
 
 void store_apply(struct store *s, struct store_batch *b, store_done done, void *arg)
@@ -422,6 +454,32 @@ static int apply_set_counter(struct store *s, const struct operation *o)
 	return sql_run(q);
 }
 
+static int apply_put_guard(struct store *s, const struct operation *o)
+{
+	struct sql_statement *q = sql_use(s->db, o->text.len ? QUERY_GUARD_PUT : QUERY_GUARD_REMOVE);
+
+	sql_bind_text(q, 1, o->incident->subject);
+	if (o->text.len) {
+		sql_bind_u64(q, 2, o->when);
+		sql_bind_octets(q, 3, o->text);
+	}
+	return sql_run(q);
+}
+
+static int apply_put_incident(struct store *s, const struct operation *o)
+{
+	const struct store_incident *i = o->incident;
+	struct sql_statement *q = sql_use(s->db, QUERY_INCIDENT_PUT);
+
+	sql_bind_u64(q, 1, i->id);
+	sql_bind_text(q, 2, i->subject);
+	sql_bind_u64(q, 3, i->action);
+	sql_bind_u64(q, 4, i->started_ms);
+	sql_bind_u64(q, 5, i->ended_ms);
+	sql_bind_text(q, 6, i->evidence);
+	return sql_run(q);
+}
+
 // ---------------------------------------------------------------- applying: messages that end
 
 static int remove_message(struct store *s, uint64_t message)
@@ -503,6 +561,8 @@ static int (*const operations[])(struct store *s, const struct operation *o) = {
 	[HOLD] = apply_hold,
 	[RELEASE] = apply_release,
 	[SET_COUNTER] = apply_set_counter,
+	[PUT_GUARD] = apply_put_guard,
+	[PUT_INCIDENT] = apply_put_incident,
 };
 
 static int batch_run(struct store *s, struct request *r)

@@ -122,4 +122,23 @@ const char *const query_texts[QUERY_COUNT] = {
 		"VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET "
 		"octets = excluded.octets, messages = excluded.messages, "
 		"counted_ms = excluded.counted_ms, warned_ms = excluded.warned_ms",
+	[QUERY_GUARD_GET] = "SELECT changed_ms, state FROM guard WHERE subject = $1",
+	[QUERY_GUARD_LIST] = "SELECT subject, changed_ms, state FROM guard WHERE subject > $1 "
+			     "ORDER BY subject LIMIT $2",
+	[QUERY_GUARD_PUT] =
+		"INSERT INTO guard (subject, changed_ms, state) VALUES ($1, $2, $3) "
+		"ON CONFLICT (subject) DO UPDATE SET changed_ms = excluded.changed_ms, "
+		"state = excluded.state",
+	[QUERY_GUARD_REMOVE] = "DELETE FROM guard WHERE subject = $1",
+	[QUERY_PROFILE_GET] = "SELECT profile, created_ms FROM account WHERE name = $1",
+	[QUERY_PROFILE_SET] = "UPDATE account SET profile = $1, changed_ms = $2 WHERE name = $3",
+	[QUERY_INCIDENT_PUT] =
+		"INSERT INTO incident (id, subject, action, started_ms, ended_ms, evidence) "
+		"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET "
+		"action = excluded.action, ended_ms = excluded.ended_ms, "
+		"evidence = excluded.evidence",
+	[QUERY_INCIDENT_LIST] =
+		"SELECT id, subject, action, started_ms, ended_ms, evidence FROM incident "
+		"WHERE ($1 = '' OR subject = $1) AND ($2 = 1 OR ended_ms = 0) "
+		"ORDER BY id DESC LIMIT $3",
 };

@@ -384,7 +384,7 @@ static int message_matches(struct store *s, const struct store_filter *f, uint64
 	struct sql_statement *q;
 	int code;
 
-	if (f->sender.len == 0 && f->account.len == 0)
+	if (f->sender.len == 0 && f->account.len == 0 && f->client.len == 0)
 		return 1;
 	q = sql_use(s->db, QUERY_MESSAGE);
 	sql_bind_u64(q, 1, id);
@@ -392,7 +392,8 @@ static int message_matches(struct store *s, const struct store_filter *f, uint64
 	if (code != 1)
 		return code;
 	rows_read_message(q, NULL, &m);
-	code = selects_sender(f->sender, m.envelope.sender) && selects(f->account, m.envelope.account);
+	code = selects_sender(f->sender, m.envelope.sender) &&
+	       selects_sender(f->account, m.envelope.account) && selects(f->client, m.envelope.client);
 	sql_end(q);
 	return code;
 }
@@ -504,7 +505,8 @@ void store_list(struct store *s, const struct store_filter *f, store_each_due ea
 {
 	struct listing *l = request_create(sizeof(*l), &list_class);
 	struct str *keys[] = {
-		&l->filter.sender, &l->filter.recipient, &l->filter.domain, &l->filter.account};
+		&l->filter.sender, &l->filter.recipient, &l->filter.domain, &l->filter.account,
+		&l->filter.client};
 
 	l->filter = *f;
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)

@@ -133,6 +133,7 @@ void store_read_body(struct store *s, uint64_t message, store_body_done done, vo
 struct store_filter {
 	uint64_t message;        // or recipient id
 	struct str sender, recipient, domain, account; // exact keys; domain: of the recipient; sender "<>": none
+	struct str client;       // exact; account "<>": of nobody who logged in
 	bool any_state;
 	enum recipient_state state;
 	uint64_t after;          // recipient id: paging, ascending
