@@ -11,6 +11,8 @@
 #include "base/str.h"
 #include "config/tables.h"
 
+struct buf;          // base/buf.h
+struct config_limit; // config/limits.h
 
 // Where something was written. Filled by config_build, zero after config_decode.
 struct config_place {
@@ -331,12 +333,22 @@ struct config {
 		uint64_t delay;               // ms, of slow
 		uint64_t notify;              // enum config_guard_notify
 	} guard;
+	// limit "SCOPE" { }, and what max-recipients and the like say, one value each. Where both a server
+	// (or nothing) and a block say a value, the fields above hold what is in force for everybody.
+	struct config_limit *limit_blocks;
+	size_t limit_block_count;
+	struct config_limit *limit_spelled;
+	size_t limit_spelled_count;
 
 	// ---- private to config/
 	struct config_list sources;   // every file that was read, sorted
 	struct config_client_group *client_groups; // longest prefix first in a family
 	size_t client_group_count;
 	const struct tables *tables;  // of config_use_tables
+	struct config_client_group *limit_groups;  // of networks, the same way
+	size_t limit_group_count;
+	size_t limit_first[8];        // of limit_blocks: where each scope begins
+	uint32_t limit_values;        // bits of what any of them says
 	bool mapped;                  // strings live in somebody's octets
 	bool faulty;                  // of config_build_anyway: there were errors
 };

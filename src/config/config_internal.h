@@ -5,6 +5,7 @@
 #define PABAL_CONFIG_INTERNAL_H
 
 #include "config/config.h"
+#include "config/limits.h"
 #include "config/tokenizer.h"
 
 #include "base/buf.h"
@@ -34,6 +35,7 @@ enum config_block_id {
 	CONFIG_BLOCK_QUEUE,
 	CONFIG_BLOCK_LIMITS,
 	CONFIG_BLOCK_GUARD,
+	CONFIG_BLOCK_LIMIT,
 	CONFIG_BLOCK_COUNT
 };
 
@@ -204,6 +206,7 @@ struct str config_network_name(struct arena *arena, const struct ipnet *n);
 // Labels of blocks.
 int config_open_server(struct config_parser *p, const struct config_token *t, struct str *out);
 int config_open_pattern(struct config_parser *p, const struct config_token *t, struct str *out);
+int config_open_limit(struct config_parser *p, const struct config_token *t, struct str *out);
 int config_open_source(struct config_parser *p, const struct config_token *t, struct str *out);
 
 // ---- password sources
@@ -211,6 +214,16 @@ void config_source_close(struct config_parser *p, const struct config_frame *f);
 bool config_source_takes(const struct config_setting *s, const void *item);
 void config_source_kinds(const struct config_setting *s, struct buf *out); // "" : every kind
 void config_check_sources(struct config_parser *p);
+
+// ---- limit "SCOPE" { }
+void config_limit_close(struct config_parser *p, const struct config_frame *f);
+// Labels and older spellings of all of them together, order, checks.
+void config_limit_finish(struct config_parser *p);
+void config_limit_sort(struct config *c);
+int config_limit_compare(const struct config_limit *a, const struct config_limit *b);
+int config_limit_read_label(struct config_limit *l); // makes scope, key and network of it; ERR_SYNTAX
+int config_limit_index(struct config *c);            // ERR_CORRUPT when they are not in order
+void config_limit_show_value(enum config_limit_id id, uint64_t value, struct buf *out);
 
 // ---- codec: one walk that encodes, decodes or wipes
 enum config_codec_mode { CONFIG_ENCODE, CONFIG_DECODE, CONFIG_WIPE };
@@ -235,6 +248,8 @@ void config_carry_list(struct config_codec *c, struct config_list *l);
 // content only where the reader of the snapshot may see it.
 void config_carry_file(struct config_codec *c, struct config_file *f, bool visible);
 void config_carry_ipaddr(struct config_codec *c, struct ipaddr *a);
+// What the rows of limit do not carry.
+void config_carry_limits(struct config_codec *c, struct config *config);
 // The count and, when decoding, a zeroed array; each item takes at least one octet.
 void config_carry_array(struct config_codec *c, void *items_field, size_t *count, size_t item_size);
 void config_carry_block(struct config_codec *c, enum config_block_id id, void *base);
@@ -264,6 +279,7 @@ extern const struct config_type config_type_number, config_type_size, config_typ
 	config_type_ipaddr, config_type_listen, config_type_certificate, config_type_key,
 	config_type_pass_phrase, config_type_require, config_type_compat, config_type_log_to,
 	config_type_resolver_servers, config_type_route, config_type_route_other,
+	config_type_limit_number, config_type_limit_size, config_type_limit_duration, config_type_rate,
 	config_type_clients, config_type_relay_from, config_type_include;
 
 static inline void *config_field(const struct config_setting *s, const void *base)

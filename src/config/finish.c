@@ -188,6 +188,7 @@ void config_finish(struct config_parser *p)
 	derive_rest(p);
 	finish_servers(p);
 	config_sort(p->config);
+	config_limit_finish(p);
 	config_check_all(p);
 	BUG_ON(config_index(p->config) < 0);
 }

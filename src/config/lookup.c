@@ -63,7 +63,7 @@ int config_index(struct config *c)
 			sizeof *c->destinations) &&
 		strings_in_order((const char *)c->mailboxes, c->mailboxes_count,
 			sizeof *c->mailboxes);
-	return sorted ? 0 : ERR_CORRUPT;
+	return sorted ? config_limit_index(c) : ERR_CORRUPT;
 }
 
 static const struct config_client *find_client(const struct config *c, const struct ipaddr *address)

@@ -769,6 +769,21 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_GUARD, "notify", &config_type_choice, FIELD(config, guard.notify), "everybody", 'l',
 		MASTER | QUEUE, TEXT_MARK("Who is told by mail: the postmaster (administrator), also the "
 		"owner of the account (everybody), or nobody."), .words = guard_notify},
+	// ---- limit "SCOPE" { }: the table is config/limits.h
+#define LIMIT_ROW(id, name, unit, scopes, spelled, lowest, highest, standard, none, help) \
+	{CONFIG_BLOCK_LIMIT, name, &config_type_limit_##unit, \
+		FIELD(config_limit, value[CONFIG_LIMIT_##id]), NULL, 'l', MASTER | SMTPD | QUEUE, \
+		TEXT_MARK(help), .least = lowest, .most = highest, \
+		.derived = TEXT_MARK("what the next wider scope says")},
+	CONFIG_LIMIT_LIST(LIMIT_ROW)
+#undef LIMIT_ROW
+	{CONFIG_BLOCK_LIMIT, "rate", &config_type_rate, FIELD(config_limit, rates), NULL, 'l',
+		MASTER | SMTPD | QUEUE,
+		TEXT_MARK("How many messages or recipients an account, a client (its address; IPv6: its "
+		"/64) or all accounts of a domain may send in a minute, an hour or a day (UTC, from the "
+		"full minute, hour or midnight on). Above it: defer (451 4.7.1, the default), refuse (550 "
+		"5.7.1), or hold (the message is taken and waits for an administrator). none lifts what a "
+		"wider scope says. May be written several times.")},
 };
 
 #define SINGLE(type, member) .offset = offsetof(struct type, member)
@@ -785,7 +800,7 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 		"and of connections to other servers.")},
 	[CONFIG_BLOCK_SERVER] = {"server", CONFIG_BLOCK_TOP, CONFIG_BLOCK_SERVER,
 		ITEMS(config, servers, server_count, config_server), .most = 256, .reload = 's',
-		.roles = MASTER | SMTPD | SENDER | AUTH, .label = TEXT_MARK("a name in quotes"), .open = config_open_server,
+		.roles = MASTER | SMTPD | SENDER | AUTH | QUEUE, .label = TEXT_MARK("a name in quotes"), .open = config_open_server,
 		.close = config_server_close,
 		.help = TEXT_MARK("A service: where it listens and what it asks of clients. Without any, "
 		"there are three: mx on port 25, submission on 587 (requires TLS and AUTH) and submissions "
@@ -845,7 +860,19 @@ const struct config_block config_blocks[CONFIG_BLOCK_COUNT] = {
 	[CONFIG_BLOCK_QUEUE] = {"queue", CONFIG_BLOCK_TOP, CONFIG_BLOCK_QUEUE, .roles = ALL,
 		.help = TEXT_MARK("How long and how often delivery is tried.")},
 	[CONFIG_BLOCK_LIMITS] = {"limits", CONFIG_BLOCK_TOP, CONFIG_BLOCK_LIMITS, .roles = ALL,
-		.help = TEXT_MARK("Bounds of the whole server.")},
+		.help = TEXT_MARK("Bounds of the whole server. connections, connections-address, "
+		"connections-network and header-size are the same as in limit \"everywhere\".")},
+	[CONFIG_BLOCK_LIMIT] = {"limit", CONFIG_BLOCK_TOP, CONFIG_BLOCK_LIMIT,
+		ITEMS(config, limit_blocks, limit_block_count, config_limit), .most = 100000, .reload = 'l',
+		.roles = MASTER | SMTPD | QUEUE,
+		.label = TEXT_MARK("\"everywhere\", or server, network, domain, group or account and its name "
+		"in quotes"), .open = config_open_limit, .close = config_limit_close,
+		.help = TEXT_MARK("Limits for some: the label is \"account NAME\", \"group NAME\", \"domain "
+		"NAME\" (of the account), \"network 192.0.2.0/24\" (of the client), \"server NAME\" or "
+		"\"everywhere\". Of each value the most specific one is in force, in this order; of networks "
+		"the longest prefix, of several groups the smallest. max-recipients and the like in a server "
+		"are the same as limit \"server NAME\", outside of blocks as limit \"everywhere\". `pabal "
+		"limits` shows what is in force for whom.")},
 	[CONFIG_BLOCK_GUARD] = {"guard", CONFIG_BLOCK_TOP, CONFIG_BLOCK_GUARD, .roles = ALL,
 		.help = TEXT_MARK("What is done when an account, or a client that may relay, sends as it "
 		"never did: its password may be stolen. `pabal guard list` shows who is meant.")},

@@ -224,6 +224,9 @@ static void carry_all(struct config_codec *c, struct config *config)
 	config_carry_u64(c, &config->generation, 0, 0);
 	if (!c->corrupt)
 		config_carry_block(c, CONFIG_BLOCK_TOP, config);
+	if (!c->corrupt &&
+		(c->roles & (CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD | CONFIG_FOR_QUEUE)))
+		config_carry_limits(c, config);
 	if (!c->corrupt && (c->roles & CONFIG_FOR_MASTER))
 		config_carry_list(c, &config->sources);
 }

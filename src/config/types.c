@@ -13,9 +13,9 @@
 static void add_range_end(const struct config_setting *s, uint64_t value, struct buf *out)
 {
 	char text[UNIT_TEXT_MAX];
-	if (s->type == &config_type_size)
+	if (s->type == &config_type_size || s->type == &config_type_limit_size)
 		buf_add_text(out, unit_format_size(value, text));
-	else if (s->type == &config_type_duration)
+	else if (s->type == &config_type_duration || s->type == &config_type_limit_duration)
 		buf_add_text(out, unit_format_duration(value, text));
 	else
 		buf_add_format(out, "%llu", (unsigned long long)value);

@@ -4,30 +4,53 @@
 
 #include "base/text.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 
-static bool over(uint64_t count, uint64_t limit)
-{
-	return limit && count > limit;
-}
+// In the order in which they are looked at.
+static const struct {
+	enum config_limit_id id;
+	enum policy_rule rule;
+	size_t count;      // of facts
+	const char *words; // TEXT_MARK; may have the limit in it
+} counts[] = {
+	{CONFIG_LIMIT_CONNECTIONS_ADDRESS, POLICY_RULE_CONNECTIONS_ADDRESS,
+		offsetof(struct policy_facts, connections_address),
+		TEXT_MARK("your address may have %llu connections open; close some or try later")},
+	{CONFIG_LIMIT_CONNECTIONS_NETWORK, POLICY_RULE_CONNECTIONS_NETWORK,
+		offsetof(struct policy_facts, connections_network),
+		TEXT_MARK("your network may have %llu connections open; try later")},
+	{CONFIG_LIMIT_CONNECTIONS, POLICY_RULE_CONNECTIONS_ALL,
+		offsetof(struct policy_facts, connections_all),
+		TEXT_MARK("too many connections to this server; try later")},
+	{CONFIG_LIMIT_MINUTE_ADDRESS, POLICY_RULE_MINUTE_ADDRESS,
+		offsetof(struct policy_facts, minute_address),
+		TEXT_MARK("your address may begin %llu connections a minute; wait a minute")},
+	{CONFIG_LIMIT_MINUTE_NETWORK, POLICY_RULE_MINUTE_NETWORK,
+		offsetof(struct policy_facts, minute_network),
+		TEXT_MARK("your network may begin %llu connections a minute; wait a minute")},
+	{CONFIG_LIMIT_MINUTE_ALL, POLICY_RULE_MINUTE_ALL,
+		offsetof(struct policy_facts, minute_all),
+		TEXT_MARK("too many connections to this server in this minute; try later")},
+};
 
 static void check_counts(const struct policy_facts *f, struct policy_verdict *v)
 {
-	const struct config *c = f->config;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		uint32_t count = *(const uint32_t *)((const char *)f + counts[i].count);
+		uint64_t limit = policy_limit(f, counts[i].id);
 
-	if (over(f->connections_address, c->limits.connections_address))
-		policy_verdict_set(v, POLICY_RULE_CONNECTIONS_ADDRESS,
-			TEXT("your address may have %" PRIu64 " connections open; close some or try later"),
-			c->limits.connections_address);
-	else if (over(f->connections_network, c->limits.connections_network))
-		policy_verdict_set(v, POLICY_RULE_CONNECTIONS_NETWORK,
-			TEXT("your network may have %" PRIu64 " connections open; try later"),
-			c->limits.connections_network);
-	else if (over(f->connections_all, c->limits.connections))
-		policy_verdict_set(v, POLICY_RULE_CONNECTIONS_ALL,
-			TEXT("too many connections to this server; try later"));
-	else
-		policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
+		if (!limit || count <= limit)
+			continue;
+		char words[160];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(words, sizeof(words), TEXT(counts[i].words), (unsigned long long)limit);
+#pragma GCC diagnostic pop
+		policy_verdict_set(v, counts[i].rule, "%s", words);
+		policy_verdict_cite_limit(v, f, counts[i].id, count);
+		return;
+	}
+	policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
 }
 
 void policy_client_refused(const struct policy_facts *f, enum policy_rule rule,

@@ -10,21 +10,20 @@
 // What can be said without asking anybody. True when v was set.
 static bool limit_passed(const struct policy_facts *f, struct policy_verdict *v)
 {
-	const struct config_server *server = f->server;
-	uint64_t max_size = policy_max_message_size(f);
+	uint64_t messages = policy_limit(f, CONFIG_LIMIT_MESSAGES);
+	uint64_t size = policy_limit(f, CONFIG_LIMIT_MESSAGE_SIZE);
 
-	if (server->max_messages && f->messages_so_far >= server->max_messages) {
+	if (messages && f->messages_so_far >= messages) {
 		policy_verdict_set(v, POLICY_RULE_MAX_MESSAGES,
-			TEXT("a connection may carry %" PRIu64 " messages; open a new one"),
-			server->max_messages);
+			TEXT("a connection may carry %" PRIu64 " messages; open a new one"), messages);
+		policy_verdict_cite_limit(v, f, CONFIG_LIMIT_MESSAGES, f->messages_so_far + 1);
 		return true;
 	}
-	if (f->mail && f->mail->has_size && max_size && f->mail->size > max_size) {
+	if (f->mail && f->mail->has_size && size && f->mail->size > size) {
 		policy_verdict_set(v, POLICY_RULE_MAX_SIZE,
-			TEXT("a message may have %" PRIu64 " octets, yours has %" PRIu64),
-			max_size, f->mail->size);
-		if (f->client_rule && f->client_rule->has_databytes)
-			policy_verdict_cite(v, f->client_rule);
+			TEXT("a message may have %" PRIu64 " octets, yours has %" PRIu64), size,
+			f->mail->size);
+		policy_verdict_cite_limit(v, f, CONFIG_LIMIT_MESSAGE_SIZE, f->mail->size);
 		return true;
 	}
 	return false;
@@ -68,11 +67,18 @@ static bool client_refused(const struct policy_facts *f, struct policy_verdict *
 	return true;
 }
 
+// Limits of an account are known when its groups are.
+static bool limits_known(const struct policy_facts *f)
+{
+	return !f->account.len || f->known & POLICY_FACT_ACCOUNT;
+}
+
 void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 {
 	unsigned need;
 
-	if (policy_session_refused(f, v) || client_refused(f, v) || limit_passed(f, v))
+	if (policy_session_refused(f, v) || client_refused(f, v) ||
+		(limits_known(f) && limit_passed(f, v)))
 		return;
 	if (f->sender && f->sender->postmaster) { // RFC 5321 4.1.2: without domain only at RCPT
 		policy_verdict_set(v, POLICY_RULE_SENDER_BAD,
@@ -90,7 +96,7 @@ void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 	if (f->store_full)
 		policy_verdict_set(v, POLICY_RULE_STORE_FULL,
 			TEXT("this server is short of disk space and takes no mail now; try again later"));
-	else
+	else if (!policy_rate_refused(f, CONFIG_RATE_MESSAGES, v)) // last: what is asked for is reserved
 		policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
 	if (v->kind == POLICY_ALLOW && f->guard_action == GUARD_SLOW)
 		v->delay_ms = f->guard_slow_ms;

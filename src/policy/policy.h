@@ -36,9 +36,13 @@ enum policy_existence { POLICY_EXISTS_NO, POLICY_EXISTS_YES, POLICY_EXISTS_UNKNO
 enum policy_account { POLICY_ACCOUNT_NONE, POLICY_ACCOUNT_ENABLED, POLICY_ACCOUNT_DISABLED,
 	POLICY_ACCOUNT_UNKNOWN, POLICY_ACCOUNT_LOCKED, POLICY_ACCOUNT_EXPIRED };
 
+struct policy_limits; // policy/limits.h
+struct policy_rate;
+
 struct policy_facts {
 	const struct config *config;
 	const struct config_server *server;
+	const struct policy_limits *limits; // in force for all this; NULL: put together for each question
 	unsigned known;                    // POLICY_FACT_* that are filled
 
 	struct ipaddr client;
@@ -47,6 +51,7 @@ struct policy_facts {
 	bool client_by_name;               // its name could change that, and is not known yet
 	struct str client_name;            // HOSTNAME: checked both ways, lower case; "" : it has none
 	uint32_t connections_address, connections_network, connections_all;
+	uint32_t minute_address, minute_network, minute_all; // begun in this minute
 
 	bool tls;
 	struct str account;                // authenticated account, "" for none
@@ -59,6 +64,7 @@ struct policy_facts {
 	struct str account_reason;         // why it is locked, for the log
 	uint8_t guard_action;              // enum guard_action
 	uint32_t guard_slow_ms;            // of GUARD_SLOW
+	struct str account_groups;         // words; those that limits are looked up by
 	bool store_full;                   // below the free space that is kept: no new mail
 
 	const struct smtp_address *sender;    // from MAIL on
@@ -66,6 +72,12 @@ struct policy_facts {
 	const struct smtp_address *recipient; // at RCPT
 	enum policy_existence recipient_exists;
 	bool recipient_full;                  // its mailbox has no room for this message
+	uint64_t local_size;                  // the largest message that its mailbox takes, 0: any
+	struct str local_size_where;          // who says that
+	// Of RATE: the one that has no room (NULL: all have), what it stands at, when it begins anew.
+	const struct policy_rate *rate_full;
+	uint64_t rate_count, rate_left_ms;
+	bool rate_uncertain;                  // nobody could tell
 	unsigned recipients_so_far;           // accepted in this transaction
 	unsigned messages_so_far;             // in this connection
 };
@@ -81,6 +93,7 @@ struct policy_verdict {
 	uint32_t delay_ms;     // wait before the reply
 	char labels[64];
 	char hold_reason[96];
+	uint64_t count, limit; // of a limit that was reached, for the log; limit 0: it was none
 };
 
 // Is there somebody whom the guard watches: an account, or a client that may relay by its address?
@@ -97,12 +110,5 @@ bool policy_may_relay(const struct policy_facts *f, const char **out_rule);
 // Looks up what the configuration and its tables say of the client of f, by its name too when
 // that is known. False: nothing, it is allowed. *out_by_name: the name could change the answer.
 bool policy_client_rule(const struct policy_facts *f, struct client_rule *out, bool *out_by_name);
-
-// ---- effective limits
-#define POLICY_SIZE_MAX ((uint64_t)4 << 30) // octets of a message where nothing else is said
-// Octets of one message: the client's own (DATABYTES of its rule), else the server's.
-uint64_t policy_max_message_size(const struct policy_facts *f);
-// Recipients of one message; 0: no limit.
-uint64_t policy_max_recipients(const struct policy_facts *f);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef PABAL_POLICY_INTERNAL_H
 #define PABAL_POLICY_INTERNAL_H
 
+#include "policy/limits.h"
 #include "policy/policy.h"
 
 enum policy_rule {
@@ -12,6 +13,9 @@ enum policy_rule {
 	POLICY_RULE_CONNECTIONS_ADDRESS,
 	POLICY_RULE_CONNECTIONS_NETWORK,
 	POLICY_RULE_CONNECTIONS_ALL,
+	POLICY_RULE_MINUTE_ADDRESS,
+	POLICY_RULE_MINUTE_NETWORK,
+	POLICY_RULE_MINUTE_ALL,
 	POLICY_RULE_AUTH_NOT_OFFERED,
 	POLICY_RULE_AUTH_NEEDS_TLS,
 	POLICY_RULE_REQUIRE_TLS,
@@ -32,6 +36,10 @@ enum policy_rule {
 	POLICY_RULE_MAX_RECIPIENTS,
 	POLICY_RULE_RBL_TEXT,
 	POLICY_RULE_RBL_TEXT_FINAL,
+	POLICY_RULE_MAX_LOCAL_SIZE,
+	POLICY_RULE_RATE_DEFER,
+	POLICY_RULE_RATE_REFUSE,
+	POLICY_RULE_RATE_UNCERTAIN,
 	POLICY_RULE_RECIPIENT_BAD,
 	POLICY_RULE_POSTMASTER,
 	POLICY_RULE_LITERAL_LOCAL,
@@ -60,6 +68,14 @@ void policy_verdict_silence(struct policy_verdict *v);
 void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struct str words);
 // Names the line of the configuration or of a rules file that decided. rule may be NULL.
 void policy_verdict_cite(struct policy_verdict *v, const struct client_rule *rule);
+// "clients pabal.conf:12", "rules tcp.smtp:3"; "" when nobody wrote it. Returns out.
+const char *policy_client_where(const struct client_rule *rule, char out[POLICY_WHERE_MAX]);
+
+// Names the limit that was reached, who says it, and how far it was passed.
+void policy_verdict_cite_limit(struct policy_verdict *v, const struct policy_facts *f,
+	enum config_limit_id id, uint64_t count);
+// Is there room in the rates for one more? True when v was set: full, uncertain, or to be asked.
+bool policy_rate_refused(const struct policy_facts *f, enum config_rate_what what, struct policy_verdict *v);
 
 // A deny of the client's rule, with its words. client_rule must be set.
 void policy_client_refused(const struct policy_facts *f, enum policy_rule rule,

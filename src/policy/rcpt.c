@@ -122,6 +122,21 @@ static void decide_room(const struct policy_facts *f, struct policy_verdict *v)
 			f->recipient->text);
 }
 
+// The mailbox takes no message of the size that was declared. What was not declared is seen at the end
+// of the body.
+static bool too_large(const struct policy_facts *f, struct policy_verdict *v)
+{
+	if (!f->local_size || !f->mail || !f->mail->has_size || f->mail->size <= f->local_size)
+		return false;
+	policy_verdict_set(v, POLICY_RULE_MAX_LOCAL_SIZE,
+		TEXT("the mailbox %s takes messages of up to %" PRIu64 " octets, yours has %" PRIu64),
+		f->recipient->text, f->local_size, f->mail->size);
+	policy_verdict_cite_words(v, "", f->local_size_where);
+	v->count = f->mail->size;
+	v->limit = f->local_size;
+	return true;
+}
+
 static void decide_existence(const struct policy_facts *f, struct policy_verdict *v)
 {
 	if (!(f->known & POLICY_FACT_RECIPIENT)) {
@@ -130,7 +145,8 @@ static void decide_existence(const struct policy_facts *f, struct policy_verdict
 	}
 	switch (f->recipient_exists) {
 	case POLICY_EXISTS_YES:
-		decide_room(f, v);
+		if (!too_large(f, v))
+			decide_room(f, v);
 		return;
 	case POLICY_EXISTS_NO:
 		policy_verdict_set(v, POLICY_RULE_RECIPIENT_UNKNOWN,
@@ -199,20 +215,18 @@ static bool client_is_listed(const struct policy_facts *f, struct policy_verdict
 	return true;
 }
 
-void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v)
+static void decide(const struct policy_facts *f, struct policy_verdict *v)
 {
-	uint64_t max_recipients;
+	uint64_t most = policy_limit(f, CONFIG_LIMIT_RECIPIENTS);
 	bool local;
 
 	if (policy_session_refused(f, v) || client_is_listed(f, v))
 		return;
-	max_recipients = policy_max_recipients(f);
-	if (max_recipients && f->recipients_so_far >= max_recipients) {
+	if (most && f->recipients_so_far >= most) {
 		policy_verdict_set(v, POLICY_RULE_MAX_RECIPIENTS,
 			TEXT("a message may have %" PRIu64 " recipients; send the rest in another one"),
-			max_recipients);
-		if (f->client_rule && f->client_rule->has_maxrcpt)
-			policy_verdict_cite(v, f->client_rule);
+			most);
+		policy_verdict_cite_limit(v, f, CONFIG_LIMIT_RECIPIENTS, f->recipients_so_far + 1);
 		return;
 	}
 	if (f->account.len && !(f->known & POLICY_FACT_ACCOUNT)) {
@@ -232,4 +246,15 @@ void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v)
 	else
 		decide_remote(f, v);
 	v->local = local;
+}
+
+// Rates come last: what is asked of them is reserved.
+void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v)
+{
+	struct policy_verdict rate;
+
+	decide(f, v);
+	if ((v->kind == POLICY_ALLOW || v->kind == POLICY_HOLD) &&
+		policy_rate_refused(f, CONFIG_RATE_RECIPIENTS, &rate))
+		*v = rate;
 }

@@ -21,6 +21,9 @@ static const struct rule {
 	[POLICY_RULE_CONNECTIONS_ADDRESS] = {"max-connections-address", POLICY_DROP, false, 421, "4.7.0"},
 	[POLICY_RULE_CONNECTIONS_NETWORK] = {"max-connections-network", POLICY_DROP, false, 421, "4.7.0"},
 	[POLICY_RULE_CONNECTIONS_ALL] = {"max-connections", POLICY_DROP, false, 421, "4.7.0"},
+	[POLICY_RULE_MINUTE_ADDRESS] = {"max-connections-minute", POLICY_DROP, false, 421, "4.7.0"},
+	[POLICY_RULE_MINUTE_NETWORK] = {"max-connections-minute-network", POLICY_DROP, false, 421, "4.7.0"},
+	[POLICY_RULE_MINUTE_ALL] = {"max-connections-minute-all", POLICY_DROP, false, 421, "4.7.0"},
 	// auth
 	[POLICY_RULE_AUTH_NOT_OFFERED] = {"auth-not-offered", POLICY_REFUSE, false, 502, "5.5.1"},
 	[POLICY_RULE_AUTH_NEEDS_TLS] = {"auth-needs-tls", POLICY_REFUSE, false, 538, "5.7.11"},
@@ -44,6 +47,10 @@ static const struct rule {
 	[POLICY_RULE_MAX_RECIPIENTS] = {"max-recipients", POLICY_DEFER, false, 452, "4.5.3"},
 	[POLICY_RULE_RBL_TEXT] = {"rbl-text", POLICY_DEFER, true, 451, "4.7.1"}, // the words of RBLSMTPD
 	[POLICY_RULE_RBL_TEXT_FINAL] = {"rbl-text", POLICY_REFUSE, true, 553, "5.7.1"},
+	[POLICY_RULE_MAX_LOCAL_SIZE] = {"max-local-size", POLICY_REFUSE, false, 552, "5.2.3"}, // RFC 3463 3.3
+	[POLICY_RULE_RATE_DEFER] = {"rate", POLICY_DEFER, false, 451, "4.7.1"},
+	[POLICY_RULE_RATE_REFUSE] = {"rate", POLICY_REFUSE, false, 550, "5.7.1"},
+	[POLICY_RULE_RATE_UNCERTAIN] = {"rate-uncertain", POLICY_DEFER, false, 451, "4.3.0"},
 	[POLICY_RULE_RECIPIENT_BAD] = {"recipient-empty", POLICY_REFUSE, false, 550, "5.1.3"},
 	[POLICY_RULE_POSTMASTER] = {"postmaster", POLICY_ALLOW},
 	[POLICY_RULE_LITERAL_LOCAL] = {"literal-local", POLICY_REFUSE, false, 550, "5.7.1"},
@@ -99,14 +106,30 @@ void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struc
 	snprintf(v->rule_text, sizeof(v->rule_text), "%s%.*s", what, STR_ARG(words));
 }
 
-void policy_verdict_cite(struct policy_verdict *v, const struct client_rule *rule)
+void policy_verdict_cite_limit(struct policy_verdict *v, const struct policy_facts *f,
+	enum config_limit_id id, uint64_t count)
+{
+	_Static_assert(sizeof(v->rule_text) == POLICY_WHERE_MAX, "a place fits");
+	(void)policy_limit_where(f, id, v->rule_text);
+	v->count = count;
+	v->limit = policy_limit(f, id);
+}
+
+const char *policy_client_where(const struct client_rule *rule, char out[POLICY_WHERE_MAX])
 {
 	const char *what = rule && rule->foreign ? "rules" : "clients";
 
+	out[0] = '\0';
 	if (rule && rule->place.line)
-		snprintf(v->rule_text, sizeof(v->rule_text), "%s %.*s:%u", what,
-			STR_ARG(rule->place.file), rule->place.line);
+		snprintf(out, POLICY_WHERE_MAX, "%s %.*s:%u", what, STR_ARG(rule->place.file),
+			rule->place.line);
 	else if (rule && rule->place.file.len) // a .cdb has no lines
-		snprintf(v->rule_text, sizeof(v->rule_text), "%s %.*s, rule \"%.*s\"", what,
+		snprintf(out, POLICY_WHERE_MAX, "%s %.*s, rule \"%.*s\"", what,
 			STR_ARG(rule->place.file), STR_ARG(rule->name));
+	return out;
+}
+
+void policy_verdict_cite(struct policy_verdict *v, const struct client_rule *rule)
+{
+	(void)policy_client_where(rule, v->rule_text);
 }

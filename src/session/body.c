@@ -130,7 +130,7 @@ void body_end_chunks(struct session *s)
 
 bool body_is_endless(const struct session *s)
 {
-	uint64_t most = policy_max_message_size(&s->facts);
+	uint64_t most = policy_limit(&s->facts, CONFIG_LIMIT_MESSAGE_SIZE);
 
 	return most && s->transaction->body->wire / 4 > most;
 }

@@ -36,7 +36,7 @@ enum reply session_helo(struct session *s, struct str argument)
 static void add_limits(struct session *s, struct buf *lines) // RFC 9422
 {
 	const struct config_server *server = s->facts.server;
-	uint64_t max_recipients = policy_max_recipients(&s->facts);
+	uint64_t max_recipients = policy_limit(&s->facts, CONFIG_LIMIT_RECIPIENTS);
 
 	if (!server->max_messages && !max_recipients)
 		return;
@@ -58,7 +58,7 @@ enum reply session_ehlo(struct session *s, struct str argument)
 		return reply;
 	buf_add_format(&lines, "250-%.*s\r\n", STR_ARG(s->facts.config->hostname));
 	buf_add_text(&lines, "250-PIPELINING\r\n");
-	buf_add_format(&lines, "250-SIZE %" PRIu64 "\r\n", policy_max_message_size(&s->facts));
+	buf_add_format(&lines, "250-SIZE %" PRIu64 "\r\n", policy_limit(&s->facts, CONFIG_LIMIT_MESSAGE_SIZE));
 	buf_add_text(&lines, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n"
 			     "250-DSN\r\n250-CHUNKING\r\n");
 	if (session_tls_offered(s))

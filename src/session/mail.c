@@ -4,7 +4,6 @@
 #include "session/session_internal.h"
 
 #define ARENA_MIN 65536
-#define RECIPIENTS_MAX 100000 // where there is no limit of their number
 #define ARENA_RECIPIENT (SMTP_ADDRESS_MAX + DOMAIN_MAX + SMTP_ORCPT_MAX + 200)
 
 enum reply session_command_fault(enum smtp_fault fault, enum reply address)
@@ -56,8 +55,8 @@ enum reply session_mail(struct session *s, struct str argument)
 	uint64_t most;
 
 	renew_facts(s);
-	most = policy_max_recipients(&s->facts);
-	t = transaction_create(ARENA_MIN + ARENA_RECIPIENT * (most && most < RECIPIENTS_MAX ? most : RECIPIENTS_MAX));
+	most = policy_limit(&s->facts, CONFIG_LIMIT_RECIPIENTS);
+	t = transaction_create(ARENA_MIN + ARENA_RECIPIENT * most);
 	reply = parse(s, t, argument);
 	if (reply) {
 		transaction_destroy(t);

@@ -148,7 +148,7 @@ struct smtp_limits session_limits(const struct session *s)
 {
 	struct smtp_limits limits = smtp_limits_default;
 
-	limits.message_size = policy_max_message_size(&s->facts);
+	limits.message_size = policy_limit(&s->facts, CONFIG_LIMIT_MESSAGE_SIZE);
 	if (s->facts.config->limits.body_line)
 		limits.body_line = s->facts.config->limits.body_line;
 	return limits;

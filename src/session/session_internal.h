@@ -3,6 +3,7 @@
 #ifndef PABAL_SESSION_INTERNAL_H
 #define PABAL_SESSION_INTERNAL_H
 
+#include "policy/limits.h"
 #include "session/body.h"
 #include "session/replies.h"
 #include "session/session.h"

@@ -118,6 +118,7 @@ static void test_masks(void **state)
 		assert_int_equal(back->limits.hops, 50);
 		// What it may not see is empty, and asking does no harm.
 		unsigned servers = CONFIG_FOR_MASTER | CONFIG_FOR_SMTPD | CONFIG_FOR_SENDER |
+				   CONFIG_FOR_QUEUE |
 				   CONFIG_FOR_AUTH;
 		assert_int_equal(back->server_count, role & servers ? 1 : 0);
 		struct ipaddr a;

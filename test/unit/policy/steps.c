@@ -3,6 +3,8 @@
 // each step asks for.
 #include "facts.h"
 
+#include "policy/limits.h"
+
 #include "policy/guard.h"
 
 #include <stdint.h>
@@ -107,7 +109,7 @@ static void test_rule_variables(void **state)
 	f.known = POLICY_FACT_SPACE | POLICY_FACT_GUARD;
 	policy_mail(&f, &v);
 	assert_int_equal(v.kind, POLICY_ALLOW);
-	assert_int_equal(policy_max_message_size(&f), POLICY_SIZE_MAX);
+	assert_int_equal(policy_limit(&f, CONFIG_LIMIT_MESSAGE_SIZE), (uint64_t)4 << 30);
 	f.recipients_so_far = 2;
 	policy_rcpt(&f, &v);
 	expect(&v, POLICY_DEFER, "max-recipients", 452, "4.5.3");
