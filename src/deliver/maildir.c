@@ -342,21 +342,29 @@ static void set_full(struct deliver_recipient *r)
 	set_result(r, SMTP_TEMPORARY, 452, "4.2.2", text);
 }
 
-// octets 0: is there any room at all, before it is written? False: r has its result.
-static bool has_room(const struct maildir_options *o, int folder, uint64_t octets,
-	struct deliver_recipient *r)
+// False: r has its result.
+static bool take_answer(int over, struct deliver_recipient *r)
 {
-	if (!o->quota || (!octets && !quota_is_limited(&r->quota)))
-		return true;
-	int over = quota_admit(o->quota, &r->quota, QUOTA_MAILDIR, folder, octets, &r->usage);
-	if (over >= 0 && !octets && !r->quota.pass)
-		over = (int)quota_judge(&r->quota, &r->usage, 1);
 	r->counted = over >= 0 && quota_is_limited(&r->quota);
 	if (over < 0)
 		set_errno(r, TEXT("cannot count the mailbox"));
 	else if (over == QUOTA_OVER_HARD)
 		set_full(r);
 	return over >= 0 && over != QUOTA_OVER_HARD;
+}
+
+// Is there any room at all, before it is written?
+static bool is_open(const struct maildir_options *o, int folder, struct deliver_recipient *r)
+{
+	return !o->quota || !quota_is_limited(&r->quota) ||
+		take_answer(quota_look(o->quota, &r->quota, QUOTA_MAILDIR, folder, 1, &r->usage), r);
+}
+
+static bool is_admitted(const struct maildir_options *o, int folder, uint64_t octets,
+	struct deliver_recipient *r)
+{
+	return !o->quota || take_answer(quota_admit(o->quota, &r->quota, QUOTA_MAILDIR, folder, octets,
+		&r->usage), r);
 }
 
 static void take_back(const struct maildir_options *o, int folder, uint64_t octets,
@@ -378,7 +386,7 @@ static void deliver_into(const struct maildir_options *o, const struct box *box,
 	make_name(o->hostname, job, r, name, sizeof name);
 	if (write_tmp(box->tmp, name, job, r->address, &size)) {
 		set_errno(r, TEXT("cannot write the message"));
-	} else if (has_room(o, box->folder, size, r)) {
+	} else if (is_admitted(o, box->folder, size, r)) {
 		link_new(box->tmp, box->new, name, size, r);
 		take_back(o, box->folder, size, r);
 	}
@@ -391,13 +399,13 @@ void maildir_deliver(const struct maildir_options *o, struct deliver_job *job,
 	struct box box;
 	if (!open_maildir(o->known, o->pattern, r, &box))
 		return;
-	if (has_room(o, box.folder, 0, r))
+	if (is_open(o, box.folder, r))
 		deliver_into(o, &box, job, r);
 	close_box(&box);
 }
 
-int maildir_count(const struct maildir_options *o, const char *address,
-	const struct quota_limits *l, struct quota_usage *out)
+int maildir_usage(const struct maildir_options *o, const char *address,
+	const struct quota_limits *l, bool anew, struct quota_usage *out)
 {
 	const char *rest;
 	struct buf path = {.limit = 1024};
@@ -406,7 +414,8 @@ int maildir_count(const struct maildir_options *o, const char *address,
 	int folder = err ? -1 : file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
 	*out = (struct quota_usage){0};
 	if (folder >= 0)
-		err = quota_count(o->quota, l, QUOTA_MAILDIR, folder, out);
+		err = anew ? quota_count(o->quota, l, QUOTA_MAILDIR, folder, out) :
+			quota_look(o->quota, l, QUOTA_MAILDIR, folder, 1, out);
 	else if (!err)
 		err = errno == ENOENT ? 0 : ERR_SYSTEM;
 	int why = errno;
@@ -414,5 +423,5 @@ int maildir_count(const struct maildir_options *o, const char *address,
 	fd_close(&base);
 	buf_finish(&path);
 	errno = why;
-	return err;
+	return err < 0 ? err : 0;
 }

@@ -23,8 +23,9 @@ struct maildir_options {
 // Fills r->usage when the mailbox has limits.
 void maildir_deliver(const struct maildir_options *o, struct deliver_job *job,
 	struct deliver_recipient *r);
-// Counts the Maildir of an address anew. One that is not there yet is empty. 0, or negative: errno says why.
-int maildir_count(const struct maildir_options *o, const char *address,
-	const struct quota_limits *l, struct quota_usage *out);
+// How full the Maildir of an address is; anew: counted, else as maildirsize has it. One that is not there
+// yet is empty. 0, or negative: errno says why.
+int maildir_usage(const struct maildir_options *o, const char *address,
+	const struct quota_limits *l, bool anew, struct quota_usage *out);
 
 #endif

@@ -99,22 +99,39 @@ static void let_in(struct gate *g, enum quota_kind kind, int place, uint64_t oct
 	g->on_the_way++;
 }
 
+// At the gate.
+static int judge(struct quota *q, struct gate *g, enum quota_kind kind, int place,
+	const struct quota_limits *l, uint64_t octets, struct quota_usage *out_now)
+{
+	int result = 0;
+	*out_now = (struct quota_usage){0};
+	if (quota_is_limited(l) || kind == QUOTA_MBOX)
+		result = look(q, g, kind, place, l, octets, out_now);
+	if (!result)
+		result = (int)quota_judge(l, out_now, octets);
+	return result == QUOTA_OVER_HARD && l->pass ? QUOTA_OVER_SOFT : result;
+}
+
 int quota_admit(struct quota *q, const struct quota_limits *l, enum quota_kind kind, int place,
 	uint64_t octets, struct quota_usage *out_now)
 {
 	struct gate *g = enter(q, place);
 	bool limited = quota_is_limited(l);
-	*out_now = (struct quota_usage){0};
-	int result = limited || kind == QUOTA_MBOX ? look(q, g, kind, place, l, octets, out_now) : 0;
-	if (!result)
-		result = (int)quota_judge(l, out_now, octets);
-	if (result == QUOTA_OVER_HARD && l->pass)
-		result = QUOTA_OVER_SOFT;
-	if (octets && result >= 0 && result != QUOTA_OVER_HARD) {
+	int result = judge(q, g, kind, place, l, octets, out_now);
+	if (result >= 0 && result != QUOTA_OVER_HARD) {
 		let_in(g, kind, place, octets);
 		out_now->octets += limited ? octets : 0;
 		out_now->messages += limited;
 	}
+	leave(g);
+	return result;
+}
+
+int quota_look(struct quota *q, const struct quota_limits *l, enum quota_kind kind, int place,
+	uint64_t octets, struct quota_usage *out_now)
+{
+	struct gate *g = enter(q, place);
+	int result = judge(q, g, kind, place, l, octets, out_now);
 	leave(g);
 	return result;
 }

@@ -21,12 +21,16 @@ void quota_destroy(struct quota *q); // NULL is fine
 // Returns enum quota_over: after FITS and OVER_SOFT (with `pass` after each) the message is counted and
 // quota_ended must follow; after OVER_HARD nothing was counted. *out_now: with the message, or without
 // it when it has no room. Negative: it cannot be counted, errno says why; nothing was counted.
-// octets 0: only a look, nothing follows. Without any limit nothing is counted, but an existing
-// maildirsize is kept up to date for others.
+// Without any limit nothing is counted, but an existing maildirsize is kept up to date for others.
 int quota_admit(struct quota *q, const struct quota_limits *l, enum quota_kind kind, int place,
 	uint64_t octets, struct quota_usage *out_now);
 // What was admitted is in the mailbox, or could not be written.
 void quota_ended(struct quota *q, enum quota_kind kind, int place, uint64_t octets, bool delivered);
+
+// As quota_admit, but only a look: nothing is counted as added, nothing follows. *out_now: without the
+// message.
+int quota_look(struct quota *q, const struct quota_limits *l, enum quota_kind kind, int place,
+	uint64_t octets, struct quota_usage *out_now);
 
 // Counts anew what is there now; a Maildir's maildirsize is written anew when there is a limit.
 int quota_count(struct quota *q, const struct quota_limits *l, enum quota_kind kind, int place,

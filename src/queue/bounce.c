@@ -99,7 +99,9 @@ static enum report_action action_of(const struct queue *q, const struct item *i)
 
 static const char *status_of(const struct item *i)
 {
-	return i->expired ? "4.4.7" : i->outcome->status;
+	if (!i->expired)
+		return i->outcome->status;
+	return strcmp(i->outcome->status, "4.2.2") == 0 ? "5.2.2" : "4.4.7";
 }
 
 // "550 5.1.1 no such user", or our own words.

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "queue/rights.h"
 #include "smtp/address.h"
+#include "store/mailboxes.h"
 
 #define ENTRIES_MAX 10000
 #define KEY_MAX     (1 + SMTP_ADDRESS_MAX)
@@ -111,7 +112,9 @@ static void on_answer(void *arg, int err, const struct store_account *a)
 		answer = (struct directory_entry){.id = a->id, .enabled = a->enabled,
 			.locked = a->locked, .expires_ms = a->expires_ms, .rights = queue_rights(a),
 			.name = a->name, .networks = buf_str(&networks), .servers = buf_str(&servers),
-			.act_as = a->act_as, .reason = a->lock_reason};
+			.act_as = a->act_as, .reason = a->lock_reason,
+			.quota = store_account_quota(a)};
+		quota_inherit(&answer.quota, &a->domain_quota);
 	}
 	if ((!err || err == ERR_NOT_FOUND) && q->generation == d->generation)
 		remember(d, q, &answer);

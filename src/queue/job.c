@@ -148,6 +148,26 @@ static void not_tried(struct queue *q, struct job *j, int err)
 	queue_settle(q, j);
 }
 
+// The postmaster is reached as long as there is room on the disk; so is the owner by our warning.
+static bool passes_quota(const struct queue *q, const struct item *i)
+{
+	if (str_equal(i->mail->envelope.labels, STR(QUEUE_WARNING_LABEL)))
+		return true;
+	return !q->config->deliver.quota_counts_postmaster &&
+		(queue_is_role_address(q->config, i->address, i->domain) ||
+			str_equal_nocase(queue_item_target(i), q->config->postmaster));
+}
+
+static void add_quota(const struct queue *q, const struct item *i, struct ipc_recipient *r)
+{
+	struct quota_limits l = queue_quota_in_force(q->config, &i->quota);
+	r->quota = l.octets;
+	r->quota_soft = l.octets_soft;
+	r->quota_messages = l.messages;
+	r->quota_messages_soft = l.messages_soft;
+	r->quota_pass = passes_quota(q, i);
+}
+
 static int add_recipients(const struct job *j, struct buf *list)
 {
 	int err = 0;
@@ -160,6 +180,8 @@ static int add_recipients(const struct job *j, struct buf *list)
 			.orcpt = i->orcpt,
 			.notify = i->notify,
 		};
+		if (j->deliverer->kind == QUEUE_LOCAL)
+			add_quota(j->queue, i, &r);
 		err = err ? err : ipc_list_add_recipient(list, &r);
 	}
 	return err;
@@ -280,6 +302,8 @@ static void take_outcomes(struct queue *q, struct job *j, const struct ipc_tried
 			take_children(q, i, one.children);
 		else
 			take_outcome(i, &one, t);
+		if (one.counted && j->deliverer->kind == QUEUE_LOCAL)
+			queue_mailbox_told(q, i, &one);
 	}
 	LIST_EACH(link, &j->items) {
 		struct item *i = LIST_ENTRY(link, struct item, link);

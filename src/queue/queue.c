@@ -65,6 +65,7 @@ static void on_beat(uv_timer_t *timer)
 	struct queue *q = timer->data;
 	queue_settle_again(q);
 	queue_users_beat(q);
+	queue_mailboxes_beat(q);
 	if (++q->beats % CLEAN_BEATS == 0)
 		queue_groups_clean(q);
 }
@@ -113,6 +114,7 @@ struct queue *queue_create(const struct queue_options *o)
 	mem_random(&q->last_job, 5);
 	q->directory = queue_directory_create(o->store);
 	q->users = queue_users_create();
+	q->mailboxes = queue_mailboxes_create();
 	start_handles(q);
 	queue_claim_due(q, 1); // what is left from before
 	queue_release_own_holds(q);
@@ -126,6 +128,7 @@ void queue_set_config(struct queue *q, const struct config *config)
 		return;
 	queue_groups_reroute(q);
 	queue_release_own_holds(q);
+	queue_mailboxes_changed(q);
 	queue_turn(q);
 }
 
@@ -163,6 +166,7 @@ void queue_stop(struct queue *q, void (*done)(void *arg), void *arg)
 	q->stopped_arg = arg;
 	uv_timer_stop(&q->timer);
 	queue_users_lost(q);
+	queue_mailboxes_stop(q);
 	queue_jobs_give_back(q, NULL);
 	queue_groups_return_all(q);
 	queue_settle_again(q); // once more; what fails again is left to the restart step
@@ -191,6 +195,7 @@ void queue_destroy(struct queue *q)
 	queue_groups_forget(q);
 	queue_directory_destroy(q->directory);
 	queue_users_destroy(q->users);
+	queue_mailboxes_destroy(q->mailboxes);
 	map_finish(&q->items);
 	mem_free(q->slots);
 	mem_free(q->free_slots);
@@ -223,8 +228,10 @@ void queue_deliverer_gone(struct queue *q, enum queue_deliverer kind, unsigned i
 	if (!d->ready)
 		return;
 	d->ready = false;
-	if (kind == QUEUE_LOCAL)
+	if (kind == QUEUE_LOCAL) {
 		queue_users_lost(q);
+		queue_mailboxes_lost(q);
+	}
 	queue_jobs_give_back(q, d);
 	move_all(&d->blocked, &q->ready);
 	queue_turn(q);
@@ -234,6 +241,9 @@ void queue_deliverer_gone(struct queue *q, enum queue_deliverer kind, unsigned i
 
 struct question {
 	struct answer answer;
+	struct queue *queue;
+	uint64_t octets;       // of the message that a recipient is asked for
+	bool full;             // its mailbox
 	bool later;            // the call that asked has not returned yet
 	queue_recipient_known recipient;
 	queue_account_known account;
@@ -247,7 +257,7 @@ static void give_question(struct queue *q, struct answer *a)
 	struct question *x = LIST_ENTRY(a, struct question, answer);
 	(void)q;
 	if (x->recipient)
-		x->recipient(x->arg, x->found.state, x->found.name);
+		x->recipient(x->arg, x->found.state, x->found.name, x->full);
 	else
 		x->account(x->arg, &x->found);
 	mem_free(x->texts);
@@ -286,6 +296,36 @@ static void copy_texts(struct question *x, const struct directory_entry *e)
 	}
 }
 
+static void finish(struct question *x)
+{
+	if (!x->later)
+		give_question(NULL, &x->answer);
+	else
+		x->later = false; // what the memory knew, at once
+}
+
+static void on_room_known(void *arg, bool full)
+{
+	struct question *x = arg;
+	x->full = full;
+	finish(x);
+}
+
+// Only of mailboxes that are here, and only when there is a limit.
+static bool ask_room(struct question *x, const struct directory_entry *e)
+{
+	const struct config *c = x->queue->config;
+	struct quota_limits l = queue_quota_in_force(c, &e->quota);
+	ptrdiff_t at = str_find_last(e->name, '@');
+	struct str domain = str_skip(e->name, at < 0 ? 0 : (size_t)at + 1);
+	if ((!l.octets && !l.messages) || queue_route_for(c, domain).kind == ROUTE_HOST)
+		return false;
+	if (!c->deliver.quota_counts_postmaster && str_equal_nocase(e->name, c->postmaster))
+		return false;
+	queue_mailbox_room(x->queue, x->found.name, &l, x->octets, on_room_known, x);
+	return true;
+}
+
 static void on_known(void *arg, const struct directory_entry *e)
 {
 	struct question *x = arg;
@@ -296,15 +336,15 @@ static void on_known(void *arg, const struct directory_entry *e)
 	x->found.rights = e->rights;
 	if (!e->err)
 		copy_texts(x, e);
-	if (!x->later)
-		give_question(NULL, &x->answer);
-	else
-		x->later = false; // what the memory knew, at once
+	if (!e->err && x->recipient && ask_room(x, e))
+		return;
+	finish(x);
 }
 
-static struct question *create_question(void *arg)
+static struct question *create_question(struct queue *q, void *arg)
 {
 	struct question *x = mem_alloc(sizeof *x);
+	x->queue = q;
 	x->answer.give = give_question;
 	x->arg = arg;
 	x->later = true;
@@ -319,13 +359,15 @@ static void asked(struct queue *q, struct question *x)
 	x->later = false;
 }
 
-void queue_recipient(struct queue *q, struct str key, queue_recipient_known done, void *arg)
+void queue_recipient(struct queue *q, struct str key, uint64_t octets, queue_recipient_known done,
+	void *arg)
 {
-	struct question *x = create_question(arg);
+	struct question *x = create_question(q, arg);
 	ptrdiff_t at = str_find_last(key, '@');
 	struct str domain = at < 0 ? STR_EMPTY : str_skip(key, (size_t)at + 1);
 	bool role = queue_is_role_address(q->config, key, domain);
 	x->recipient = done;
+	x->octets = octets;
 	if (role || queue_takes_any(q->config, domain)) {
 		struct directory_entry found = {.name = role ? q->config->postmaster : key};
 		x->found.state = EXISTS_YES;
@@ -339,7 +381,7 @@ void queue_recipient(struct queue *q, struct str key, queue_recipient_known done
 
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg)
 {
-	struct question *x = create_question(arg);
+	struct question *x = create_question(q, arg);
 	x->account = done;
 	queue_directory_account(q->directory, name, on_known, x);
 	asked(q, x);
@@ -348,6 +390,7 @@ void queue_account(struct queue *q, struct str name, queue_account_known done, v
 void queue_account_changed(struct queue *q, struct str name)
 {
 	queue_directory_clear(q->directory);
+	queue_mailboxes_changed(q);
 	if (q->o.account_changed)
 		q->o.account_changed(q->o.arg, name);
 }

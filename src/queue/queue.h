@@ -28,6 +28,8 @@ struct queue_options {
 	// Ask role local whether a name is a user of the system; queue_user_answered follows. Not 0: it
 	// cannot be asked now. NULL: there are none.
 	int (*ask_user)(void *arg, uint64_t request, struct str name);
+	// Ask role local how full a mailbox is; queue_usage_answered follows. Not 0: it cannot be asked now.
+	int (*ask_usage)(void *arg, const struct ipc_usage_query *m);
 	// An account changed: tell auth and smtpd.
 	void (*account_changed)(void *arg, struct str name);
 	void *arg;
@@ -50,13 +52,16 @@ void queue_tried(struct queue *q, enum queue_deliverer kind, unsigned index, str
 typedef void (*queue_submitted)(void *arg, int err, uint64_t message);
 // fd: of the spool file when m->spool is set (taken).
 void queue_submit(struct queue *q, const struct ipc_submit *m, int fd, queue_submitted done, void *arg);
-typedef void (*queue_recipient_known)(void *arg, uint8_t exists, struct str account);
-void queue_recipient(struct queue *q, struct str key, queue_recipient_known done, void *arg);
+// full: its mailbox has no room for a message of so many octets (0: not declared).
+typedef void (*queue_recipient_known)(void *arg, uint8_t exists, struct str account, bool full);
+void queue_recipient(struct queue *q, struct str key, uint64_t octets, queue_recipient_known done,
+	void *arg);
 // Is the name a user of the system that gets mail here (`system-users`)? exists as in ipc
 // user_answer. May be called before it returns; remembered for a minute.
 typedef void (*queue_user_known)(void *arg, uint8_t exists);
 void queue_user(struct queue *q, struct str name, queue_user_known done, void *arg);
 void queue_user_answered(struct queue *q, uint64_t request, uint8_t exists);
+void queue_usage_answered(struct queue *q, const struct ipc_usage_answer *m);
 // What may be done with an account now. Texts live as long as the call.
 struct queue_account {
 	uint8_t state;             // of ipc account_answer

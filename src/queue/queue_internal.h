@@ -97,6 +97,7 @@ struct item {
 	uint64_t id, parent;
 	struct str address, domain, orcpt; // as accepted; behind the struct
 	struct str hold_reason;
+	struct quota_limits quota; // of the mailbox, as its account and domain say
 	char *target;              // address it is delivered to, when that is another one
 	struct str target_domain;  // of target
 	uint8_t notify;
@@ -290,6 +291,7 @@ struct directory_entry {
 	bool enabled, locked;
 	uint64_t expires_ms;       // 0: never
 	uint32_t rights;
+	struct quota_limits quota; // as the account and its domain say
 	struct str name, networks, servers, act_as, reason; // as of struct queue_account
 };
 // The texts of an entry, for copying.
@@ -312,6 +314,30 @@ void queue_users_destroy(struct users *u);      // nobody asks any more
 void queue_users_beat(struct queue *q);         // each second: who got no answer
 void queue_users_lost(struct queue *q);         // role local is gone: nothing can be told
 bool queue_users_asking(const struct users *u); // is an answer awaited?
+
+// ---------------------------------------------------------------- how full mailboxes are
+struct mailboxes;
+struct mailboxes *queue_mailboxes_create(void);
+void queue_mailboxes_destroy(struct mailboxes *m); // nobody asks any more
+void queue_mailboxes_beat(struct queue *q);        // each second
+void queue_mailboxes_lost(struct queue *q);        // role local is gone: nobody can count
+void queue_mailboxes_stop(struct queue *q);        // what the store does not know yet
+void queue_mailboxes_changed(struct queue *q);     // limits: what waits for room is tried
+bool queue_mailboxes_asking(const struct mailboxes *m); // is an answer, or the store, awaited?
+// What holds for a mailbox of which its account and domain say this.
+struct quota_limits queue_quota_in_force(const struct config *c, const struct quota_limits *said);
+// Has it no room for a message of so many octets (0: for any)? As far as that is known; before it is
+// said, role local counts again, and who waits 2 s in vain is let in. done with a turn of the loop.
+typedef void (*queue_room_known)(void *arg, bool full);
+void queue_mailbox_room(struct queue *q, struct str name, const struct quota_limits *limits,
+	uint64_t octets, queue_room_known done, void *arg);
+// Counted by role local now. err: 0, or why not. done as above.
+typedef void (*queue_usage_known)(void *arg, int err, const struct quota_usage *usage);
+void queue_mailbox_count(struct queue *q, struct str name, const struct quota_limits *limits,
+	queue_usage_known done, void *arg);
+// What the deliverer tells with the result of an item, which is set.
+void queue_mailbox_told(struct queue *q, const struct item *i, const struct ipc_outcome *from);
+#define QUEUE_WARNING_LABEL "quota-warning" // of a message that passes the quota
 
 // ---------------------------------------------------------------- trouble
 struct cause {
@@ -390,6 +416,7 @@ struct queue {
 
 	struct directory *directory;
 	struct users *users;
+	struct mailboxes *mailboxes;
 	struct trouble trouble;
 	struct list answers;       // that are given with the next turn
 	unsigned submitting;

@@ -86,6 +86,7 @@ static void on_account(void *arg, const struct directory_entry *e)
 	}
 	if (!str_equal(e->name, queue_item_target(i)))
 		set_target(i, e->name);
+	i->quota = e->quota;
 	struct str domain = i->target ? i->target_domain : i->domain;
 	struct route r = queue_route_for(q->config, domain);
 	if (r.kind != ROUTE_HOST)

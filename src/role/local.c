@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "deliver/maildir.h"
 #include "role/confine.h"
+#include "smtp/address.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -84,6 +85,53 @@ static void worker_try(void *arg, struct str body, int fd)
 		fatal("no thread for a delivery");
 }
 
+// ---- how full a mailbox is
+struct count {
+	uv_work_t work;
+	struct worker *worker;
+	struct quota_limits limits;
+	struct ipc_usage_answer answer;
+	bool anew;
+	char address[SMTP_ADDRESS_MAX];
+};
+
+static void count_on_thread(uv_work_t *work)
+{
+	struct count *c = work->data;
+	struct quota_usage usage;
+	int err = maildir_usage(&c->worker->maildir, c->address, &c->limits, c->anew, &usage);
+	c->answer.err = (uint32_t)-err;
+	c->answer.octets = usage.octets;
+	c->answer.messages = usage.messages;
+}
+
+static void on_counted(uv_work_t *work, int status)
+{
+	struct count *c = work->data;
+	(void)status;
+	(void)ipc_send_usage_answer(c->worker->parent, &c->answer);
+	mem_free(c);
+}
+
+static void worker_usage(void *arg, struct str body, int fd)
+{
+	struct count *c = mem_alloc(sizeof *c);
+	struct ipc_usage_query m;
+	fd_close(&fd);
+	c->work.data = c;
+	c->worker = arg;
+	if (ipc_decode_usage_query(body, &m) || !str_copy(m.address, c->address, sizeof c->address)) {
+		mem_free(c);
+		return;
+	}
+	c->answer.request = m.request;
+	c->anew = m.anew;
+	c->limits = (struct quota_limits){.octets = m.quota, .octets_soft = m.quota_soft,
+		.messages = m.quota_messages, .messages_soft = m.quota_messages_soft};
+	if (uv_queue_work(&c->worker->loop, &c->work, count_on_thread, on_counted))
+		fatal("no thread to count a mailbox");
+}
+
 // The pattern may change with the configuration; it is sent as the name of a folder.
 static void worker_pattern(void *arg, struct str body, int fd)
 {
@@ -95,7 +143,8 @@ static void worker_pattern(void *arg, struct str body, int fd)
 }
 
 static const ipc_handler from_parent[IPC_TYPES] = {
-	[IPC_TYPE_try] = worker_try, [IPC_TYPE_folder] = worker_pattern};
+	[IPC_TYPE_try] = worker_try, [IPC_TYPE_folder] = worker_pattern,
+	[IPC_TYPE_usage_query] = worker_usage};
 
 static void on_parent_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {
@@ -157,7 +206,16 @@ static void worker_tried(void *arg, struct str body, int fd)
 		role_exit(l->context);
 }
 
-static const ipc_handler from_worker[IPC_TYPES] = {[IPC_TYPE_tried] = worker_tried};
+static void worker_counted(void *arg, struct str body, int fd)
+{
+	struct local *l = arg;
+	fd_close(&fd);
+	if (l->queue)
+		(void)ipc_channel_send(l->queue, IPC_TYPE_usage_answer, body, -1);
+}
+
+static const ipc_handler from_worker[IPC_TYPES] = {
+	[IPC_TYPE_tried] = worker_tried, [IPC_TYPE_usage_answer] = worker_counted};
 
 static void on_worker_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {
@@ -207,7 +265,15 @@ static void on_try(void *arg, struct str body, int fd)
 	fd_close(&fd);
 }
 
-static const ipc_handler from_queue[IPC_TYPES] = {[IPC_TYPE_try] = on_try};
+static void on_usage_query(void *arg, struct str body, int fd)
+{
+	struct local *l = arg;
+	fd_close(&fd);
+	(void)ipc_channel_send(l->worker, IPC_TYPE_usage_query, body, -1);
+}
+
+static const ipc_handler from_queue[IPC_TYPES] = {
+	[IPC_TYPE_try] = on_try, [IPC_TYPE_usage_query] = on_usage_query};
 
 static void on_queue_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {

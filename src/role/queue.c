@@ -94,10 +94,11 @@ static void answered(struct question *q)
 	mem_free(q);
 }
 
-static void on_recipient_known(void *arg, uint8_t exists, struct str account)
+static void on_recipient_known(void *arg, uint8_t exists, struct str account, bool full)
 {
 	struct question *q = arg;
-	struct ipc_recipient_answer m = {.request = q->request, .exists = exists, .account = account};
+	struct ipc_recipient_answer m = {.request = q->request, .exists = exists, .account = account,
+		.over = full ? QUOTA_OVER_HARD : QUOTA_FITS};
 	if (q->peer->channel)
 		(void)ipc_send_recipient_answer(q->peer->channel, &m);
 	answered(q);
@@ -109,7 +110,7 @@ static void take_recipient_query(void *arg, struct str body, int fd)
 	struct ipc_recipient_query m;
 	fd_close(&fd);
 	if (!ipc_decode_recipient_query(body, &m))
-		queue_recipient(p->role->queue, m.key, on_recipient_known, ask(p, m.request));
+		queue_recipient(p->role->queue, m.key, m.size, on_recipient_known, ask(p, m.request));
 }
 
 static void on_account_known(void *arg, const struct queue_account *a)
@@ -243,6 +244,26 @@ static int ask_user(void *arg, uint64_t request, struct str name)
 	return ERR_UNAVAILABLE;
 }
 
+static int ask_usage(void *arg, const struct ipc_usage_query *m)
+{
+	struct queue_role *r = arg;
+	LIST_EACH(link, &r->peers) {
+		struct peer *p = LIST_ENTRY(link, struct peer, link);
+		if (p->kind == PEER_LOCAL && p->channel)
+			return ipc_send_usage_query(p->channel, m);
+	}
+	return ERR_UNAVAILABLE;
+}
+
+static void take_usage_answer(void *arg, struct str body, int fd)
+{
+	struct peer *p = arg;
+	struct ipc_usage_answer m;
+	fd_close(&fd);
+	if (!ipc_decode_usage_answer(body, &m))
+		queue_usage_answered(p->role->queue, &m);
+}
+
 static void take_user_answer(void *arg, struct str body, int fd)
 {
 	struct peer *p = arg;
@@ -317,6 +338,7 @@ static const ipc_handler from_deliverer[IPC_TYPES] = {
 static const ipc_handler from_local[IPC_TYPES] = {
 	[IPC_TYPE_tried] = take_tried,
 	[IPC_TYPE_user_answer] = take_user_answer,
+	[IPC_TYPE_usage_answer] = take_usage_answer,
 	[IPC_TYPE_event] = take_event,
 };
 static const ipc_handler from_auth[IPC_TYPES] = {
@@ -526,6 +548,7 @@ int role_queue_start(struct role_context *c, struct error *err)
 		.ids = &c->ids,
 		.try = hand_over,
 		.ask_user = ask_user,
+		.ask_usage = ask_usage,
 		.account_changed = tell_account_changed,
 		.arg = r,
 	};

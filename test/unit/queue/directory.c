@@ -25,9 +25,10 @@ struct known {
 	char name[SMTP_ADDRESS_MAX], networks[200], servers[100], reason[100], act_as[100];
 };
 
-static void on_recipient(void *arg, uint8_t exists, struct str account)
+static void on_recipient(void *arg, uint8_t exists, struct str account, bool full)
 {
 	struct known *k = arg;
+	assert_false(full);
 	k->answers++;
 	k->state = exists;
 	str_copy(account, k->name, sizeof k->name);
@@ -49,7 +50,7 @@ static void on_account(void *arg, const struct queue_account *a)
 static struct known recipient(const char *key)
 {
 	struct known k = {0};
-	queue_recipient(e->q, str_from(key), on_recipient, &k);
+	queue_recipient(e->q, str_from(key), 0, on_recipient, &k);
 	assert_int_equal(k.answers, 0); // never before the call returns
 	WAIT(e, k.answers);
 	settle_down(e);
@@ -170,7 +171,7 @@ static void the_memory_is_bounded(void **state)
 	memset(k, 0, sizeof k);
 	for (unsigned n = 0; n < ARRAY_SIZE(k); n++) {
 		snprintf(name, sizeof name, "user%u@example.kr", n);
-		queue_recipient(e->q, str_from(name), on_recipient, &k[n]);
+		queue_recipient(e->q, str_from(name), 0, on_recipient, &k[n]);
 	}
 	for (unsigned n = 0; n < ARRAY_SIZE(k); n++)
 		WAIT(e, k[n].answers == 1);
@@ -178,7 +179,7 @@ static void the_memory_is_bounded(void **state)
 	char longest[1000];
 	memset(longest, 'x', sizeof longest);
 	struct known one = {0};
-	queue_recipient(e->q, str_make(longest, sizeof longest), on_recipient, &one);
+	queue_recipient(e->q, str_make(longest, sizeof longest), 0, on_recipient, &one);
 	WAIT(e, one.answers);
 	assert_int_equal(one.state, 0);
 }
@@ -187,7 +188,7 @@ static void many_questions_at_once_are_each_answered_once(void **state)
 {
 	struct known k[300] = {{0}};
 	for (unsigned n = 0; n < 300; n++)
-		queue_recipient(e->q, n % 2 ? STR("kim@example.kr") : STR("no@example.kr"), on_recipient, &k[n]);
+		queue_recipient(e->q, n % 2 ? STR("kim@example.kr") : STR("no@example.kr"), 0, on_recipient, &k[n]);
 	settle_down(e);
 	for (unsigned n = 0; n < 300; n++) {
 		assert_int_equal(k[n].answers, 1);
