@@ -24,6 +24,10 @@ static int read_at(const struct cdb *c, uint64_t position, void *out, size_t len
 
 	if (position > c->size || len > c->size - position)
 		return ERR_CORRUPT;
+	if (c->fd < 0) {
+		memcpy(out, c->memory.data + position, len);
+		return 0;
+	}
 	while (len) {
 		ssize_t got = pread(c->fd, octets, len, (off_t)position);
 		if (got < 0 && errno == EINTR)
@@ -101,6 +105,12 @@ int cdb_open_fd(struct cdb *c, int fd)
 	if (err)
 		cdb_close(c);
 	return err;
+}
+
+int cdb_open_memory(struct cdb *c, struct str octets)
+{
+	*c = (struct cdb){.fd = -1, .memory = octets, .size = octets.len};
+	return octets.len < HEADER || octets.len > UINT32_MAX ? ERR_CORRUPT : find_end(c);
 }
 
 int cdb_open(struct cdb *c, int at, const char *path)

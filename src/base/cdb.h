@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Reads constant databases (cdb, as of qmail, vpopmail and tcprules). It trusts nothing in the
-// file: a broken one is ERR_CORRUPT. It reads, it does not map: a file that shrinks meanwhile is no
-// signal.
+// file: a broken one is ERR_CORRUPT. Files are read, not mapped: one that shrinks meanwhile
+// is no signal.
 #ifndef PABAL_BASE_CDB_H
 #define PABAL_BASE_CDB_H
 
@@ -10,6 +10,7 @@
 
 struct cdb {
 	int fd;
+	struct str memory; // of cdb_open_memory
 	uint64_t size;
 	uint64_t end; // of the records
 };
@@ -18,6 +19,7 @@ struct cdb {
 // ERR_SYSTEM.
 int cdb_open(struct cdb *c, int at, const char *path);
 int cdb_open_fd(struct cdb *c, int fd); // takes fd, also when it fails
+int cdb_open_memory(struct cdb *c, struct str octets); // which must outlive it
 void cdb_close(struct cdb *c);
 
 // The value of the first record with that key replaces what is in out. ERR_NOT_FOUND; ERR_LIMIT:

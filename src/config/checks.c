@@ -342,7 +342,7 @@ static void check_recipients(struct config_parser *p)
 		const struct config_route *r = &c->routes[i];
 		bool host = r->kind != CONFIG_ROUTE_LOCAL && r->kind != CONFIG_ROUTE_REFUSE;
 		if (host && r->recipients == CONFIG_RECIPIENTS_ANY && r->pattern.len &&
-			!config_is_local_domain(c, r->pattern))
+			!config_is_local_domain(c, r->pattern) && c->domain_files.count == 0)
 			config_report(p, 'E', r->where,
 				TEXT("route \"%.*s\": recipients any is for one of domains"),
 				STR_ARG(r->pattern));

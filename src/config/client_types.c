@@ -2,9 +2,10 @@
 // The client rules: what an address may do.
 #include "config/config_internal.h"
 
+#include "base/domain.h"
 #include "base/text.h"
 
-// ---- clients { "NETWORK" relay|allow|deny ["TEXT"] ... }, relay-from "NETWORK"...
+// ---- clients { "NETWORK" relay|allow|deny ["TEXT"] [senders { ... }] ... }, relay-from "NETWORK"...
 
 static const char *const client_actions[] = {"relay", "deny", "allow", NULL};
 
@@ -100,6 +101,44 @@ static void parse_relay_from(struct config_parser *p, const struct config_settin
 	config_take_list(p, s, add_relay, base);
 }
 
+// senders { "example.kr" ... } behind relay or allow: the domains with a space between.
+struct senders {
+	struct buf domains;
+	bool good;
+};
+
+static void add_sender(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, void *base)
+{
+	struct senders *senders = base;
+	char name[DOMAIN_MAX + 1];
+	if (domain_normalise(t->text, name) < 0) {
+		config_report_expected(p, s, t, TEXT("domains in quotes, like \"example.kr\""));
+		senders->good = false;
+		return;
+	}
+	if (buf_len(&senders->domains))
+		buf_add_char(&senders->domains, ' ');
+	buf_add_text(&senders->domains, name);
+}
+
+// False: reported.
+static bool take_senders(struct config_parser *p, int action, struct str *out)
+{
+	const struct config_setting own = {.name = "senders", .type = &config_type_names};
+	struct senders senders = {.good = action != CONFIG_CLIENT_DENY};
+	if (!config_next_is(p, "senders"))
+		return true;
+	if (action == CONFIG_CLIENT_DENY)
+		config_report(p, 'E', config_here(p),
+			TEXT("senders: expected behind relay or allow; who is denied sends nothing"));
+	config_advance(p);
+	config_take_list(p, &own, add_sender, &senders);
+	*out = config_keep(p, buf_str(&senders.domains));
+	buf_finish(&senders.domains);
+	return senders.good;
+}
+
 // One rule; the parser stands at its network.
 static void parse_client(struct config_parser *p, const struct config_setting *s)
 {
@@ -127,13 +166,15 @@ static void parse_client(struct config_parser *p, const struct config_setting *s
 			if (config_type_text.normalise(p, &text, &reason, &denied) < 0)
 				good = false;
 	}
-	if (!good || found < 0)
+	struct str senders = STR_EMPTY;
+	if (!take_senders(p, found, &senders) || !good || found < 0)
 		return;
 	if (found == CONFIG_CLIENT_RELAY)
 		check_relay(p, &net, &network);
 	struct config_client *client = add_client(p, &net, &network);
 	client->action = (enum config_client_action)found;
 	client->text = config_keep(p, denied);
+	client->senders = senders;
 }
 
 static void parse_clients(struct config_parser *p, const struct config_setting *s, void *base)
@@ -156,6 +197,19 @@ static void parse_clients(struct config_parser *p, const struct config_setting *
 		config_report_expected(p, s, &p->token, "}");
 }
 
+static void show_senders(struct str senders, struct buf *out)
+{
+	struct str domain;
+	if (senders.len == 0)
+		return;
+	buf_add_text(out, " senders {");
+	while (str_split(&senders, ' ', &domain)) {
+		buf_add_char(out, ' ');
+		config_show_string(domain, out);
+	}
+	buf_add_text(out, " }");
+}
+
 static void show_clients(
 	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {
@@ -174,6 +228,7 @@ static void show_clients(
 			buf_add_char(out, ' ');
 			config_show_string(client->text, out);
 		}
+		show_senders(client->senders, out);
 		buf_add_char(out, '\n');
 	}
 	config_show_indent(depth, out);
@@ -204,7 +259,7 @@ static void carry_clients(struct config_codec *c, const struct config_setting *s
 
 const struct config_type config_type_clients = {
 	TEXT_MARK("a network in quotes, like \"192.168.2.0/24\""),
-	"{ \"NETWORK\" relay|allow|deny [\"TEXT\"] ... }", true, parse_clients, show_clients,
+	"{ \"NETWORK\" relay|allow|deny [\"TEXT\"] [senders { \"DOMAIN\" ... }] ... }", true, parse_clients, show_clients,
 	carry_clients, NULL};
 const struct config_type config_type_relay_from = {
 	TEXT_MARK("networks in quotes, like \"192.168.2.0/24\""), "\"NETWORK\"...", true,

@@ -83,6 +83,7 @@ struct config_server {
 	struct str banner;      // "" : HOSTNAME ESMTP
 	enum config_help help;
 	bool auth_equals;           // compat auth-equals: 250-AUTH=LOGIN PLAIN, too
+	bool qmail_words;           // compat qmail: its words when relaying is denied
 	enum config_senders senders; // of those who logged in
 	uint64_t max_message_size;  // octets
 	uint64_t max_recipients;    // a message
@@ -228,6 +229,11 @@ struct config {
 
 	struct str hostname;       // A-labels
 	struct config_list domains;// normalised local domains
+	struct config_list domain_files; // more of them; read by tables_build, as those below
+	struct config_list relay_domains;// accepted from everybody and passed on; ".domain": below it
+	struct config_list relay_domain_files;
+	struct config_list rules;        // files of tcprules, text or .cdb
+	struct config_list aliases;      // files in the format of /etc/aliases
 	struct str postmaster;     // address key form
 	bool aliases_programs;     // aliases may lead to programs and files
 	struct config_place postmaster_where;
@@ -354,13 +360,34 @@ struct config {
 };
 
 // ---- from text
+// What kind of file a reader opens for tables_build, which says who may own it.
+enum config_table {
+	CONFIG_TABLE_LIST,    // rules and domains: text or .cdb
+	CONFIG_TABLE_ALIASES, // names programs and other files: only of root or the server's user
+	CONFIG_TABLE_INCLUDE, // of an aliases file
+};
+struct config_look {
+	int64_t modified_ns; // since 1970; 0: not known
+	bool foreign;	     // belongs neither to root nor to the server's user
+};
+
 // What a build needs from outside; the reader may be in another process (root
 // opens, a child without rights parses).
 struct config_reader {
 	// Content of a file into out. secret: refuse it when others can read it.
 	int (*read)(void *arg, const char *path, bool secret, struct buf *out, struct error *err);
 	void *arg;
+	// A file of tables, which may be larger. out NULL: only look. NULL: they are read by read, as
+	// files of root's.
+	int (*read_table)(void *arg, const char *path, enum config_table kind, struct buf *out,
+		struct config_look *look, struct error *err);
 };
+
+
+// The rest of a read_table once the file is open, for readers that open in their own way; fd stays
+// the caller's. Its owner is compared with this process's user.
+int config_read_table_fd(int fd, const char *path, struct buf *out, struct config_look *look,
+	struct error *err);
 
 // One finding of the checker. severity 'E' error, 'W' warning, 'N' note.
 struct config_finding {

@@ -166,6 +166,7 @@ static void sort_unique(struct config_list *l)
 void config_sort(struct config *c)
 {
 	sort_unique(&c->domains);
+	sort_unique(&c->relay_domains);
 	sort_unique(&c->sources);
 	if (c->client_count)
 		qsort(c->clients, c->client_count, sizeof *c->clients, compare_clients);

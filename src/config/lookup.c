@@ -58,6 +58,8 @@ int config_index(struct config *c)
 	bool sorted =
 		strings_in_order((const char *)c->domains.items, c->domains.count,
 			sizeof *c->domains.items) &&
+		strings_in_order((const char *)c->relay_domains.items, c->relay_domains.count,
+			sizeof *c->relay_domains.items) &&
 		strings_in_order((const char *)c->routes, c->route_count, sizeof *c->routes) &&
 		strings_in_order((const char *)c->destinations, c->destination_count,
 			sizeof *c->destinations) &&
@@ -145,13 +147,19 @@ enum tables_domain config_domain(const struct config *c, struct str normalised_d
 {
 	if (c->tables)
 		return tables_domain(c->tables, normalised_domain, out_place, out_entry);
+	const struct config_list *local = &c->domains, *relay = &c->relay_domains;
+	const struct str *found =
+		find(local->items, local->count, sizeof *local->items, normalised_domain);
+	enum tables_domain what = found ? TABLES_DOMAIN_LOCAL : TABLES_DOMAIN_NONE;
+	for (size_t i = 0; i < normalised_domain.len && relay->count && !found; i++)
+		if (i == 0 || normalised_domain.data[i] == '.')
+			found = find(relay->items, relay->count, sizeof *relay->items,
+				str_skip(normalised_domain, i));
 	if (out_place)
 		*out_place = (struct tables_place){STR_EMPTY, 0};
 	if (out_entry)
-		*out_entry = normalised_domain;
-	return find(c->domains.items, c->domains.count, sizeof *c->domains.items, normalised_domain)
-		       ? TABLES_DOMAIN_LOCAL
-		       : TABLES_DOMAIN_NONE;
+		*out_entry = found ? *found : STR_EMPTY;
+	return found && !what ? TABLES_DOMAIN_RELAY : what;
 }
 
 bool config_is_local_domain(const struct config *c, struct str normalised_domain)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define READ_MAX   ((size_t)64 << 20)
+#define TABLE_MAX  ((size_t)256 << 20)
 #define READ_AHEAD ((size_t)128 << 10)
 
 static int check_rights(const char *path, const struct stat *st, struct error *err)
@@ -49,18 +50,55 @@ static int read_open(int fd, const char *path, bool secret, struct buf *out, str
 	return result < 0 ? error_system(err, TEXT("cannot read %s"), path) : 0;
 }
 
+// O_NONBLOCK: a named pipe in its place must not stop us.
+static int open_local(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return fd < 0 ? error_system(err, TEXT("cannot open %s"), path) : fd;
+}
+
+int config_read_table_fd(int fd, const char *path, struct buf *out, struct config_look *look,
+	struct error *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return error_system(err, TEXT("cannot look at %s"), path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, ERR_UNSUPPORTED, TEXT("%s is not a regular file"), path);
+	look->modified_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+	look->foreign = st.st_uid != 0 && st.st_uid != geteuid();
+	if (!out)
+		return 0;
+	if (st.st_size < (off_t)TABLE_MAX)
+		(void)buf_reserve(out, (size_t)st.st_size + READ_AHEAD);
+	int result = fd_read_all(fd, out, TABLE_MAX);
+	if (result == ERR_LIMIT)
+		return error_set(err, result, TEXT("%s is larger than 256M"), path);
+	return result < 0 ? error_system(err, TEXT("cannot read %s"), path) : 0;
+}
+
 static int read_local(void *arg, const char *path, bool secret, struct buf *out, struct error *err)
 {
-	// O_NONBLOCK: a named pipe in its place must not stop us.
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open_local(path, err);
 	if (fd < 0)
-		return error_system(err, TEXT("cannot open %s"), path);
+		return fd;
 	int result = read_open(fd, path, secret, out, err);
+	fd_close(&fd);
+	return result;
+}
+
+static int read_table_local(void *arg, const char *path, enum config_table kind, struct buf *out,
+	struct config_look *look, struct error *err)
+{
+	int fd = open_local(path, err);
+	if (fd < 0)
+		return fd;
+	int result = config_read_table_fd(fd, path, out, look, err);
 	fd_close(&fd);
 	return result;
 }
 
 struct config_reader config_reader_local(void)
 {
-	return (struct config_reader){read_local, NULL};
+	return (struct config_reader){read_local, NULL, read_table_local};
 }

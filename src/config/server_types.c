@@ -210,10 +210,10 @@ const struct config_type config_type_key = {TEXT_MARK("the path of a PEM file in
 const struct config_type config_type_pass_phrase = {TEXT_MARK("the path of a file in quotes"),
 	"\"PATH\"", true, parse_of_certificate, NULL, NULL, NULL};
 
-// ---- require { tls auth }, compat { help-not-implemented auth-equals }: sets of words
+// ---- require { tls auth }, compat { help-not-implemented auth-equals qmail }: sets of words
 
 static const char *const require_words[] = {"tls", "auth", NULL};
-static const char *const compat_words[] = {"help-not-implemented", "auth-equals", NULL};
+static const char *const compat_words[] = {"help-not-implemented", "auth-equals", "qmail", NULL};
 
 // Bits of the words in braces, or of one word without.
 static unsigned take_set(
@@ -289,6 +289,7 @@ static void parse_compat(struct config_parser *p, const struct config_setting *s
 	struct config_server *server = compat_of(s, base);
 	server->help = set & 1 ? CONFIG_HELP_SENDMAIL : CONFIG_HELP_PLAIN;
 	server->auth_equals = set & 2;
+	server->qmail_words = set & 4;
 }
 
 static void show_compat(
@@ -296,9 +297,9 @@ static void show_compat(
 {
 	const struct config_server *server = compat_of(s, base);
 	config_show_setting(s, depth, out);
-	buf_add_format(out, "{%s%s }\n",
+	buf_add_format(out, "{%s%s%s }\n",
 		server->help == CONFIG_HELP_SENDMAIL ? " help-not-implemented" : "",
-		server->auth_equals ? " auth-equals" : "");
+		server->auth_equals ? " auth-equals" : "", server->qmail_words ? " qmail" : "");
 }
 
 static void carry_compat(struct config_codec *c, const struct config_setting *s, void *base)
@@ -306,9 +307,10 @@ static void carry_compat(struct config_codec *c, const struct config_setting *s,
 	struct config_server *server = compat_of(s, base);
 	config_carry_enum(c, &server->help, CONFIG_HELP_SENDMAIL);
 	config_carry_bool(c, &server->auth_equals);
+	config_carry_bool(c, &server->qmail_words);
 }
 
 const struct config_type config_type_require = {
 	NULL, "{ tls auth }", false, parse_require, show_require, carry_require, NULL};
 const struct config_type config_type_compat = {
-	NULL, "{ help-not-implemented auth-equals }", false, parse_compat, show_compat, carry_compat, NULL};
+	NULL, "{ help-not-implemented auth-equals qmail }", false, parse_compat, show_compat, carry_compat, NULL};

@@ -22,8 +22,8 @@
 
 #define FIELD(type, member) offsetof(struct type, member), sizeof(((struct type *)0)->member)
 #define NO_FIELD	    0, 0
-#define COMPAT_SIZE /* both its fields */ \
-	(offsetof(struct config_server, auth_equals) + sizeof(bool) - \
+#define COMPAT_SIZE /* all its fields */ \
+	(offsetof(struct config_server, qmail_words) + sizeof(bool) - \
 		offsetof(struct config_server, help))
 
 #define KIB    ((uint64_t)1024)
@@ -152,7 +152,15 @@ static const struct config_setting settings[] = {
 		.derived = TEXT_MARK("the machine's own name when that has a dot"), .check = check_hostname},
 	{CONFIG_BLOCK_TOP, "domains", &config_type_domains, FIELD(config, domains), NULL, 'l', ALL,
 		TEXT_MARK("The domains whose mailboxes are here. Mail for every other domain is relayed "
-		"only for accounts and networks that may.")},
+		"only for accounts and networks that may. from \"PATH\" reads more of them from a list, a "
+		"domain a line, as qmail's rcpthosts and locals: .example.kr is every name below it; a path "
+		"that ends in .cdb is a morercpthosts.cdb. A changed list is in force at once.")},
+	{CONFIG_BLOCK_TOP, "relay-domains", &config_type_relay_domains, FIELD(config, relay_domains), NULL,
+		'l', MASTER | SMTPD | QUEUE,
+		TEXT_MARK("Domains that are not here but for which mail is taken from everybody and passed on, "
+		"by their route or MX (a backup MX, a gateway before another server): what qmail has in "
+		"rcpthosts and not in locals. Which addresses exist there is not known here. from \"PATH\" "
+		"as in domains; a name that is in both is one of domains.")},
 	{CONFIG_BLOCK_TOP, "postmaster", &config_type_mailbox, FIELD(config, postmaster), NULL, 'l', ALL,
 		TEXT_MARK("Who gets mail to postmaster and abuse of each local domain, and bounces that "
 		"cannot be delivered. Must be set.")},
@@ -165,9 +173,20 @@ static const struct config_setting settings[] = {
 		MASTER | SMTPD,
 		TEXT_MARK("What an address may do: relay (send to any domain without an account), deny "
 		"with a text, or allow (nothing special: an exception from a wider rule). The longest "
-		"prefix wins; at equal length deny goes first.")},
+		"prefix wins; at equal length deny goes first. A deny without a text closes the connection "
+		"without a word. senders { \"DOMAIN\"... } behind relay or allow binds the network to senders "
+		"of these domains.")},
 	{CONFIG_BLOCK_TOP, "relay-from", &config_type_relay_from, NO_FIELD, NULL, 'l', MASTER | SMTPD,
 		TEXT_MARK("Short for clients { \"NETWORK\" relay }.")},
+	{CONFIG_BLOCK_TOP, "rules", &config_type_paths, FIELD(config, rules), NULL, 'l', MASTER,
+		TEXT_MARK("Client rules as tcpserver has them: the text for tcprules (/etc/tcp.smtp), or, when "
+		"the path ends in .cdb, what tcprules made of it. They form one table with clients: of rules "
+		"for the same clients a deny goes first, then clients, then the files as written. RELAYCLIENT, "
+		"DATABYTES, RBLSMTPD and MAXRCPT are known. IPv6 and ADDRESS/LENGTH may stand there as well. A "
+		"changed file is in force at once; one with an error leaves the rules as they were.")},
+	{CONFIG_BLOCK_TOP, "aliases", &config_type_paths, FIELD(config, aliases), NULL, 'l', MASTER,
+		TEXT_MARK("Files in the format of /etc/aliases: NAME: TARGET, TARGET... Of a name that is there "
+		"twice the first counts. A changed file is in force at once, without newaliases.")},
 	{CONFIG_BLOCK_TOP, "include", &config_type_include, NO_FIELD, NULL, 'l', MASTER,
 		TEXT_MARK("Reads another file as if it stood here. A path that does not begin with / "
 		"starts at the folder of this file; the same holds for every path.")},
@@ -294,7 +313,8 @@ static const struct config_setting settings[] = {
 		MASTER | SMTPD,
 		TEXT_MARK("Ways of other servers: help-not-implemented answers HELP with 502 5.3.0 "
 		"instead of 214 2.0.0; auth-equals adds a line AUTH=LOGIN PLAIN to EHLO for programs "
-		"older than the standard."), .inherits = true},
+		"older than the standard; qmail answers 553 \"sorry, that domain isn't in my list of allowed "
+		"rcpthosts (#5.7.1)\" when relaying is denied."), .inherits = true},
 	{CONFIG_BLOCK_SERVER, "max-message-size", &config_type_size,
 		FIELD(config_server, max_message_size), "50M", 's', MASTER | SMTPD,
 		TEXT_MARK("The largest message."), .least = KIB, .most = 4 * GIB, .inherits = true},

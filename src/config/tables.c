@@ -6,7 +6,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 
-static const size_t element_sizes[TABLES_PARTS] = {
+const size_t tables_element_sizes[TABLES_PARTS] = {
 	[TABLES_TEXT] = 1,
 	[TABLES_FILES] = sizeof(struct tables_text),
 	[TABLES_RULES] = sizeof(struct tables_rule),
@@ -23,7 +23,7 @@ static bool part_is_inside(const struct tables_header *h, enum tables_part part)
 {
 	uint64_t at = h->parts[part].at, count = h->parts[part].count;
 	return at % 8 == 0 && at >= sizeof *h && at <= h->size && count <= UINT32_MAX &&
-	       count <= (h->size - at) / element_sizes[part];
+	       count <= (h->size - at) / tables_element_sizes[part];
 }
 
 int tables_open(struct str mapped, struct tables **out)

@@ -34,6 +34,8 @@ struct tables_header {
 	uint32_t name_rules;   // "=.SUFFIX" and "="
 };
 
+extern const size_t tables_element_sizes[TABLES_PARTS];
+
 #define TABLES_MAGIC "PABALTB1"
 
 // A place of a hash table (open addressing): an empty one has number 0.

@@ -438,10 +438,9 @@ static void parse_list(struct config_parser *p, const struct config_setting *s, 
 	config_take_list(p, s, add_item, base);
 }
 
-static void show_list(
-	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
+void config_show_list(const struct config_setting *s, const struct config_list *list,
+	unsigned depth, struct buf *out)
 {
-	const struct config_list *list = config_field(s, base);
 	if (list->count == 0)
 		return;
 	config_show_setting(s, depth, out);
@@ -462,6 +461,12 @@ static void show_list(
 		buf_add_char(out, ' ');
 	}
 	buf_add_text(out, "}\n");
+}
+
+static void show_list(
+	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
+{
+	config_show_list(s, config_field(s, base), depth, out);
 }
 
 static void carry_list(struct config_codec *c, const struct config_setting *s, void *base)
@@ -514,8 +519,6 @@ static int normalise_anchor(struct config_parser *p, const struct config_setting
 		what, syntax, true, parse_list, show_list, carry_list, normalise                   \
 	}
 
-const struct config_type config_type_domains = LIST_TYPE(
-	TEXT_MARK("domains in quotes, like \"example.kr\""), "\"DOMAIN\"...", normalise_hostname);
 const struct config_type config_type_names =
 	LIST_TYPE(TEXT_MARK("short names in quotes"), "\"NAME\"...", normalise_name);
 const struct config_type config_type_mechanisms = LIST_TYPE(
