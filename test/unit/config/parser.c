@@ -267,9 +267,9 @@ static void test_findings(void **state)
 			"E 4:19 maildir: expected a path in quotes, with %u (local part) and perhaps %d (domain) in "
 			"it, or one that begins with %h/, not \"/x/%d\""},
 		{"domains \"a..b\" \"c_d.kr\" \"-\"\ndomains { x }",
-			"E 4:9 domains: expected domains in quotes, like \"example.kr\", not \"a..b\"\n"
-			"E 4:25 domains: expected domains in quotes, like \"example.kr\", not \"-\"\n"
-			"E 5:11 domains: expected domains in quotes, like \"example.kr\", not \"x\""},
+			"E 4:9 domains: expected domains in quotes, like \"example.kr\", or from and the path of a file with them, not \"a..b\"\n"
+			"E 4:25 domains: expected domains in quotes, like \"example.kr\", or from and the path of a file with them, not \"-\"\n"
+			"E 5:11 domains: expected domains in quotes, like \"example.kr\", or from and the path of a file with them, not \"x\""},
 		{"server { listen \"*:25\" }",
 			"E 4:8 server: expected a name in quotes, not {"},
 		{"server mx { listen \"*:25\" }",
