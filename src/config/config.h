@@ -354,6 +354,7 @@ struct config {
 	struct config_client_group *limit_groups;  // of networks, the same way
 	size_t limit_group_count;
 	size_t limit_first[8];        // of limit_blocks: where each scope begins
+	uint64_t limit_most[24];      // the largest value of each
 	uint32_t limit_values;        // bits of what any of them says
 	bool mapped;                  // strings live in somebody's octets
 	bool faulty;                  // of config_build_anyway: there were errors

@@ -130,8 +130,11 @@ static void index_network(struct config *c, size_t i)
 static void note_values(struct config *c, const struct config_limit *l)
 {
 	for (unsigned id = 0; id < CONFIG_LIMITS; id++)
-		if (l->value[id])
+		if (l->value[id]) {
 			c->limit_values |= 1u << id;
+			if (l->value[id] > c->limit_most[id])
+				c->limit_most[id] = l->value[id];
+		}
 	if (l->rate_count)
 		c->limit_values |= 1u << CONFIG_LIMITS;
 }
@@ -139,11 +142,13 @@ static void note_values(struct config *c, const struct config_limit *l)
 int config_limit_index(struct config *c)
 {
 	_Static_assert(CONFIG_LIMITS < 32, "limit_values has a bit for each, and one for rates");
+	_Static_assert(CONFIG_LIMITS <= ARRAY_SIZE(c->limit_most), "a place for each");
 	_Static_assert(CONFIG_SCOPES + 1 <= ARRAY_SIZE(c->limit_first), "a beginning for each scope");
 	unsigned scope = 0;
 	c->limit_groups = NULL;
 	c->limit_group_count = 0;
 	c->limit_values = 0;
+	memset(c->limit_most, 0, sizeof c->limit_most);
 	for (size_t i = 0; i < c->limit_block_count; i++) {
 		struct config_limit *l = &c->limit_blocks[i];
 		if (read_label(l) < 0 || (i && config_limit_compare(l - 1, l) > 0))
@@ -227,8 +232,5 @@ bool config_limit_has_rates(const struct config *c)
 
 uint64_t config_limit_most(const struct config *c, enum config_limit_id id)
 {
-	uint64_t most = 0;
-	for (size_t i = 0; i < c->limit_block_count; i++)
-		most = c->limit_blocks[i].value[id] > most ? c->limit_blocks[i].value[id] : most;
-	return most;
+	return c->limit_most[id];
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-// Size of the header section, and loops: too many hops, or our own Delivered-To of one of the
+// Size of the header section, number of its fields, and loops: too many hops, or our own Delivered-To of one of the
 // recipients.
 #include "filter/filter_internal.h"
 
@@ -14,7 +14,7 @@
 struct stage {
 	const struct stage_facts *facts;
 	struct headers_reader reader;
-	uint64_t hops;
+	uint64_t hops, fields;
 	struct map ours;	     // keys of the recipients whose Delivered-To is ours to judge
 	bool ours_filled;	     // only once a Delivered-To was seen
 	struct stage_result *result; // during octets and end
@@ -91,6 +91,7 @@ static void see_field(
 {
 	struct stage *s = arg;
 
+	s->fields++;
 	if (str_equal_nocase(name, STR("Received"))) {
 		if (++s->hops > s->facts->config->limits.hops)
 			stage_refuse(s->result, 554, "5.4.6", "hops",
@@ -102,14 +103,32 @@ static void see_field(
 	}
 }
 
+static void reached(struct stage_result *result, enum config_limit_id id, uint64_t count)
+{
+	result->is_limit = true;
+	result->limit_id = id;
+	result->count = count;
+}
+
 static void check_size(struct stage *s, struct stage_result *result)
 {
+	uint64_t size = s->facts->header_size ? s->facts->header_size :
+		s->facts->config->limits.header_size;
 	char most[UNIT_TEXT_MAX];
 
-	if (s->reader.size > s->facts->config->limits.header_size)
+	if (result->code)
+		return;
+	if (s->reader.size > size) {
 		stage_refuse(result, 552, "5.3.4", "header-size",
 			TEXT("the header section of the message is larger than %s"),
-			unit_format_size(s->facts->config->limits.header_size, most));
+			unit_format_size(size, most));
+		reached(result, CONFIG_LIMIT_HEADER_SIZE, s->reader.size);
+	} else if (s->facts->header_fields && s->fields > s->facts->header_fields) {
+		stage_refuse(result, 552, "5.3.4", "header-fields",
+			TEXT("the header of the message has more than %llu fields"),
+			(unsigned long long)s->facts->header_fields);
+		reached(result, CONFIG_LIMIT_HEADER_FIELDS, s->fields);
+	}
 }
 
 static void limits_octets(struct stage *s, struct str octets, struct stage_result *result)

@@ -5,6 +5,7 @@
 #define PABAL_FILTER_STAGE_H
 
 #include "config/config.h"
+#include "config/limits.h"
 #include "message/envelope.h"
 #include "base/buf.h"
 
@@ -13,6 +14,8 @@ struct stage_facts {
 	const struct config *config;
 	const struct config_server *server;
 	bool submission;            // from an authenticated client: RFC 6409 fix-up applies
+	uint64_t header_size;       // octets; 0: as the configuration says for everybody
+	uint64_t header_fields;     // 0: any number
 	uint64_t id;                // message or session id, for a Message-ID of ours
 	uint64_t wall_ms;
 	const struct envelope_recipient *recipients;
@@ -24,7 +27,10 @@ struct stage_result {
 	unsigned code;              // 0: accepted
 	char enhanced[12];
 	char text[256];             // of the refusal
-	const char *rule;           // "hops", "header-size"
+	const char *rule;           // "hops", "header-size", "header-fields"
+	bool is_limit;              // it was this one that was reached, and how far it was passed
+	enum config_limit_id limit_id;
+	uint64_t count;
 	bool hold;
 	char hold_reason[128];
 	struct buf fields;          // added in front, behind our Received

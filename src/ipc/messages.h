@@ -112,8 +112,10 @@ enum ipc_target {
 #define IPC_FIELDS_recipient_query(F) /* size: as declared, 0: not */ F(u64, request) F(str, key) F(u64, size)
 #define IPC_FIELDS_recipient_answer(F) /* exists: 0 no, 1 yes, 2 cannot tell now, 3 leads to itself or \
 		nowhere. over its quota: 0 no, 1 soft, 2 hard. max_size: octets that it still takes, 0: as \
-		many as there are */ \
-	F(u64, request) F(u8, exists) F(str, account) F(u8, over) F(u64, max_size)
+		many as there are. local_size: octets of one message (limit local-size), 0: any, and who \
+		says that */ \
+	F(u64, request) F(u8, exists) F(str, account) F(u8, over) F(u64, max_size) \
+	F(u64, local_size) F(str, local_size_where)
 #define IPC_FIELDS_sender_query(F) /* authors: as whom an account wants to send, an LF between; "" is <> */ \
 	F(u64, request) F(str, account) F(str, authors)
 #define IPC_FIELDS_sender_answer(F) /* owners: one octet of enum policy_owner for each */ \
@@ -141,8 +143,8 @@ enum ipc_target {
 #define IPC_FIELDS_rate_query(F) /* reserve for the transaction of this session: all of them or none */ \
 	F(u64, request) F(u64, session) F(list, rates)
 #define IPC_FIELDS_rate_answer(F) /* verdict: 0 reserved, 1 one of them is full, 2 cannot tell now. index: \
-		which one, from 0; count: what it stands at */ \
-	F(u64, request) F(u8, verdict) F(u32, index) F(u64, count)
+		which one, from 0; count: what it stands at; left_ms: when it begins anew */ \
+	F(u64, request) F(u8, verdict) F(u32, index) F(u64, count) F(u64, left_ms)
 #define IPC_FIELDS_rate_release(F) /* the transaction ended without a message: give back */ F(u64, session)
 #define IPC_FIELDS_submitted(F) /* err 0: on stable storage */ \
 	F(u64, request) F(u32, err) F(u64, message)

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/unit.h"
 #include "policy/policy_internal.h"
 
 #include <stdio.h>
@@ -297,4 +298,17 @@ uint64_t policy_local_size(const struct config *c, struct str account, struct st
 	if (out_where)
 		(void)policy_limit_where(&f, CONFIG_LIMIT_LOCAL_SIZE, out_where);
 	return policy_limit(&f, CONFIG_LIMIT_LOCAL_SIZE);
+}
+
+void policy_local_size_refused(uint64_t most, struct str where_said, uint64_t size,
+	struct policy_verdict *v)
+{
+	char text[2][UNIT_TEXT_MAX];
+
+	policy_verdict_set(v, POLICY_RULE_MAX_LOCAL_SIZE,
+		TEXT("the mailbox takes messages of up to %s, yours has %s; send it smaller"),
+		unit_format_size_short(most, text[0]), unit_format_size_short(size, text[1]));
+	policy_verdict_cite_words(v, "", where_said);
+	v->count = size;
+	v->limit = most;
 }

@@ -8,11 +8,6 @@
 #include "config/limits.h"
 #include "policy/policy.h"
 
-struct policy_rate {
-	const struct config_rate *rate;
-	const struct config_limit *by;
-};
-
 struct policy_limits {
 	uint64_t value[CONFIG_LIMITS];                // octets, milliseconds or a number; 0: none
 	const struct config_limit *by[CONFIG_LIMITS]; // who says it; NULL: the default, or
@@ -49,5 +44,7 @@ bool policy_rate_asks(const struct policy_facts *f, enum config_rate_what what);
 // be NULL.
 uint64_t policy_local_size(const struct config *c, struct str account, struct str groups,
 	char out_where[POLICY_WHERE_MAX]);
+// A message of this size for mailboxes that take only most, as where says.
+void policy_local_size_refused(uint64_t most, struct str where, uint64_t size, struct policy_verdict *v);
 
 #endif

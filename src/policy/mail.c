@@ -73,6 +73,15 @@ static bool limits_known(const struct policy_facts *f)
 	return !f->account.len || f->known & POLICY_FACT_ACCOUNT;
 }
 
+void policy_hello(const struct policy_facts *f, struct policy_verdict *v)
+{
+	if (f->account.len && !(f->known & POLICY_FACT_ACCOUNT) &&
+		config_limit_has_scope(f->config, CONFIG_SCOPE_GROUP))
+		policy_verdict_need(v, POLICY_FACT_ACCOUNT);
+	else
+		policy_verdict_set(v, POLICY_RULE_ALLOW, NULL);
+}
+
 void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 {
 	unsigned need;

@@ -37,7 +37,11 @@ enum policy_account { POLICY_ACCOUNT_NONE, POLICY_ACCOUNT_ENABLED, POLICY_ACCOUN
 	POLICY_ACCOUNT_UNKNOWN, POLICY_ACCOUNT_LOCKED, POLICY_ACCOUNT_EXPIRED };
 
 struct policy_limits; // policy/limits.h
-struct policy_rate;
+// A rate that is in force, and the block that says so.
+struct policy_rate {
+	const struct config_rate *rate; // NULL: none
+	const struct config_limit *by;
+};
 
 struct policy_facts {
 	const struct config *config;
@@ -74,8 +78,8 @@ struct policy_facts {
 	bool recipient_full;                  // its mailbox has no room for this message
 	uint64_t local_size;                  // the largest message that its mailbox takes, 0: any
 	struct str local_size_where;          // who says that
-	// Of RATE: the one that has no room (NULL: all have), what it stands at, when it begins anew.
-	const struct policy_rate *rate_full;
+	// Of RATE: the one that has no room (rate NULL: all have), what it stands at, when it begins anew.
+	struct policy_rate rate_full;
 	uint64_t rate_count, rate_left_ms;
 	bool rate_uncertain;                  // nobody could tell
 	unsigned recipients_so_far;           // accepted in this transaction
@@ -107,6 +111,8 @@ void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v);
 void policy_data(const struct policy_facts *f, struct policy_verdict *v);
 // Whether this session has the right to relay, and the rule that gives or denies it.
 bool policy_may_relay(const struct policy_facts *f, const char **out_rule);
+// What is said to EHLO needs nothing but the limits of who has logged in.
+void policy_hello(const struct policy_facts *f, struct policy_verdict *v);
 // Looks up what the configuration and its tables say of the client of f, by its name too when
 // that is known. False: nothing, it is allowed. *out_by_name: the name could change the answer.
 bool policy_client_rule(const struct policy_facts *f, struct client_rule *out, bool *out_by_name);

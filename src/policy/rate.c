@@ -10,7 +10,7 @@
 
 static void say_full(const struct policy_facts *f, struct policy_verdict *v)
 {
-	const struct config_rate *r = f->rate_full->rate;
+	const struct config_rate *r = f->rate_full.rate;
 	bool refuse = r->action == CONFIG_RATE_REFUSE;
 	const char *whose = r->subject == CONFIG_RATE_ACCOUNT ? TEXT("your account") :
 		r->subject == CONFIG_RATE_DOMAIN ? TEXT("your domain") : TEXT("your address");
@@ -20,7 +20,7 @@ static void say_full(const struct policy_facts *f, struct policy_verdict *v)
 	policy_verdict_set(v, refuse ? POLICY_RULE_RATE_REFUSE : POLICY_RULE_RATE_DEFER,
 		TEXT("%s may have %" PRIu64 " %s per %s; there is room again in %s"), whose, r->most, what,
 		config_rate_period_word(r->period), unit_format_duration_short(f->rate_left_ms, left));
-	(void)policy_rate_where(f->rate_full, v->rule_text);
+	(void)policy_rate_where(&f->rate_full, v->rule_text);
 	v->count = f->rate_count;
 	v->limit = r->most;
 }
@@ -34,7 +34,7 @@ bool policy_rate_refused(const struct policy_facts *f, enum config_rate_what wha
 	else if (f->rate_uncertain)
 		policy_verdict_set(v, POLICY_RULE_RATE_UNCERTAIN,
 			TEXT("how much you sent cannot be looked up now; try again"));
-	else if (f->rate_full)
+	else if (f->rate_full.rate)
 		say_full(f, v);
 	else
 		return false;

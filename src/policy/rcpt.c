@@ -128,12 +128,7 @@ static bool too_large(const struct policy_facts *f, struct policy_verdict *v)
 {
 	if (!f->local_size || !f->mail || !f->mail->has_size || f->mail->size <= f->local_size)
 		return false;
-	policy_verdict_set(v, POLICY_RULE_MAX_LOCAL_SIZE,
-		TEXT("the mailbox %s takes messages of up to %" PRIu64 " octets, yours has %" PRIu64),
-		f->recipient->text, f->local_size, f->mail->size);
-	policy_verdict_cite_words(v, "", f->local_size_where);
-	v->count = f->mail->size;
-	v->limit = f->local_size;
+	policy_local_size_refused(f->local_size, f->local_size_where, f->mail->size, v);
 	return true;
 }
 

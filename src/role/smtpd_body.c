@@ -99,8 +99,10 @@ static int add_recipients(struct buf *list, const struct session_submission *sub
 static int send_submission(struct connection *c, const struct session_submission *sub)
 {
 	const struct envelope *e = sub->envelope;
-	struct buf recipients = BUF_INIT;
+	struct buf recipients = BUF_INIT, rates = BUF_INIT;
 	int err = add_recipients(&recipients, sub);
+	if (!err)
+		err = smtpd_add_rates(&rates, sub->facts);
 	struct ipc_submit m = {
 		.request = connection_ask(c),
 		.session = c->id,
@@ -121,12 +123,14 @@ static int send_submission(struct connection *c, const struct session_submission
 		.edits = e->edits,
 		.labels = e->labels,
 		.recipients = buf_str(&recipients),
+		.rates = buf_str(&rates),
 		.spool = sub->spool,
 		.body = sub->spool ? STR_EMPTY : sub->body,
 	};
 	if (!err)
 		err = ipc_send_submit_fd(c->smtpd->queue, &m, sub->spool ? spool_writer_fd(c->spool) : -1);
 	buf_finish(&recipients);
+	buf_finish(&rates);
 	return err;
 }
 

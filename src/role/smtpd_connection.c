@@ -24,6 +24,15 @@ static void maybe_start_tls(struct connection *c)
 	stream_start_tls(c->stream, tls_server_session(c->smtpd->tls[c->server]), true);
 }
 
+// How long it may last in all: from its beginning on, however often that changes.
+static void set_life(struct connection *c)
+{
+	uint64_t age = uv_now(c->smtpd->context->loop) - c->opened_ms;
+
+	c->age_limit_ms = session_age_limit(c->session);
+	wheel_set(c->smtpd->wheel, &c->life, c->age_limit_ms > age ? c->age_limit_ms - age : 1);
+}
+
 void connection_enter(struct connection *c)
 {
 	c->in_session = true;
@@ -41,6 +50,8 @@ void connection_leave(struct connection *c)
 		wheel_set(c->smtpd->wheel, &c->silence, limit);
 	else
 		wheel_clear(c->smtpd->wheel, &c->silence);
+	if (session_age_limit(c->session) != c->age_limit_ms)
+		set_life(c);
 	maybe_start_tls(c);
 	if (c->tls_wanted)
 		return; // nothing is read in the clear any more
@@ -109,6 +120,7 @@ static const struct session_host session_host = {
 	.spool_abort = connection_spool_abort,
 	.submit = connection_submit,
 	.start_tls = host_start_tls,
+	.rates_release = connection_release_rates,
 	.delay = host_delay,
 	.output = host_output,
 	.close = host_close,
@@ -210,7 +222,7 @@ static void on_life(struct wheel_timer *t)
 {
 	struct connection *c = LIST_ENTRY(t, struct connection, life);
 	connection_enter(c);
-	session_timed_out(c->session);
+	session_expired(c->session);
 	connection_leave(c);
 }
 
@@ -232,10 +244,12 @@ static void connection_destroy(struct connection *c)
 	// First: it may still give up its body and its exchange through us.
 	session_destroy(c->session);
 	connection_forget_request(c);
+	connection_forget_rates(c);
 	connection_auth_cancel(c);
 	connection_spool_abort(c);
 	mem_free(c->facts);
 	mem_free(c->limits);
+	mem_free(c->local_size_where);
 	if (c->counted) {
 		(void)map_remove(&s->sessions, smtpd_key(&c->id));
 		struct ipc_client_close m = {.session = c->id};
@@ -316,7 +330,8 @@ void connection_begin(const struct arrival *a)
 	struct smtpd *s = a->smtpd;
 	struct connection *c = make_connection(a);
 	const struct config_server *server = connection_server(c);
-	wheel_set(s->wheel, &c->life, server->session_timeout);
+	c->opened_ms = uv_now(s->context->loop);
+	set_life(c);
 	if (server->listens[a->listen].tls == CONFIG_LISTEN_IMPLICIT && !c->rehearsal) {
 		wheel_set(s->wheel, &c->silence, server->command_timeout);
 		stream_start_tls(c->stream, tls_server_session(s->tls[a->server]), true);
@@ -329,6 +344,14 @@ void connection_begin(const struct arrival *a)
 	connection_leave(c);
 }
 
+// Of this process: more than anybody may have. Who may have fewer is told so by policy.
+static uint64_t most_connections(const struct config *c)
+{
+	uint64_t of_some = config_limit_most(c, CONFIG_LIMIT_CONNECTIONS);
+
+	return of_some > c->limits.connections ? of_some : c->limits.connections;
+}
+
 void connection_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t port)
 {
 	struct door *d = arg;
@@ -336,7 +359,7 @@ void connection_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t 
 	const struct config_server *server = &s->context->config->servers[d->server];
 	struct arrival a = {.smtpd = s, .server = d->server, .listen = d->listen, .client = *peer,
 		.client_port = port};
-	if (s->connection_count - s->rehearsal_count >= s->context->config->limits.connections ||
+	if (s->connection_count - s->rehearsal_count >= most_connections(s->context->config) ||
 		(server->listens[d->listen].tls == CONFIG_LISTEN_IMPLICIT && !s->tls[d->server])) {
 		refuse_at_the_door(fd);
 		return;

@@ -10,6 +10,7 @@
 #include "net/stream.h"
 #include "role/role.h"
 #include "role/spool_writer.h"
+#include "policy/limits.h"
 #include "session/session.h"
 
 struct smtpd;
@@ -44,11 +45,15 @@ struct connection {
 	unsigned facts_need;          // still open
 	bool auth_may_submit, auth_may_relay, auth_foreign; // as AUTH was answered
 	char *limits;                 // octets of facts->account_networks and the like
+	char *local_size_where;       // octets of facts->local_size_where
 	struct auth_exchange *exchange;
 	char offered[256];            // of a foreign server's mechanisms, those that the block wants
 	struct spool_writer *spool;
 	uint64_t spool_id;
 	struct wheel_timer silence, life, delay;
+	uint64_t opened_ms, age_limit_ms; // of the loop; what life is set to
+	struct policy_rate *rates;    // that queue was asked for, in order
+	unsigned rate_count;
 	uint16_t server;              // in the configuration, when retired is NULL
 	// The block it came to, when the configuration has it no more. Owned by the old configuration.
 	const struct config_server *retired;
@@ -134,6 +139,14 @@ void connection_ask_next_fact(struct connection *c);
 void smtpd_guard_state(void *arg, struct str body, int fd);
 void smtpd_guard_forget(struct smtpd *s);       // queue is gone: a new one tells all of it again
 void connection_guard_fact(struct connection *c); // POLICY_FACT_GUARD of c->facts
+
+// ---- smtpd_rates.c: rates in force
+void connection_ask_rates(struct connection *c);
+void connection_release_rates(void *arg);
+void connection_forget_rates(struct connection *c);
+void smtpd_rate_answer(void *arg, struct str body, int fd);
+// Every rate in force as records of ipc rate, with what this message counts in it. ERR_LIMIT.
+int smtpd_add_rates(struct buf *list, const struct policy_facts *f);
 
 // ---- smtpd_body.c: large bodies and the commit
 void connection_spool_open(void *arg);

@@ -82,15 +82,18 @@ void connection_ask_next_fact(struct connection *c)
 		ask_account(c);
 	} else if (c->facts_need & POLICY_FACT_RECIPIENT) {
 		ask_recipient(c);
+	} else if (c->facts_need & POLICY_FACT_RATE) {
+		connection_ask_rates(c);
 	} else {
 		struct policy_facts filled = *c->facts;
 		unsigned known = filled.known;
-		char *limits = c->limits;
+		char *limits = c->limits, *where = c->local_size_where;
 		mem_free(c->facts);
 		c->facts = NULL;
-		c->limits = NULL;
+		c->limits = c->local_size_where = NULL;
 		ANSWER(c, session_facts(c->session, known, &filled));
 		mem_free(limits);
+		mem_free(where);
 	}
 }
 
@@ -99,7 +102,8 @@ void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f
 	struct connection *c = arg;
 	c->facts = mem_alloc(sizeof *c->facts);
 	*c->facts = *f;
-	c->facts_need = need & (POLICY_FACT_CONNECTIONS | POLICY_FACT_ACCOUNT | POLICY_FACT_RECIPIENT);
+	c->facts_need = need & (POLICY_FACT_CONNECTIONS | POLICY_FACT_ACCOUNT | POLICY_FACT_RECIPIENT |
+		POLICY_FACT_RATE);
 	if (need & POLICY_FACT_GUARD)
 		connection_guard_fact(c);
 	if (need & POLICY_FACT_SPACE) {
@@ -111,10 +115,10 @@ void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f
 
 // Before TLS at once a refusal cannot be read, so who is a little over the limit is told after the
 // handshake. Who has twice as many is not worth one: else one address could fill all places.
-static bool is_flood(const struct config *config, const struct ipc_client_counts *m)
+static bool is_flood(const struct session *s, const struct ipc_client_counts *m)
 {
-	return m->from_address / 2 > config->limits.connections_address ||
-		m->from_network / 2 > config->limits.connections_network;
+	return m->from_address / 2 > session_limit(s, CONFIG_LIMIT_CONNECTIONS_ADDRESS) ||
+		m->from_network / 2 > session_limit(s, CONFIG_LIMIT_CONNECTIONS_NETWORK);
 }
 
 void smtpd_client_counts(void *arg, struct str body, int fd)
@@ -125,7 +129,7 @@ void smtpd_client_counts(void *arg, struct str body, int fd)
 	if (ipc_decode_client_counts(body, &m))
 		return;
 	struct connection *c = map_get(&s->sessions, smtpd_key(&m.session));
-	if (c && !c->begun && is_flood(s->context->config, &m)) {
+	if (c && !c->begun && is_flood(c->session, &m)) {
 		connection_refuse(c, "max-connections");
 		return;
 	}
@@ -134,18 +138,21 @@ void smtpd_client_counts(void *arg, struct str body, int fd)
 	c->facts->connections_address = m.from_address;
 	c->facts->connections_network = m.from_network;
 	c->facts->connections_all = m.in_all;
+	c->facts->minute_address = m.minute_address;
+	c->facts->minute_network = m.minute_network;
+	c->facts->minute_all = m.minute_all;
 	fact_known(c, POLICY_FACT_CONNECTIONS);
 }
 
 // The frame is gone before the session hears of it.
 static void keep_limits(struct connection *c, const struct ipc_account_answer *m)
 {
-	const struct str *from[] = {&m->networks, &m->servers, &m->reason};
+	const struct str *from[] = {&m->networks, &m->servers, &m->reason, &m->groups};
 	struct str *to[] = {&c->facts->account_networks, &c->facts->account_servers,
-		&c->facts->account_reason};
+		&c->facts->account_reason, &c->facts->account_groups};
 	size_t at = 0;
 	mem_free(c->limits);
-	c->limits = mem_alloc(m->networks.len + m->servers.len + m->reason.len + 1);
+	c->limits = mem_alloc(m->networks.len + m->servers.len + m->reason.len + m->groups.len + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
 		if (from[i]->len)
 			memcpy(c->limits + at, from[i]->data, from[i]->len);
@@ -181,6 +188,14 @@ void smtpd_account_answer(void *arg, struct str body, int fd)
 	fact_known(c, POLICY_FACT_ACCOUNT);
 }
 
+// Until the session has heard it.
+static struct str keep_where(struct connection *c, struct str text)
+{
+	mem_free(c->local_size_where);
+	c->local_size_where = text.len ? str_dup(text) : NULL;
+	return str_make(c->local_size_where, text.len);
+}
+
 void smtpd_recipient_answer(void *arg, struct str body, int fd)
 {
 	struct ipc_recipient_answer m;
@@ -193,6 +208,8 @@ void smtpd_recipient_answer(void *arg, struct str body, int fd)
 	c->facts->recipient_exists = m.exists == 1 ? POLICY_EXISTS_YES :
 		m.exists == 0 ? POLICY_EXISTS_NO : POLICY_EXISTS_UNKNOWN;
 	c->facts->recipient_full = m.over == QUOTA_OVER_HARD;
+	c->facts->local_size = m.local_size;
+	c->facts->local_size_where = keep_where(c, m.local_size_where);
 	fact_known(c, POLICY_FACT_RECIPIENT);
 }
 

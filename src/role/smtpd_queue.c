@@ -40,6 +40,7 @@ static const ipc_handler from_queue[IPC_TYPES] = {
 	[IPC_TYPE_client_counts] = smtpd_client_counts,
 	[IPC_TYPE_account_answer] = smtpd_account_answer,
 	[IPC_TYPE_recipient_answer] = smtpd_recipient_answer,
+	[IPC_TYPE_rate_answer] = smtpd_rate_answer,
 	[IPC_TYPE_spool_file] = smtpd_spool_file,
 	[IPC_TYPE_submitted] = smtpd_submitted,
 	[IPC_TYPE_store_state] = on_store_state,
@@ -100,7 +101,8 @@ static void recount(struct smtpd *s)
 			continue;
 		uint16_t port;
 		stream_get_peer(c->stream, &peer, &port);
-		struct ipc_client_open m = {.session = c->id, .address = str_from(ipaddr_format(&peer, text))};
+		struct ipc_client_open m = {.session = c->id,
+			.address = str_from(ipaddr_format(&peer, text)), .again = true};
 		map_set(&s->sessions, smtpd_key(&c->id), c);
 		c->counted = true;
 		(void)ipc_send_client_open(s->queue, &m);

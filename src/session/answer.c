@@ -11,28 +11,29 @@
 #define DEFERRED_MAX 1000
 
 struct spoken {
-	const char *rule, *rule_text;
+	const struct session_cause *why;
 	struct str reason;  // for the log only
 	bool close, is_auth;
 };
 
 static void say(struct session *s, const struct smtp_reply *r, const struct spoken *how)
 {
-	uint64_t max_errors = s->facts.server->max_errors;
+	const struct session_cause *why = how->why;
+	uint64_t max_errors = session_limit(s, CONFIG_LIMIT_ERRORS);
 
 	if (s->state == SESSION_CLOSED)
 		return;
 	if (r->code) // else it is closed without a word
 		smtp_reply_write(&s->output, r);
-	session_show(s, r, how->rule, how->rule_text);
+	session_show(s, r, why->rule, why->where);
 	if (how->is_auth)
-		session_report_auth(s, r, how->rule, how->reason);
+		session_report_auth(s, r, why->rule, how->reason);
 	else if (!r->code || r->code >= 400)
-		session_report_refusal(s, r, how->rule, how->rule_text);
+		session_report_refusal(s, r, why);
 	if (!s->rehearsal && (r->code >= 500 || (r->code >= 400 && ++s->deferred > DEFERRED_MAX)))
 		s->errors++;
 	if (how->close)
-		session_close(s, how->rule ? how->rule : "quit");
+		session_close(s, why->rule ? why->rule : "quit");
 	else if (max_errors && s->errors >= max_errors && r->code >= 400)
 		session_answer(s, REPLY_TOO_MANY_ERRORS);
 }
@@ -40,9 +41,11 @@ static void say(struct session *s, const struct smtp_reply *r, const struct spok
 void session_answer_detail(struct session *s, enum reply reply, struct str detail)
 {
 	const struct reply_text *text = reply_text(reply);
-	struct spoken how = {text->rule, "", STR_EMPTY, text->close, text->is_auth};
+	struct session_cause why;
+	struct spoken how = {&why, STR_EMPTY, text->close, text->is_auth};
 	struct smtp_reply r;
 
+	session_cause_of(s, reply, text->rule, &why);
 	detail = str_slice(detail, 0, DETAIL_MAX);
 	if (text->is_auth) { // a login's detail is for the log
 		how.reason = detail;
@@ -60,16 +63,20 @@ void session_answer(struct session *s, enum reply reply)
 
 void session_answer_verdict(struct session *s, const struct policy_verdict *v)
 {
-	struct spoken how = {v->rule, v->rule_text, STR_EMPTY, v->kind == POLICY_DROP, false};
+	struct session_cause why = {v->rule, v->rule_text, v->count, v->limit, ""};
+	struct spoken how = {&why, STR_EMPTY, v->kind == POLICY_DROP, false};
 
 	say(s, &v->reply, &how);
 }
 
 void session_answer_stage(struct session *s, const struct stage_result *result)
 {
-	struct spoken how = {result->rule, "", STR_EMPTY, false, false};
+	struct session_cause why = {result->rule, "", 0, 0, ""};
+	struct spoken how = {&why, STR_EMPTY, false, false};
 	struct smtp_reply r;
 
+	if (result->is_limit)
+		session_cause_limit(s, result->limit_id, result->count, &why);
 	smtp_reply_set(&r, result->code, result->enhanced, "%s", result->text);
 	say(s, &r, &how);
 }

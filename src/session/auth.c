@@ -21,9 +21,11 @@ bool session_auth_offered(const struct session *s, const char **out_mechanisms)
 void session_set_limits(struct session *s, const struct policy_facts *from)
 {
 	struct str *to[] = {&s->facts.account_networks, &s->facts.account_servers,
-		&s->facts.account_reason};
+		&s->facts.account_reason, &s->facts.account_groups};
 	const struct str *texts[] = {from ? &from->account_networks : &STR_EMPTY,
-		from ? &from->account_servers : &STR_EMPTY, from ? &from->account_reason : &STR_EMPTY};
+		from ? &from->account_servers : &STR_EMPTY, from ? &from->account_reason : &STR_EMPTY,
+		from ? &from->account_groups : &STR_EMPTY};
+	bool other_groups = from && !str_equal(from->account_groups, s->facts.account_groups);
 	size_t len = 0, at = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(to); i++)
@@ -37,6 +39,8 @@ void session_set_limits(struct session *s, const struct policy_facts *from)
 	}
 	mem_free(s->limits);
 	s->limits = octets;
+	if (other_groups)
+		session_find_limits(s);
 }
 
 void session_forget_login(struct session *s)
@@ -175,6 +179,7 @@ static void take_account(struct session *s, struct str account)
 	session_forget_login(s);
 	s->account = str_dup(account);
 	s->facts.account = str_from(s->account);
+	session_find_limits(s);
 }
 
 void session_auth(struct session *s, enum session_auth_result result, struct str data_or_account,

@@ -48,7 +48,7 @@ static void begin_chunk(struct session *s)
 
 enum reply session_bdat(struct session *s, struct str argument)
 {
-	uint64_t most = policy_limit(&s->facts, CONFIG_LIMIT_MESSAGE_SIZE);
+	uint64_t most = session_limit(s, CONFIG_LIMIT_MESSAGE_SIZE);
 
 	if (smtp_command_parse_bdat(argument, &s->chunk.left, &s->chunk.last))
 		return REPLY_CHUNK_SYNTAX;

@@ -5,8 +5,6 @@
 #include "base/memory.h"
 #include "message/trace.h"
 
-#define INLINE_MAX 65536 // what stays in memory and goes into the store's row
-
 static struct stage_facts stage_facts_of(struct session *s, uint64_t now)
 {
 	struct transaction *t = s->transaction;
@@ -17,6 +15,8 @@ static struct stage_facts stage_facts_of(struct session *s, uint64_t now)
 		.config = s->facts.config,
 		.server = s->facts.server,
 		.submission = s->account != NULL,
+		.header_size = session_limit(s, CONFIG_LIMIT_HEADER_SIZE),
+		.header_fields = session_limit(s, CONFIG_LIMIT_HEADER_FIELDS),
 		.id = hash_octets(unique, sizeof(unique)),
 		.wall_ms = now,
 		.recipients = t->recipients,
@@ -55,6 +55,11 @@ void body_destroy(struct session *s, struct body *b)
 uint64_t body_size(const struct body *b)
 {
 	return b ? b->size : 0;
+}
+
+uint64_t body_wire(const struct body *b)
+{
+	return b ? b->wire : 0;
 }
 
 enum reply body_fault(const struct body *b)
@@ -130,7 +135,7 @@ void body_end_chunks(struct session *s)
 
 bool body_is_endless(const struct session *s)
 {
-	uint64_t most = policy_limit(&s->facts, CONFIG_LIMIT_MESSAGE_SIZE);
+	uint64_t most = session_limit(s, CONFIG_LIMIT_MESSAGE_SIZE);
 
 	return most && s->transaction->body->wire / 4 > most;
 }
@@ -153,7 +158,7 @@ void body_advance(struct session *s, bool ended)
 
 	drop_when_faulty(s, b);
 	b->ended = ended;
-	if (b->spool_state == SPOOL_NONE && buf_len(&b->memory) > INLINE_MAX) {
+	if (b->spool_state == SPOOL_NONE && buf_len(&b->memory) > session_limit(s, CONFIG_LIMIT_BODY_MEMORY)) {
 		b->spool_state = SPOOL_OPENING;
 		s->wait = SESSION_WAIT_SPOOL;
 		s->host->spool_open(s->arg);

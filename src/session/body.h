@@ -21,6 +21,7 @@ void body_end_chunks(struct session *s); // after the last one
 // More was thrown away than any honest client sends.
 bool body_is_endless(const struct session *s);
 uint64_t body_size(const struct body *b); // octets that are kept
+uint64_t body_wire(const struct body *b); // octets that came, refused ones too
 // To be called after what was taken: opens the spool when it is time; at the end of a chunk
 // or of the body says the reply or begins what leads to it. The transaction may be gone then.
 void body_advance(struct session *s, bool ended);

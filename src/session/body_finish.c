@@ -65,6 +65,7 @@ static void fill_envelope(struct session *s, const struct stage_result *result)
 		.body = b->spool_state == SPOOL_OPEN ? STR_EMPTY : buf_str(&b->memory),
 		.spool = b->spool,
 		.by_rule = !s->account && policy_is_guarded(&s->facts),
+		.facts = &s->facts,
 	};
 }
 
@@ -88,6 +89,7 @@ static void submit(struct session *s)
 	if (b->spool_state == SPOOL_OPEN)
 		b->spool_state = SPOOL_HANDED_OVER;
 	s->wait = SESSION_WAIT_SUBMIT;
+	s->transaction->reserved = false; // goes with it
 	s->host->submit(s->arg, &b->submission);
 }
 
@@ -128,6 +130,8 @@ void body_finish(struct session *s)
 		accept_message(s, 0, t->rule);
 		return;
 	}
+	if (session_refuse_local_size(s))
+		return;
 	if (result->hold || t->hold_reason[0])
 		transaction_hold_all(t, t->hold_reason[0] ? t->hold_reason : result->hold_reason);
 	if (write_headers(s, result)) {

@@ -35,30 +35,36 @@ enum reply session_helo(struct session *s, struct str argument)
 
 static void add_limits(struct session *s, struct buf *lines) // RFC 9422
 {
-	const struct config_server *server = s->facts.server;
-	uint64_t max_recipients = policy_limit(&s->facts, CONFIG_LIMIT_RECIPIENTS);
+	uint64_t messages = session_limit(s, CONFIG_LIMIT_MESSAGES);
+	uint64_t recipients = session_limit(s, CONFIG_LIMIT_RECIPIENTS);
 
-	if (!server->max_messages && !max_recipients)
+	if (!messages && !recipients)
 		return;
 	buf_add_text(lines, "250-LIMITS");
-	if (server->max_messages)
-		buf_add_format(lines, " MAILMAX=%" PRIu64, server->max_messages);
-	if (max_recipients)
-		buf_add_format(lines, " RCPTMAX=%" PRIu64, max_recipients);
+	if (messages)
+		buf_add_format(lines, " MAILMAX=%" PRIu64, messages);
+	if (recipients)
+		buf_add_format(lines, " RCPTMAX=%" PRIu64, recipients);
 	buf_add_text(lines, "\r\n");
 }
 
 enum reply session_ehlo(struct session *s, struct str argument)
 {
 	enum reply reply = take_name(s, argument, true);
+
+	return reply ? reply : session_ask(s, QUESTION_HELLO);
+}
+
+// Whatever could not be found out: what is not offered would not come back.
+void session_decided_hello(struct session *s, const struct policy_verdict *v)
+{
 	struct buf lines = BUF_INIT;
 	const char *mechanisms;
 
-	if (reply)
-		return reply;
+	s->decided = NULL; // nothing was
 	buf_add_format(&lines, "250-%.*s\r\n", STR_ARG(s->facts.config->hostname));
 	buf_add_text(&lines, "250-PIPELINING\r\n");
-	buf_add_format(&lines, "250-SIZE %" PRIu64 "\r\n", policy_limit(&s->facts, CONFIG_LIMIT_MESSAGE_SIZE));
+	buf_add_format(&lines, "250-SIZE %" PRIu64 "\r\n", session_limit(s, CONFIG_LIMIT_MESSAGE_SIZE));
 	buf_add_text(&lines, "250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n"
 			     "250-DSN\r\n250-CHUNKING\r\n");
 	if (session_tls_offered(s))
@@ -72,5 +78,4 @@ enum reply session_ehlo(struct session *s, struct str argument)
 	buf_add_text(&lines, "250 HELP\r\n");
 	session_answer_lines(s, buf_str(&lines));
 	buf_finish(&lines);
-	return REPLY_NONE;
 }

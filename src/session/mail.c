@@ -28,7 +28,8 @@ enum reply session_command_fault(enum smtp_fault fault, enum reply address)
 // Facts that may have changed since the last message.
 static void renew_facts(struct session *s)
 {
-	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE | POLICY_FACT_GUARD);
+	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE | POLICY_FACT_GUARD |
+		POLICY_FACT_RATE);
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
 	s->facts.login_untrusted = false;
 	session_renew_client(s);
@@ -48,15 +49,24 @@ static enum reply parse(struct session *s, struct transaction *t, struct str arg
 	return REPLY_NONE;
 }
 
+// What an account may have more is not known yet.
+static size_t arena_size(const struct session *s)
+{
+	uint64_t most = session_limit(s, CONFIG_LIMIT_RECIPIENTS);
+	uint64_t others = config_limit_most(s->facts.config, CONFIG_LIMIT_RECIPIENTS);
+
+	if (s->account && others > most)
+		most = others;
+	return ARENA_MIN + ARENA_RECIPIENT * most;
+}
+
 enum reply session_mail(struct session *s, struct str argument)
 {
 	struct transaction *t;
 	enum reply reply;
-	uint64_t most;
 
 	renew_facts(s);
-	most = policy_limit(&s->facts, CONFIG_LIMIT_RECIPIENTS);
-	t = transaction_create(ARENA_MIN + ARENA_RECIPIENT * most);
+	t = transaction_create(arena_size(s));
 	reply = parse(s, t, argument);
 	if (reply) {
 		transaction_destroy(t);

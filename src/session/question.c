@@ -11,6 +11,7 @@ static const struct {
 	void (*decided)(struct session *s, const struct policy_verdict *v);
 } questions[QUESTIONS] = {
 	[QUESTION_CONNECT] = {policy_connect, session_decided_connect},
+	[QUESTION_HELLO] = {policy_hello, session_decided_hello},
 	[QUESTION_MAIL] = {policy_mail, session_decided_mail},
 	[QUESTION_RCPT] = {policy_rcpt, session_decided_rcpt},
 	[QUESTION_DATA] = {policy_data, session_decided_data},
@@ -68,6 +69,16 @@ enum reply session_ask(struct session *s, enum question question)
 	return REPLY_NONE;
 }
 
+static void take_rates(struct session *s, const struct policy_facts *filled)
+{
+	s->facts.rate_full = filled->rate_full;
+	s->facts.rate_count = filled->rate_count;
+	s->facts.rate_left_ms = filled->rate_left_ms;
+	s->facts.rate_uncertain = filled->rate_uncertain;
+	if (!filled->rate_full.rate && !filled->rate_uncertain)
+		s->transaction->reserved = true;
+}
+
 static void merge(struct session *s, unsigned known, const struct policy_facts *filled)
 {
 	struct policy_facts *own = &s->facts;
@@ -76,6 +87,9 @@ static void merge(struct session *s, unsigned known, const struct policy_facts *
 		own->connections_address = filled->connections_address;
 		own->connections_network = filled->connections_network;
 		own->connections_all = filled->connections_all;
+		own->minute_address = filled->minute_address;
+		own->minute_network = filled->minute_network;
+		own->minute_all = filled->minute_all;
 	}
 	if (known & POLICY_FACT_ACCOUNT) {
 		own->account_state = filled->account_state;
@@ -87,7 +101,12 @@ static void merge(struct session *s, unsigned known, const struct policy_facts *
 	if (known & POLICY_FACT_RECIPIENT) {
 		own->recipient_exists = filled->recipient_exists;
 		own->recipient_full = filled->recipient_full;
+		own->local_size = filled->local_size;
+		own->local_size_where = filled->local_size ?
+			arena_str(&s->transaction->arena, filled->local_size_where) : STR_EMPTY;
 	}
+	if (known & POLICY_FACT_RATE)
+		take_rates(s, filled);
 	if (known & POLICY_FACT_SPACE)
 		own->store_full = filled->store_full;
 	if (known & POLICY_FACT_GUARD) {

@@ -67,7 +67,9 @@ enum reply session_rcpt(struct session *s, struct str argument)
 		return reply;
 	}
 	s->facts.recipient = &t->recipient;
-	s->facts.known &= ~(unsigned)POLICY_FACT_RECIPIENT;
+	s->facts.known &= ~(unsigned)(POLICY_FACT_RECIPIENT | POLICY_FACT_RATE);
+	s->facts.local_size = 0;
+	s->facts.local_size_where = STR_EMPTY;
 	return session_ask(s, QUESTION_RCPT);
 }
 
@@ -87,6 +89,7 @@ void session_decided_rcpt(struct session *s, const struct policy_verdict *v)
 		session_answer(s, REPLY_RECIPIENTS_FULL);
 		return;
 	}
+	session_note_local_size(s);
 	s->facts.recipients_so_far++;
 	s->state = SESSION_RCPT;
 	session_answer(s, REPLY_RECIPIENT_OK);

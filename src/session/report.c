@@ -59,8 +59,8 @@ void session_report_connect(struct session *s)
 	event_emit(&e);
 }
 
-void session_report_refusal(struct session *s, const struct smtp_reply *r, const char *rule,
-	const char *rule_text)
+void session_report_refusal(struct session *s, const struct smtp_reply *r,
+	const struct session_cause *why)
 {
 	struct event e;
 
@@ -72,8 +72,12 @@ void session_report_refusal(struct session *s, const struct smtp_reply *r, const
 	if (r->code)
 		event_u64(&e, "code", r->code);
 	event_text(&e, "status", r->enhanced[0] ? r->enhanced : NULL);
-	event_text(&e, "rule", rule);
-	event_text(&e, "where", rule_text && rule_text[0] ? rule_text : NULL);
+	event_text(&e, "rule", why->rule);
+	event_text(&e, "where", why->where && why->where[0] ? why->where : NULL);
+	if (why->limit) {
+		event_u64(&e, "count", why->count);
+		event_u64(&e, "limit", why->limit);
+	}
 	event_text(&e, "reason", r->text);
 	event_emit(&e);
 }

@@ -68,6 +68,16 @@ static enum reply check_order(const struct session *s, const struct verb *verb, 
 	return REPLY_NONE;
 }
 
+static bool is_one_too_many(struct session *s)
+{
+	uint64_t most = session_limit(s, CONFIG_LIMIT_COMMANDS);
+
+	if (s->rehearsal || ++s->commands <= most || !most)
+		return false;
+	session_answer(s, REPLY_TOO_MANY_COMMANDS);
+	return true;
+}
+
 static void dispatch(struct session *s, struct str line)
 {
 	struct smtp_command command;
@@ -78,6 +88,8 @@ static void dispatch(struct session *s, struct str line)
 	verb = &verbs[command.verb];
 	s->verb = (uint8_t)command.verb;
 	s->detail = STR_EMPTY;
+	if (is_one_too_many(s))
+		return;
 	if ((verb->flags & IDLE) && !s->rehearsal && ++s->idle_verbs > IDLE_VERBS_MAX)
 		s->errors++;
 	reply = check_order(s, verb, command.argument);
@@ -86,8 +98,8 @@ static void dispatch(struct session *s, struct str line)
 	if (reply)
 		session_answer_detail(s, reply, s->detail);
 	s->detail = STR_EMPTY;
-	if (s->idle_verbs > IDLE_VERBS_MAX && s->facts.server->max_errors &&
-		s->errors >= s->facts.server->max_errors && s->wait == SESSION_WAIT_NONE)
+	if (s->idle_verbs > IDLE_VERBS_MAX && s->errors >= session_limit(s, CONFIG_LIMIT_ERRORS) &&
+		session_limit(s, CONFIG_LIMIT_ERRORS) && s->wait == SESSION_WAIT_NONE)
 		session_answer(s, REPLY_TOO_MANY_ERRORS); // a good reply does not look at this
 }
 
@@ -148,7 +160,7 @@ struct smtp_limits session_limits(const struct session *s)
 {
 	struct smtp_limits limits = smtp_limits_default;
 
-	limits.message_size = policy_limit(&s->facts, CONFIG_LIMIT_MESSAGE_SIZE);
+	limits.message_size = session_limit(s, CONFIG_LIMIT_MESSAGE_SIZE);
 	if (s->facts.config->limits.body_line)
 		limits.body_line = s->facts.config->limits.body_line;
 	return limits;
@@ -237,9 +249,10 @@ struct session *session_create(const struct session_options *o)
 	s->facts.local = o->local;
 	s->facts.account = STR_EMPTY;
 	s->facts.client_name = STR_EMPTY;
-	session_look_up_client(s);
+	s->facts.account_groups = STR_EMPTY;
 	if (o->rehearsal)
 		session_rehearse(s, o->rehearsal);
+	session_look_up_client(s);
 	return s;
 }
 
@@ -250,6 +263,7 @@ void session_destroy(struct session *s)
 	s->close_told = true;
 	session_close(s, "closed");
 	session_forget_client(s);
+	session_forget_limits(s);
 	mem_free(s->tls);
 	buf_finish(&s->output);
 	mem_free(s);
@@ -260,6 +274,8 @@ void session_reset(struct session *s)
 	struct transaction *t = s->transaction;
 
 	if (t) {
+		if (t->reserved && !s->rehearsal)
+			s->host->rates_release(s->arg);
 		body_destroy(s, t->body);
 		t->body = NULL;
 		transaction_destroy(t);
@@ -269,7 +285,8 @@ void session_reset(struct session *s)
 	s->facts.mail = NULL;
 	s->facts.recipient = NULL;
 	s->facts.recipients_so_far = 0;
-	s->facts.known &= ~(unsigned)POLICY_FACT_RECIPIENT;
+	s->facts.known &= ~(unsigned)(POLICY_FACT_RECIPIENT | POLICY_FACT_RATE);
+	s->facts.local_size_where = STR_EMPTY;
 	if (s->state != SESSION_CLOSED)
 		s->state = s->helo ? SESSION_READY : SESSION_GREETED;
 }
@@ -294,7 +311,7 @@ void session_close(struct session *s, const char *why)
 	s->wait = SESSION_WAIT_NONE;
 }
 
-void session_timed_out(struct session *s)
+void session_end_in_time(struct session *s, enum reply reply)
 {
 	if (s->state == SESSION_CLOSED)
 		return;
@@ -304,10 +321,15 @@ void session_timed_out(struct session *s)
 	if (s->wait == SESSION_WAIT_SUBMIT || s->wait == SESSION_WAIT_SYNC)
 		s->draining = true;
 	else if (s->wait == SESSION_WAIT_TLS || (s->implicit_tls && !s->tls))
-		session_close(s, reply_text(REPLY_TIMED_OUT)->rule);
+		session_close(s, reply_text(reply)->rule);
 	else
-		session_answer(s, REPLY_TIMED_OUT);
+		session_answer(s, reply);
 	session_leave(s);
+}
+
+void session_timed_out(struct session *s)
+{
+	session_end_in_time(s, REPLY_TIMED_OUT);
 }
 
 void session_shut_down(struct session *s)

@@ -6,7 +6,7 @@
 #define PABAL_SESSION_SESSION_H
 
 #include "base/buf.h"
-#include "config/config.h"
+#include "config/limits.h"
 #include "message/envelope.h"
 #include "policy/policy.h"
 
@@ -29,6 +29,7 @@ struct session_submission {
 	struct str body;        // inline, when spool is 0
 	bool by_rule;           // the client may relay by its address, and nobody logged in
 	uint64_t spool;         // body was written to the file of session_host.spool_open
+	const struct policy_facts *facts; // who sends it, with the rates in force; recipients_so_far
 };
 
 // What the session asks of its surroundings. Each `ask` is answered exactly once by the
@@ -56,6 +57,9 @@ struct session_host {
 	// STARTTLS was answered 220: flush, drop what was received and not used, start TLS, then
 	// session_secured. Called from inside session_input: what that returns was used before.
 	void (*start_tls)(void *arg);
+	// Nothing comes of the message that rates were asked for (POLICY_FACT_RATE): what was reserved is
+	// free again. A message that is submitted takes its reservation with it.
+	void (*rates_release)(void *arg);
 	// Wait before going on; answered by session_delayed.
 	void (*delay)(void *arg, uint32_t ms);
 	// There is output to send.
@@ -120,15 +124,20 @@ size_t session_input(struct session *s, struct str octets);
 bool session_wants_input(const struct session *s);
 struct buf *session_output(struct session *s);
 // Milliseconds the client may be silent in this state (command or data time-out); how long
-// the session may last at all is the host's timer: config session_timeout. 0: it is our turn.
+// the session may last at all is the host's timer, session_age_limit. 0: it is our turn.
 uint64_t session_silence_limit(const struct session *s);
+// What is in force for it now: octets, milliseconds or a number; 0: none.
+uint64_t session_limit(const struct session *s, enum config_limit_id id);
+// Milliseconds that it may last in all; another number once an account is known.
+uint64_t session_age_limit(const struct session *s);
 // A new generation of the configuration: holds at once, so that a right that was taken away is
 // gone. The stages of a body that is on its way still use the old one: it has to stay until
 // the session ends.
 void session_reconfigure(struct session *s, const struct config *config,
 	const struct config_server *server);
-// The client was silent too long, the session too old, or the server drains: says 421 and closes.
+// The client was silent too long, or the server drains: says 421 and closes.
 void session_timed_out(struct session *s);
+void session_expired(struct session *s); // it has lasted too long
 void session_shut_down(struct session *s);  // at the next command boundary, "421 4.3.2"
 void session_peer_gone(struct session *s, const char *why); // event, abort; then session_destroy
 

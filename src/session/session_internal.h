@@ -44,6 +44,7 @@ enum session_wait {
 
 enum question {
 	QUESTION_CONNECT,
+	QUESTION_HELLO,
 	QUESTION_MAIL,
 	QUESTION_RCPT,
 	QUESTION_DATA,
@@ -70,6 +71,7 @@ struct session {
 	char *client_name;                // checked; NULL: none, or not known
 	uint64_t tables;                  // generation that the rule is of
 	char *limits;                     // octets of facts.account_networks and the like; NULL: none
+	struct policy_limits *in_force;   // what facts.limits points to
 	struct transaction *transaction;  // NULL outside of one
 	struct policy_verdict *verdict;   // kept for session_delayed or the end of a refused chunk
 	const struct policy_verdict *decided; // what is being carried out now; borrowed
@@ -91,11 +93,29 @@ struct session {
 	bool draining;                    // 421 at the next command boundary
 	bool begun, connect_told;         // the client was looked at; its event was written
 	bool close_told, reported;
-	unsigned errors, deferred, idle_verbs, auth_failures;
+	unsigned errors, deferred, idle_verbs, auth_failures, commands;
 	unsigned accepted;                // messages
 };
 
+// ---- limits.c: those that are in force, and what is said when one is reached
+void session_find_limits(struct session *s); // anew: somebody logged in, or something was changed
+void session_forget_limits(struct session *s);
+// Why something was refused, for its event. limit 0: it was no limit.
+struct session_cause {
+	const char *rule, *where;
+	uint64_t count, limit;
+	char text[POLICY_WHERE_MAX]; // of where
+};
+void session_cause_of(const struct session *s, enum reply reply, const char *rule, struct session_cause *c);
+void session_cause_limit(const struct session *s, enum config_limit_id id, uint64_t count,
+	struct session_cause *c);
+// The recipient that was accepted now takes so much; is the body too large for every one of them?
+// Then it was refused, and the transaction is gone.
+void session_note_local_size(struct session *s);
+bool session_refuse_local_size(struct session *s);
+
 // ---- session.c
+void session_end_in_time(struct session *s, enum reply reply);
 // Every function that the host calls begins and ends with these; the last one out tells the
 // host of output or of the end.
 void session_enter(struct session *s);
@@ -127,8 +147,8 @@ static inline void session_show(struct session *s, const struct smtp_reply *r, c
 
 // ---- report.c
 void session_report_connect(struct session *s);
-void session_report_refusal(struct session *s, const struct smtp_reply *r, const char *rule,
-	const char *rule_text);
+void session_report_refusal(struct session *s, const struct smtp_reply *r,
+	const struct session_cause *why);
 void session_report_auth(struct session *s, const struct smtp_reply *r, const char *rule,
 	struct str reason);
 void session_report_accept(struct session *s, uint64_t message_id, const char *rule);
@@ -137,6 +157,7 @@ void session_report_disconnect(struct session *s, const char *reason);
 // ---- question.c
 // Asks policy, fetching facts as it needs; the question's own function goes on from there.
 enum reply session_ask(struct session *s, enum question question);
+void session_decided_hello(struct session *s, const struct policy_verdict *v);
 void session_decided_connect(struct session *s, const struct policy_verdict *v);
 void session_decided_mail(struct session *s, const struct policy_verdict *v);
 void session_decided_rcpt(struct session *s, const struct policy_verdict *v);

@@ -20,6 +20,10 @@ struct transaction {
 	struct smtp_rcpt_parameters rcpt;
 	struct envelope_recipient *recipients;
 	unsigned count, size;
+	bool reserved;                       // in rates, at queue: to be given back if nothing comes of it
+	bool local_size_free;                // a recipient takes any size
+	uint64_t local_size;                 // else the largest that one of them takes
+	struct str local_size_where;
 	bool discard;                        // a rule throws the message away
 	const char *rule;                    // that one
 	char hold_reason[96];                // not "": all recipients are held

@@ -45,7 +45,7 @@ struct host {
 	unsigned count;
 	char separator;       // between recipients; 0: a comma
 	bool closed;
-	unsigned start_tls, spool_opens, spool_aborts, auth_cancels, dropped;
+	unsigned start_tls, spool_opens, spool_aborts, auth_cancels, dropped, rates_released;
 	// what goes wrong
 	int spool_error, sync_error, submit_error;
 	bool no_facts, auth_down, no_mechanisms, store_full;
@@ -361,6 +361,13 @@ static const char *host_mechanisms(void *arg, bool tls)
 	return h->no_mechanisms ? "" : "PLAIN LOGIN";
 }
 
+static void host_rates_release(void *arg)
+{
+	struct host *h = arg;
+
+	h->rates_released++;
+}
+
 static const struct session_host host_table = {
 	.facts = host_facts,
 	.auth_start = host_auth_start,
@@ -372,6 +379,7 @@ static const struct session_host host_table = {
 	.spool_abort = host_spool_abort,
 	.submit = host_submit,
 	.start_tls = host_start_tls,
+	.rates_release = host_rates_release,
 	.delay = host_delay,
 	.output = host_output,
 	.close = host_close,
