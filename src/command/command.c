@@ -41,6 +41,13 @@ const struct command commands[] = {
 		"delete ID|SELECTION [--json]\n"
 		"SELECTION: --sender A --recipient A --domain D --account A --state due|claimed|held",
 		TEXT_MARK("mail that waits"), command_queue},
+	{"quota",
+		"list [--json]\n"
+		"show NAME|domain:DOMAIN [--json]\n"
+		"set NAME|domain:DOMAIN [--hard SIZE] [--soft SIZE] [--messages N] [--messages-soft N]\n"
+		"recount NAME|--all [--json]\n"
+		"SIZE and N: none, or default for what the domain and the configuration say",
+		TEXT_MARK("how full mailboxes may be and are"), command_quota},
 	{"trace", "ID|ADDRESS|CLIENT [--since TIME] [--json]",
 		TEXT_MARK("the story of a message, an address or a client"), command_trace},
 	{"manual", "settings", TEXT_MARK("print the reference of the configuration"), command_manual},

@@ -33,6 +33,7 @@ int command_auth(int argc, char **argv);
 int command_account(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_queue(int argc, char **argv);
+int command_quota(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_status(int argc, char **argv);

@@ -42,6 +42,10 @@ const struct control_command control_commands[] = {
 	{"auth sources", "auth", CONTROL_READ, false, TEXT_MARK("password sources that are passed over")},
 	{"auth blocks list", "auth", CONTROL_READ, false, TEXT_MARK("who is taken for a guesser")},
 	{"auth blocks clear", "auth", CONTROL_OPERATE, false, TEXT_MARK("let somebody in again")},
+	{"quota list", "queue", CONTROL_READ, true, TEXT_MARK("quotas, and how full mailboxes are")},
+	{"quota show", "queue", CONTROL_READ, true, TEXT_MARK("the quota of one mailbox or domain")},
+	{"quota set", "queue", CONTROL_ADMIN, true, TEXT_MARK("say how full a mailbox may become")},
+	{"quota recount", "queue", CONTROL_OPERATE, false, TEXT_MARK("count what mailboxes hold")},
 	{"trace", "queue", CONTROL_READ, true, TEXT_MARK("tell the story of a message or an address")},
 };
 const size_t control_command_count = ARRAY_SIZE(control_commands);

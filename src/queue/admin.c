@@ -27,6 +27,10 @@ const struct control_handler queue_admin_handlers[] = {
 	{"account group set", queue_admin_group_set},
 	{"account group remove", queue_admin_group_remove},
 	{"account group list", queue_admin_group_list},
+	{"quota list", queue_admin_quota_list},
+	{"quota show", queue_admin_quota_show},
+	{"quota set", queue_admin_quota_set},
+	{"quota recount", queue_admin_quota_recount},
 	{"trace", queue_admin_trace},
 };
 const size_t queue_admin_handler_count = ARRAY_SIZE(queue_admin_handlers);

@@ -18,7 +18,9 @@ struct queue_admin {
 // "account list|show" {name}, "account add" {name (required), rights, quota}, "account enable|disable|
 // remove" {name (required)}, "account set" {name (required), submit, relay (yes, no, default), from,
 // servers, groups, act_as (words), expires, lock, unlock}, "account group add|set" {group (required),
-// submit, relay, from, servers}, "account group remove" {group}, "account group list" {}, "trace" {id | address | client, name, since, limit}, "queue status" {}.
+// submit, relay, from, servers}, "account group remove" {group}, "account group list" {}, "trace" {id | address | client, name, since, limit}, "queue status" {},
+// "quota list" {}, "quota show" {name or domain:NAME}, "quota set" {name, hard, soft, messages,
+// messages_soft}, "quota recount" {name; missing: all}.
 // Rows: a recipient (list, show), then the message with its headers (show); an account; {"event": …}
 // (trace); causes of refusals and deferrals (status, whose numbers are in done).
 extern const struct control_handler queue_admin_handlers[];

@@ -54,5 +54,9 @@ void queue_admin_group_list(struct control_call *call, const json_t *arguments, 
 void queue_admin_account_enable(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_disable(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_remove(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_quota_list(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_quota_show(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_quota_set(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_quota_recount(struct control_call *call, const json_t *arguments, void *arg);
 
 #endif

@@ -183,7 +183,7 @@ static struct store_mailbox row_of(const struct entry *e)
 		.counted_ms = e->counted_ms, .warned_ms = e->warned_ms};
 }
 
-static void flush(struct queue *q)
+void queue_mailboxes_flush(struct queue *q)
 {
 	struct mailboxes *m = q->mailboxes;
 	struct store_mailbox *rows = mem_array(STORE_MAILBOXES_MAX, sizeof *rows);
@@ -433,6 +433,27 @@ void queue_mailboxes_changed(struct queue *q)
 	wake_all(q);
 }
 
+void queue_mailbox_wake(struct queue *q, struct str name)
+{
+	struct entry *e = get(q->mailboxes, name);
+	if (!e || (e->counted_ms && quota_judge(&e->limits, &e->usage, 1) == QUOTA_OVER_HARD))
+		return;
+	e->waits_for = 0;
+	e->wake = true;
+	wake_all(q);
+}
+
+void queue_quota_changed(struct queue *q, struct str name)
+{
+	struct entry *e = map_get(&q->mailboxes->entries, name);
+	if (e)
+		e->limits = (struct quota_limits){0}; // what holds now is told with the next question
+	queue_directory_clear(q->directory);
+	queue_mailboxes_changed(q);
+	if (name.len)
+		queue_mailbox_wake(q, name);
+}
+
 // ---------------------------------------------------------------- counting
 
 static int ask_local(struct queue *q, struct entry *e, bool anew)
@@ -588,7 +609,7 @@ void queue_mailboxes_beat(struct queue *q)
 	uint64_t now = clock_monotonic_ms();
 	unsigned looks = 0;
 	if (++m->beats % FLUSH_BEATS == 0)
-		flush(q);
+		queue_mailboxes_flush(q);
 	LIST_EACH(link, &m->used) {
 		struct entry *e = LIST_ENTRY(link, struct entry, link);
 		tell_askers(q, e, ERR_TIMEOUT, now);
@@ -601,6 +622,6 @@ void queue_mailboxes_beat(struct queue *q)
 
 void queue_mailboxes_stop(struct queue *q)
 {
-	flush(q);
+	queue_mailboxes_flush(q);
 	queue_mailboxes_lost(q);
 }

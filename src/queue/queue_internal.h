@@ -321,8 +321,11 @@ struct mailboxes *queue_mailboxes_create(void);
 void queue_mailboxes_destroy(struct mailboxes *m); // nobody asks any more
 void queue_mailboxes_beat(struct queue *q);        // each second
 void queue_mailboxes_lost(struct queue *q);        // role local is gone: nobody can count
-void queue_mailboxes_stop(struct queue *q);        // what the store does not know yet
+void queue_mailboxes_flush(struct queue *q);       // to the store
+void queue_mailboxes_stop(struct queue *q);
 void queue_mailboxes_changed(struct queue *q);     // limits: what waits for room is tried
+void queue_mailbox_wake(struct queue *q, struct str name); // the same of one, unless it is full
+void queue_quota_changed(struct queue *q, struct str name); // of an account; "" : of others
 bool queue_mailboxes_asking(const struct mailboxes *m); // is an answer, or the store, awaited?
 // What holds for a mailbox of which its account and domain say this.
 struct quota_limits queue_quota_in_force(const struct config *c, const struct quota_limits *said);
