@@ -590,11 +590,12 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_DELIVER, "quota", &config_type_size, FIELD(config, deliver.quota.octets), "0", 'l',
 		MASTER | QUEUE,
 		TEXT_MARK("How large a mailbox may become for which pabal quota says nothing else; 0: as "
-		"large as it likes. What has no room waits in the queue and is tried again.")},
+		"large as it likes. What has no room waits in the queue and is tried again."),
+		.least = 0, .most = 1024 * 1024 * GIB},
 	{CONFIG_BLOCK_DELIVER, "quota-soft", &config_type_size, FIELD(config, deliver.quota.octets_soft),
 		"0", 'l', MASTER | QUEUE,
 		TEXT_MARK("Above this size mail is still delivered, and the owner is warned by mail, once a "
-		"day; 0: never.")},
+		"day; 0: never."), .least = 0, .most = 1024 * 1024 * GIB},
 	{CONFIG_BLOCK_DELIVER, "quota-messages", &config_type_number,
 		FIELD(config, deliver.quota.messages), "0", 'l', MASTER | QUEUE,
 		TEXT_MARK("The same as quota as a number of messages."), .least = 0, .most = 1000000000},
