@@ -50,6 +50,11 @@ const struct command commands[] = {
 		TEXT_MARK("how full mailboxes may be and are"), command_quota},
 	{"trace", "ID|ADDRESS|CLIENT [--since TIME] [--json]",
 		TEXT_MARK("the story of a message, an address or a client"), command_trace},
+	{"explain",
+		"--from-ip ADDRESS [--server NAME] [--tls] [--auth ACCOUNT] --mail-from A --rcpt B "
+		"[--rcpt C …] [--size N] [--json]",
+		TEXT_MARK("what a client would be told, by which rule, and what would change it"),
+		command_explain},
 	{"manual", "settings", TEXT_MARK("print the reference of the configuration"), command_manual},
 };
 const size_t command_count = ARRAY_SIZE(commands);

@@ -10,6 +10,7 @@
 enum {
 	COMMAND_OK = 0,
 	COMMAND_FAILED = 1,      // it was done and the answer is no
+	COMMAND_DEFERRED = 2,    // and the answer is not now, or cannot be told
 	COMMAND_USAGE = 64,
 	COMMAND_UNAVAILABLE = 69,
 	COMMAND_CONFIGURATION = 78,
@@ -32,6 +33,7 @@ int command_usage(const char *name);
 int command_auth(int argc, char **argv);
 int command_account(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_explain(int argc, char **argv);
 int command_queue(int argc, char **argv);
 int command_quota(int argc, char **argv);
 int command_reload(int argc, char **argv);

@@ -26,6 +26,21 @@ static bool take_value(const char *given, const char *next, const char **out)
 	return *out != NULL;
 }
 
+static bool keep_value(const struct option_row *row, const char *value)
+{
+	struct option_values *several = row->values;
+	if (!several) {
+		*row->value = value;
+		return true;
+	}
+	if (several->count == ARRAY_SIZE(several->items)) {
+		fprintf(stderr, TEXT("pabal: %s came too often\n"), row->name);
+		return false;
+	}
+	several->items[several->count++] = value;
+	return true;
+}
+
 // Takes argv[*at]; false when it is wrong.
 static bool take_option(char **argv, int *at, const struct option_row *rows, size_t row_count,
 	struct options *out)
@@ -44,10 +59,11 @@ static bool take_option(char **argv, int *at, const struct option_row *rows, siz
 		*row->flag = true;
 		return true;
 	}
-	if (!take_value(given, next, row->value))
+	const char *value;
+	if (!take_value(given, next, &value))
 		return false;
-	*at += *row->value == next;
-	return true;
+	*at += value == next;
+	return keep_value(row, value);
 }
 
 static bool take_word(const char *word, struct options *out)

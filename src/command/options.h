@@ -12,6 +12,12 @@ struct option_row {
 	const char *name;      // "--sender"
 	const char **value;    // set for options with a value, else
 	bool *flag;
+	struct option_values *values; // for one that may come several times, in place of value
+};
+
+struct option_values {
+	const char *items[64];
+	unsigned count;
 };
 
 struct options {

@@ -15,6 +15,7 @@ const struct control_command control_commands[] = {
 	{"queue retry", "queue", CONTROL_OPERATE, true, TEXT_MARK("try again now")},
 	{"queue hold", "queue", CONTROL_OPERATE, true, TEXT_MARK("keep, do not try")},
 	{"queue release", "queue", CONTROL_OPERATE, true, TEXT_MARK("try what was held")},
+	{"queue explain", "queue", CONTROL_READ, false, TEXT_MARK("where a recipient would go")},
 	{"queue delete", "queue", CONTROL_ADMIN, true, TEXT_MARK("throw away without a report")},
 	{"account list", "queue", CONTROL_READ, true, TEXT_MARK("list accounts")},
 	{"account show", "queue", CONTROL_READ, true, TEXT_MARK("show one account")},

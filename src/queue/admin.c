@@ -16,6 +16,7 @@ const struct control_handler queue_admin_handlers[] = {
 	{"queue release", queue_admin_release},
 	{"queue delete", queue_admin_delete},
 	{"queue status", queue_admin_status},
+	{"queue explain", queue_admin_explain},
 	{"account list", queue_admin_account_list},
 	{"account show", queue_admin_account_show},
 	{"account add", queue_admin_account_add},

@@ -19,6 +19,7 @@ struct queue_admin {
 // remove" {name (required)}, "account set" {name (required), submit, relay (yes, no, default), from,
 // servers, groups, act_as (words), expires, lock, unlock}, "account group add|set" {group (required),
 // submit, relay, from, servers}, "account group remove" {group}, "account group list" {}, "trace" {id | address | client, name, since, limit}, "queue status" {},
+// "queue explain" {recipient (required)},
 // "quota list" {}, "quota show" {name or domain:NAME}, "quota set" {name, hard, soft, messages,
 // messages_soft}, "quota recount" {name; missing: all}.
 // Rows: a recipient (list, show), then the message with its headers (show); an account; {"event": …}

@@ -42,6 +42,7 @@ void queue_admin_hold(struct control_call *call, const json_t *arguments, void *
 void queue_admin_release(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_delete(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_status(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_explain(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_trace(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_list(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_show(struct control_call *call, const json_t *arguments, void *arg);

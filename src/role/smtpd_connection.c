@@ -309,6 +309,7 @@ static struct connection *make_connection(const struct arrival *a)
 	struct connection *c = mem_alloc(sizeof *c);
 	c->smtpd = s;
 	c->server = (uint16_t)a->server;
+	c->port = a->local_port;
 	c->id = id_next(&s->context->ids);
 	c->rehearsal = a->rehearsal != NULL;
 	c->auth_may_submit = c->auth_may_relay = c->rehearsal; // as if AUTH had been answered so

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "policy/limits.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -126,6 +127,42 @@ static void add_recipient(json_t *o, const struct policy_facts *f)
 		set(o, "exists", json_string(exists[f->recipient_exists]));
 }
 
+// ---- what is in force, and who says so
+static void add_limits(json_t *o, const struct policy_facts *f)
+{
+	char where[POLICY_WHERE_MAX];
+	json_t *limits = json_object();
+	for (unsigned i = 0; i < CONFIG_LIMITS; i++) {
+		enum config_limit_id id = (enum config_limit_id)i;
+		set(limits, config_limit_kinds[i].name, json_pack("{s:o, s:o}", "value",
+			number_of(policy_limit(f, id)), "where",
+			text_of(str_from(policy_limit_where(f, id, where)))));
+	}
+	set(o, "limits", limits);
+}
+
+static void add_rates(json_t *o, const struct policy_facts *f)
+{
+	char text[CONFIG_RATE_TEXT_MAX], where[POLICY_WHERE_MAX], key[POLICY_RATE_KEY_MAX];
+	struct policy_limits limits;
+	json_t *rates = json_array();
+	policy_limits(f, &limits);
+	for (unsigned i = 0; i < limits.rate_count; i++) {
+		const struct policy_rate *r = &limits.rates[i];
+		if (!policy_rate_key(f, r->rate, key))
+			continue;
+		json_t *one = json_pack("{s:o, s:o, s:s, s:s, s:o, s:s, s:o}", "text",
+			text_of(str_from(config_rate_text(r->rate, text))), "key", text_of(str_from(key)),
+			"what", config_rate_what_word(r->rate->what), "period",
+			config_rate_period_word(r->rate->period), "most", number_of(r->rate->most),
+			"action", config_rate_action_word(r->rate->action), "where",
+			text_of(str_from(policy_rate_where(r, where))));
+		if (!one || json_array_append_new(rates, one))
+			fatal("out of memory");
+	}
+	set(o, "rates", rates);
+}
+
 static json_t *facts_of(const struct session_seen *seen)
 {
 	json_t *o = json_object();
@@ -133,6 +170,10 @@ static json_t *facts_of(const struct session_seen *seen)
 	add_account(o, seen->facts);
 	add_sender(o, seen->facts);
 	add_recipient(o, seen->facts);
+	if (strcmp(seen->step, "connect") && strcmp(seen->step, "mail"))
+		return o;
+	add_limits(o, seen->facts);
+	add_rates(o, seen->facts);
 	return o;
 }
 
@@ -165,6 +206,7 @@ void connection_explain(void *arg, const struct session_seen *seen)
 	set(o, "text", text_of(str_from(seen->reply->text)));
 	set(o, "delay_ms", json_integer(seen->delay_ms));
 	set(o, "facts", facts_of(seen));
+	set(json_object_get(o, "facts"), "port", json_integer(c->port));
 	if (!strcmp(seen->step, "hello") && seen->facts->account.len)
 		set(o, "login", login_of(seen->facts));
 	char *text = json_dumps(o, JSON_COMPACT);

@@ -55,6 +55,7 @@ struct connection {
 	struct policy_rate *rates;    // that queue was asked for, in order
 	unsigned rate_count;
 	uint16_t server;              // in the configuration, when retired is NULL
+	uint16_t port;                // of ours, that it came to
 	// The block it came to, when the configuration has it no more. Owned by the old configuration.
 	const struct config_server *retired;
 	bool tls_wanted;              // as soon as the 220 has left
