@@ -151,7 +151,7 @@ static void not_tried(struct queue *q, struct job *j, int err)
 // The postmaster is reached as long as there is room on the disk; so is the owner by our warning.
 static bool passes_quota(const struct queue *q, const struct item *i)
 {
-	if (str_equal(i->mail->envelope.labels, STR(QUEUE_WARNING_LABEL)))
+	if (i->mail->passes_quota)
 		return true;
 	return !q->config->deliver.quota_counts_postmaster &&
 		(queue_is_role_address(q->config, i->address, i->domain) ||

@@ -46,6 +46,7 @@ struct mail {
 	struct list readers;        // jobs that wait for the body
 	bool reading;
 	bool counted;               // a body that is read is in octets
+	bool passes_quota;          // labelled so
 	struct queue *queue;
 };
 // One reference is the caller's. body.data NULL: it is read when needed.

@@ -53,6 +53,7 @@ struct mail *queue_mail_create(struct queue *q, const struct envelope *e, uint64
 	m->envelope.envid = copy(&c, e->envid);
 	m->envelope.headers = copy(&c, e->headers);
 	m->envelope.edits = copy(&c, e->edits);
+	m->passes_quota = str_equal(e->labels, STR(QUEUE_WARNING_LABEL));
 	m->envelope.server = m->envelope.helo = m->envelope.labels = STR_EMPTY; // the store has them
 	if (body.data)
 		m->body = copy(&c, body);

@@ -7,9 +7,8 @@ import concurrent.futures
 import json
 import os
 import re
-import subprocess
+import signal
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,8 @@ def maildirsize(pabal, address):
 
 
 def waiting(pabal, address):
-    rows = pabal.run("queue", "list", "--recipient", address, "--json").stdout.splitlines()
+    rows = pabal.run("queue", "list", "--recipient", address, "--limit", "1000",
+                     "--json").stdout.splitlines()
     return [json.loads(row) for row in rows]
 
 
@@ -141,3 +141,116 @@ def test_more_room_is_used_at_once(pabal):
     assert len(files_of(pabal, box)) == 1
     set_quota(pabal, box, messages=2)
     pabal.wait_messages(box, 2)
+
+
+# ---- the soft quota
+
+def warnings(pabal, address):
+    """By Message-ID: what was being delivered when the queue was killed may be there twice."""
+    return {re.search(rb"^Message-ID: (.*)$", m, re.M)[1]: m for m in pabal.messages(address)
+            if b"\nAuto-Submitted: auto-generated\n" in m}
+
+
+def test_the_owner_is_warned_once_a_day_even_if_it_fills_the_mailbox(pabal):
+    box = make(pabal, "soft", soft="3K", hard="20K", messages=2)
+    with pabal.client() as client:
+        client.ehlo()
+        assert send(client, box, body(2000)) == 250
+        pabal.wait_messages(box)
+        assert send(client, box, body(2000)) == 250
+        pabal.wait_messages(box, 3)
+        (warning,) = warnings(pabal, box).values()
+        assert b"4.2K of 20K." in warning and b"2 messages of 2." in warning, warning
+        assert b"From: Mail system <kim@example.kr>" in warning
+        assert b"Return-Path: <>" in warning
+    before = pabal.pids("queue")
+    pabal.signal_role("queue")
+    wait.until(lambda: pabal.pids("queue") and pabal.pids("queue") != before)
+    wait.until(lambda: pabal.run("quota", "show", box, check=False).returncode == 0)
+    set_quota(pabal, box, messages=10)
+    with pabal.client() as client:
+        client.ehlo()
+        for n in range(4, 7):
+            wait.until(lambda: send(client, box, body(500)) == 250)
+            pabal.wait_messages(box, n)
+    assert len(warnings(pabal, box)) == 1
+    assert show(pabal, box)["state"] == "soft"
+
+
+# ---- who passes
+
+def test_the_postmaster_passes(pabal):
+    set_quota(pabal, "kim@example.kr", messages=1)
+    with pabal.client() as client:
+        client.ehlo()
+        for to in ("kim@example.kr", f"postmaster@{DOMAIN}", "kim@example.kr"):
+            assert send(client, to, body(100)) == 250
+    pabal.wait_messages("kim@example.kr", 3)
+    set_quota(pabal, "kim@example.kr", messages="default")
+
+
+def test_what_is_most_special_holds(pabal):
+    box = make(pabal, "special")
+    values = lambda: {k: v for k, v in show(pabal, box).items() if k.startswith("quota") or k == "said"}
+    nothing = {"quota": 10 << 20, "quota_soft": 0, "quota_messages": 0, "quota_messages_soft": 0,
+               "said": "default"}
+    assert values() == nothing
+    set_quota(pabal, f"domain:{DOMAIN}", hard="2M", messages=7)
+    assert values() == nothing | {"quota": 2 << 20, "quota_messages": 7, "said": "domain"}
+    set_quota(pabal, box, hard="none", soft="1M")
+    assert values() == nothing | {"quota": 0, "quota_soft": 1 << 20, "quota_messages": 7,
+                                  "said": "account"}
+    set_quota(pabal, box, hard="default")
+    set_quota(pabal, f"domain:{DOMAIN}", hard="default", messages="default")
+    assert values() == nothing | {"quota_soft": 1 << 20}
+    listed = [json.loads(row) for row in pabal.run("quota", "list", "--json").stdout.splitlines()]
+    assert not [row for row in listed if "domain" in row]
+    assert {row["name"] for row in listed} >= {box, "kim@example.kr"}
+    assert "special@example.kr" in pabal.run("quota", "list").stdout
+
+
+# ---- a brim
+
+def test_a_mailbox_filled_by_many_at_once_never_passes_and_loses_nothing(pabal):
+    limit = 60
+    box = make(pabal, "brim", messages=limit, hard="200K")
+    connections, each = 8, 40
+
+    def fill(number):
+        taken = 0
+        with pabal.client() as client:
+            client.ehlo()
+            for n in range(each):
+                taken += send(client, box, body(1500, f"brim {number}.{n}")) == 250
+        return taken
+
+    # Everything is in the queue before the first is delivered, so that RCPT keeps nothing out.
+    most = 0
+    pabal.signal_role("local", signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(connections) as pool:
+        filling = [pool.submit(fill, n) for n in range(connections)]
+        taken = sum(f.result() for f in filling)
+    assert taken == connections * each
+    pabal.signal_role("local", signal.SIGCONT)
+    while not all(row["tries"] for row in waiting(pabal, box)):
+        most = max(most, len(files_of(pabal, box)))
+    here, queued = len(files_of(pabal, box)), len(waiting(pabal, box))
+    octets, messages = counted(pabal, box)
+    assert most <= limit and messages == limit and octets <= 200 << 10, (most, octets, messages)
+    assert here + queued == taken, (here, queued, taken)
+    assert maildirsize(pabal, box) == ("204800S,60C", octets, messages)
+    assert not pabal.log.events("bounce")
+    # Emptied, as often as it takes: everything arrives.
+    subjects = set()
+    for _ in range(taken // limit + 2):
+        for path in files_of(pabal, box):
+            subjects.add(re.search(rb"^Subject: (.*)$", path.read_bytes(), re.M)[1])
+            path.unlink()
+        recount(pabal, box)
+        left = len(waiting(pabal, box))
+        wait.until(lambda: len(files_of(pabal, box)) == min(limit, left) or
+                   not waiting(pabal, box) and len(files_of(pabal, box)) >= left, 20)
+        if not waiting(pabal, box):
+            break
+    subjects |= {re.search(rb"^Subject: (.*)$", p.read_bytes(), re.M)[1] for p in files_of(pabal, box)}
+    assert len(subjects) == taken
