@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "command/caller.h"
 #include "command/check_auth.h"
+#include "command/check_relay.h"
 #include "command/command.h"
 #include "command/options.h"
 #include "role/master.h"
@@ -93,13 +94,25 @@ static void check_winbind(const struct config *c, struct config_findings *findin
 			STR_ARG(c->auth.winbind.group));
 }
 
+static int ask_relay(const struct options *o)
+{
+	struct config *c = options_config(o);
+	if (!c)
+		return COMMAND_CONFIGURATION;
+	int status = check_relay(c, o->json);
+	config_destroy(c);
+	return status;
+}
+
 int command_check(int argc, char **argv)
 {
-	bool want_show = false, lacking = false;
-	const struct option_row rows[] = {{"--show", NULL, &want_show}};
+	bool want_show = false, want_relay = false, lacking = false;
+	const struct option_row rows[] = {{"--show", NULL, &want_show}, {"--relay", NULL, &want_relay}};
 	struct options o;
-	if (!options_parse(argc, argv, rows, 1, &o) || !options_no_words(&o, argv[0]))
+	if (!options_parse(argc, argv, rows, ARRAY_SIZE(rows), &o) || !options_no_words(&o, argv[0]))
 		return COMMAND_USAGE;
+	if (want_relay)
+		return ask_relay(&o);
 	struct config_reader local = config_reader_local();
 	struct config_reader reader = {read_strictly, &local};
 	struct config_findings findings = {0};

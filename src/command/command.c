@@ -11,7 +11,8 @@
 
 const struct command commands[] = {
 	{"serve", "", TEXT_MARK("run the server in the foreground"), command_serve},
-	{"check", "[--show]", TEXT_MARK("check the configuration, show what is in effect"), command_check},
+	{"check", "[--show]\n--relay [--json]",
+		TEXT_MARK("check the configuration, show what is in effect; ask whether it is an open relay"), command_check},
 	{"status", "[--json]", TEXT_MARK("how the server is doing and what to do next"), command_status},
 	{"reload", "", TEXT_MARK("read the configuration again without dropping a connection"),
 		command_reload},

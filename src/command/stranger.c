@@ -43,7 +43,7 @@ static int add_tlv(struct buf *out, uint8_t type, struct str value)
 
 static int add_wishes(const struct stranger_wish *w, struct buf *out)
 {
-	int result = add_tlv(out, OUTSIDE_TLV_EXPLAIN, STR_EMPTY);
+	int result = add_tlv(out, OUTSIDE_TLV_EXPLAIN, w->brief ? STR("brief") : STR_EMPTY);
 	if (!result && w->server.len)
 		result = add_tlv(out, OUTSIDE_TLV_SERVER, w->server);
 	if (!result && w->tls)

@@ -18,6 +18,7 @@ struct stranger_wish {
 	struct str server;     // "" : the usual one
 	struct str account;    // "" : not logged in
 	bool tls, vouched;
+	bool brief;            // facts are of no matter
 };
 
 struct stranger_answer {

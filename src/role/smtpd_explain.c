@@ -107,6 +107,14 @@ static void add_sender(json_t *o, const struct policy_facts *f)
 		set(o, "store_full", json_boolean(f->store_full));
 }
 
+static void add_domain(json_t *o, const struct policy_facts *f)
+{
+	const struct smtp_address *to = f->recipient;
+	set(o, "recipient", text_of(str_from(to->text)));
+	set(o, "local_domain", json_boolean(!to->literal && to->domain[0] &&
+		config_is_local_domain(f->config, str_from(to->domain))));
+}
+
 static void add_recipient(json_t *o, const struct policy_facts *f)
 {
 	static const char *const exists[] = {[POLICY_EXISTS_NO] = "no", [POLICY_EXISTS_YES] = "yes",
@@ -115,10 +123,8 @@ static void add_recipient(json_t *o, const struct policy_facts *f)
 	const char *rule;
 	if (!to)
 		return;
-	set(o, "recipient", text_of(str_from(to->text)));
+	add_domain(o, f);
 	set(o, "domain", text_of(str_from(to->domain)));
-	set(o, "local_domain", json_boolean(!to->literal && to->domain[0] &&
-		config_is_local_domain(f->config, str_from(to->domain))));
 	set(o, "may_relay_here", json_boolean(policy_may_relay(f, &rule)));
 	set(o, "relay_rule", json_string(rule));
 	set(o, "recipients", number_of(f->recipients_so_far));
@@ -192,9 +198,8 @@ static json_t *login_of(const struct policy_facts *f)
 	return o;
 }
 
-void connection_explain(void *arg, const struct session_seen *seen)
+static void say(struct connection *c, const struct session_seen *seen, json_t *facts)
 {
-	struct connection *c = arg;
 	struct buf *out = session_output(c->session);
 	json_t *o = json_object();
 	set(o, "step", json_string(seen->step));
@@ -205,8 +210,7 @@ void connection_explain(void *arg, const struct session_seen *seen)
 	set(o, "status", json_string(seen->reply->enhanced));
 	set(o, "text", text_of(str_from(seen->reply->text)));
 	set(o, "delay_ms", json_integer(seen->delay_ms));
-	set(o, "facts", facts_of(seen));
-	set(json_object_get(o, "facts"), "port", json_integer(c->port));
+	set(o, "facts", facts);
 	if (!strcmp(seen->step, "hello") && seen->facts->account.len)
 		set(o, "login", login_of(seen->facts));
 	char *text = json_dumps(o, JSON_COMPACT);
@@ -216,4 +220,20 @@ void connection_explain(void *arg, const struct session_seen *seen)
 		(void)buf_add_text(out, "\r\n");
 	free(text);
 	json_decref(o);
+}
+
+void connection_explain(void *arg, const struct session_seen *seen)
+{
+	struct connection *c = arg;
+	json_t *facts = facts_of(seen);
+	set(facts, "port", json_integer(c->port));
+	say(c, seen, facts);
+}
+
+void connection_explain_briefly(void *arg, const struct session_seen *seen)
+{
+	json_t *facts = json_object();
+	if (seen->facts->recipient)
+		add_domain(facts, seen->facts);
+	say(arg, seen, facts);
 }

@@ -166,6 +166,7 @@ void outside_spool_sync(void *arg);
 void outside_auth_start(void *arg, const char *mechanism, struct str initial);
 // ---- smtpd_explain.c: the line of JSON behind a reply
 void connection_explain(void *arg, const struct session_seen *seen);
+void connection_explain_briefly(void *arg, const struct session_seen *seen);
 
 // ---- smtpd_queue.c: the channel to queue
 // Opens it in place of an older one; every open connection is counted anew.

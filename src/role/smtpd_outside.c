@@ -37,7 +37,7 @@ struct visitor {
 struct wish {
 	struct proxy_header header;
 	struct str server, account;
-	bool named, tls, logged_in, explain, vouched;
+	bool named, tls, logged_in, explain, vouched, brief;
 };
 
 static void visitor_destroy(struct visitor *v)
@@ -68,6 +68,8 @@ static const char *take_tlv(struct wish *w, uint8_t type, struct str value)
 		w->server = value;
 	else if (type == OUTSIDE_TLV_ACCOUNT)
 		w->account = value;
+	else if (type == OUTSIDE_TLV_EXPLAIN && str_equal(value, STR("brief")))
+		w->brief = true;
 	else if (value.len)
 		return TEXT("a wish without value has one");
 	return NULL;
@@ -133,7 +135,7 @@ static void begin(struct visitor *v, const struct wish *w, const struct config_s
 {
 	struct smtpd *s = v->outside->smtpd;
 	struct session_rehearsal r = {.tls = w->tls, .account = w->account,
-		.seen = w->explain ? connection_explain : NULL};
+		.seen = !w->explain ? NULL : w->brief ? connection_explain_briefly : connection_explain};
 	struct arrival a = {.smtpd = s, .stream = v->stream, .client = w->header.client,
 		.client_port = w->header.client_port, .rehearsal = &r, .vouched = w->vouched};
 	a.server = (unsigned)(server - s->context->config->servers);

@@ -25,7 +25,8 @@ enum {
 	                            // with an account the one that asks for a login
 	OUTSIDE_TLV_TLS = 0xe1,     // empty: as if under TLS
 	OUTSIDE_TLV_ACCOUNT = 0xe2, // as if this account had logged in; only together with explain
-	OUTSIDE_TLV_EXPLAIN = 0xe3, // empty: a line of JSON behind each reply
+	OUTSIDE_TLV_EXPLAIN = 0xe3, // a line of JSON behind each reply; "brief": with "recipient" and
+	                            // "local_domain" of the facts alone; else empty
 	OUTSIDE_TLV_VOUCHED = 0xe4, // empty: where our directory does not know the account, another
 	                            // password source does
 };
