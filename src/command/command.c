@@ -49,6 +49,17 @@ const struct command commands[] = {
 		"recount NAME|--all [--json]\n"
 		"SIZE and N: none, or default for what the domain and the configuration say",
 		TEXT_MARK("how full mailboxes may be and are"), command_quota},
+	{"guard",
+		"list [--all] [--json]\n"
+		"show WHO [--json]\n"
+		"release WHO [--json]\n"
+		"discard WHO [--return] [--json]\n"
+		"allow WHO [--for TIME] [--json]\n"
+		"learn WHO|--all [--for TIME] [--json]\n"
+		"profile WHO normal|bulk|off [--json]\n"
+		"seed [WHO] LOG|MAIL|FOLDER... [--json]\n"
+		"WHO: an account, or the address of a client that may relay",
+		TEXT_MARK("who sends unusual mail, and what becomes of it"), command_guard},
 	{"trace", "ID|ADDRESS|CLIENT [--since TIME] [--json]",
 		TEXT_MARK("the story of a message, an address or a client"), command_trace},
 	{"explain",

@@ -47,6 +47,14 @@ const struct control_command control_commands[] = {
 	{"quota show", "queue", CONTROL_READ, true, TEXT_MARK("the quota of one mailbox or domain")},
 	{"quota set", "queue", CONTROL_ADMIN, true, TEXT_MARK("say how full a mailbox may become")},
 	{"quota recount", "queue", CONTROL_OPERATE, false, TEXT_MARK("count what mailboxes hold")},
+	{"guard list", "queue", CONTROL_READ, true, TEXT_MARK("who sends unusual mail")},
+	{"guard show", "queue", CONTROL_READ, true, TEXT_MARK("what the guard knows of one who sends")},
+	{"guard release", "queue", CONTROL_OPERATE, false, TEXT_MARK("it was right: let what is held go")},
+	{"guard discard", "queue", CONTROL_ADMIN, false, TEXT_MARK("throw away, or send back, what is held")},
+	{"guard allow", "queue", CONTROL_OPERATE, false, TEXT_MARK("let it send again")},
+	{"guard learn", "queue", CONTROL_OPERATE, false, TEXT_MARK("only look on for a while")},
+	{"guard profile", "queue", CONTROL_OPERATE, false, TEXT_MARK("say what kind of sender it is")},
+	{"guard seed", "queue", CONTROL_OPERATE, false, TEXT_MARK("say whom it writes to")},
 	{"trace", "queue", CONTROL_READ, true, TEXT_MARK("tell the story of a message or an address")},
 };
 const size_t control_command_count = ARRAY_SIZE(control_commands);

@@ -32,6 +32,14 @@ const struct control_handler queue_admin_handlers[] = {
 	{"quota show", queue_admin_quota_show},
 	{"quota set", queue_admin_quota_set},
 	{"quota recount", queue_admin_quota_recount},
+	{"guard list", queue_admin_guard_list},
+	{"guard show", queue_admin_guard_show},
+	{"guard release", queue_admin_guard_release},
+	{"guard discard", queue_admin_guard_discard},
+	{"guard allow", queue_admin_guard_allow},
+	{"guard learn", queue_admin_guard_learn},
+	{"guard profile", queue_admin_guard_profile},
+	{"guard seed", queue_admin_guard_seed},
 	{"trace", queue_admin_trace},
 };
 const size_t queue_admin_handler_count = ARRAY_SIZE(queue_admin_handlers);

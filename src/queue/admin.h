@@ -21,7 +21,9 @@ struct queue_admin {
 // submit, relay, from, servers}, "account group remove" {group}, "account group list" {}, "trace" {id | address | client, name, since, limit}, "queue status" {},
 // "queue explain" {recipient (required)},
 // "quota list" {}, "quota show" {name or domain:NAME}, "quota set" {name, hard, soft, messages,
-// messages_soft}, "quota recount" {name; missing: all}.
+// messages_soft}, "quota recount" {name; missing: all}, "guard list" {all}, "guard show|release" {subject},
+// "guard discard" {subject, return}, "guard allow" {subject, for}, "guard learn" {subject or all, for},
+// "guard profile" {subject, profile}, "guard seed" {subject, recipients}.
 // Rows: a recipient (list, show), then the message with its headers (show); an account; {"event": …}
 // (trace); causes of refusals and deferrals (status, whose numbers are in done).
 extern const struct control_handler queue_admin_handlers[];

@@ -43,6 +43,14 @@ void queue_admin_release(struct control_call *call, const json_t *arguments, voi
 void queue_admin_delete(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_status(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_explain(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_list(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_show(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_release(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_discard(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_allow(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_learn(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_profile(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_guard_seed(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_trace(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_list(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_show(struct control_call *call, const json_t *arguments, void *arg);

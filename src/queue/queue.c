@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 // The queue as an object: begins, turns with the loop, answers questions, stops.
-#include "queue/queue_internal.h"
+#include "queue/guard.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -64,6 +64,7 @@ static void on_beat(uv_timer_t *timer)
 {
 	struct queue *q = timer->data;
 	queue_settle_again(q);
+	guard_beat(q->guard);
 	queue_users_beat(q);
 	queue_mailboxes_beat(q);
 	if (++q->beats % CLEAN_BEATS == 0)
@@ -115,6 +116,7 @@ struct queue *queue_create(const struct queue_options *o)
 	q->directory = queue_directory_create(o->store);
 	q->users = queue_users_create();
 	q->mailboxes = queue_mailboxes_create();
+	q->guard = guard_create(q);
 	start_handles(q);
 	queue_claim_due(q, 1); // what is left from before
 	queue_release_own_holds(q);
@@ -126,6 +128,7 @@ void queue_set_config(struct queue *q, const struct config *config)
 	q->config = config;
 	if (q->stopping)
 		return;
+	guard_configured(q->guard);
 	queue_groups_reroute(q);
 	queue_release_own_holds(q);
 	queue_mailboxes_changed(q);
@@ -167,6 +170,7 @@ void queue_stop(struct queue *q, void (*done)(void *arg), void *arg)
 	uv_timer_stop(&q->timer);
 	queue_users_lost(q);
 	queue_mailboxes_stop(q);
+	guard_write_all(q->guard);
 	queue_jobs_give_back(q, NULL);
 	queue_groups_return_all(q);
 	queue_settle_again(q); // once more; what fails again is left to the restart step
@@ -193,6 +197,7 @@ void queue_destroy(struct queue *q)
 			queue_job_destroy(q, q->slots[slot]);
 	queue_settle_forget(q);
 	queue_groups_forget(q);
+	guard_destroy(q->guard);
 	queue_directory_destroy(q->directory);
 	queue_users_destroy(q->users);
 	queue_mailboxes_destroy(q->mailboxes);
@@ -393,6 +398,11 @@ void queue_account_changed(struct queue *q, struct str name)
 	queue_mailboxes_changed(q);
 	if (q->o.account_changed)
 		q->o.account_changed(q->o.arg, name);
+}
+
+void queue_note_refused_recipient(struct queue *q, struct str account, struct str client)
+{
+	guard_take_refusal(q->guard, account, client);
 }
 
 int queue_spool_open(struct queue *q, uint64_t *out_spool, int *out_fd, struct error *err)

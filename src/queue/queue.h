@@ -32,6 +32,9 @@ struct queue_options {
 	int (*ask_usage)(void *arg, const struct ipc_usage_query *m);
 	// An account changed: tell auth and smtpd.
 	void (*account_changed)(void *arg, struct str name);
+	// The guard slows, holds or suspends a subject ("account NAME", "client ADDRESS"), or stops to:
+	// tell smtpd. action: enum guard_action. May be NULL.
+	void (*guard_changed)(void *arg, struct str subject, uint8_t action, uint32_t slow_ms);
 	void *arg;
 };
 struct queue *queue_create(const struct queue_options *o);
@@ -73,6 +76,11 @@ struct queue_account {
 typedef void (*queue_account_known)(void *arg, const struct queue_account *a);
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg);
 int queue_spool_open(struct queue *q, uint64_t *out_spool, int *out_fd, struct error *err);
+// All of what guard_changed told, for an smtpd that is new.
+typedef void (*queue_guard_state)(void *arg, struct str subject, uint8_t action, uint32_t slow_ms);
+void queue_guard_states(struct queue *q, queue_guard_state each, void *arg);
+// A recipient was refused at RCPT; the guard counts it.
+void queue_note_refused_recipient(struct queue *q, struct str account, struct str client);
 // A command was refused somewhere: counted by rule for "queue status".
 void queue_note_refusal(struct queue *q, struct str rule);
 // 0, or ERR_FULL below the configured free space (452 4.3.1).

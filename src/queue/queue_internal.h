@@ -419,6 +419,7 @@ struct queue {
 	bool releasing;            // what queue { hold } held is being let go
 
 	struct directory *directory;
+	struct guard *guard;
 	struct users *users;
 	struct mailboxes *mailboxes;
 	struct trouble trouble;

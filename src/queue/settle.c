@@ -2,7 +2,7 @@
 // What became of tries, turned into the steps of doc/queue.md 4 and committed in groups: all
 // results of a turn of the loop are one batch. A result whose commit fails is kept and given to the
 // store again, each by itself, until it is on the disk.
-#include "queue/queue_internal.h"
+#include "queue/guard.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -249,6 +249,7 @@ static void decide(struct queue *q, struct job *j)
 			queue_log_hold(i->mail, i, str_from(i->outcome->text));
 		else if (i->result != TRY_RETURNED)
 			queue_log_result(j, i);
+		guard_take_result(q->guard, i);
 	}
 }
 

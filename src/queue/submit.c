@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Messages come in: checked, committed, and then tried at once when there is room in memory, so
 // that nothing has to be read again.
-#include "queue/queue_internal.h"
+#include "queue/guard.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -22,6 +22,7 @@ struct submission {
 	uint64_t id;
 	bool claimed;
 	bool on_hold;
+	bool guarded;              // held by the guard
 	uint64_t next_ms;          // of one that is not claimed
 	struct envelope_recipient *recipients;
 	struct store_new_recipient *rows;
@@ -107,7 +108,7 @@ static struct envelope envelope_of(const struct ipc_submit *m, uint64_t id)
 static bool decide_claim(struct submission *s, const struct ipc_submit *m)
 {
 	struct queue *q = s->queue;
-	if (s->on_hold || q->stopping || !queue_window_has_room(q, s->count, sizeof(struct mail) +
+	if (s->on_hold || s->guarded || q->stopping || !queue_window_has_room(q, s->count, sizeof(struct mail) +
 			m->headers.len + m->edits.len + m->body.len))
 		return false;
 	for (unsigned n = 0; n < s->count && q->saturated; n++) {
@@ -126,9 +127,9 @@ static void make_rows(struct submission *s)
 	for (unsigned n = 0; n < s->count; n++) {
 		struct envelope_recipient *r = &s->recipients[n];
 		r->id = id_next(s->queue->ids);
-		if (s->on_hold && !r->hold) {
+		if ((s->on_hold || s->guarded) && !r->hold) {
 			r->hold = true;
-			r->hold_reason = STR(QUEUE_HOLD_REASON);
+			r->hold_reason = s->guarded ? STR(GUARD_HOLD_REASON) : STR(QUEUE_HOLD_REASON);
 		}
 		s->rows[n] = (struct store_new_recipient){.recipient = r, .id = r->id,
 			.claimed = s->claimed, .next_try_ms = s->next_ms};
@@ -163,7 +164,7 @@ static void on_stored(void *arg, int err)
 		else
 			queue_item_enter(q, s->items[n]);
 	}
-	if (!err && !s->items && !s->on_hold)
+	if (!err && !s->items && !s->on_hold && !s->guarded)
 		queue_claim_due(q, s->next_ms);
 	if (err)
 		queue_claim_freed(q);
@@ -176,6 +177,7 @@ static void store_message(struct submission *s, const struct ipc_submit *m)
 	struct envelope e = envelope_of(m, s->id);
 	struct store_body body = {.octets = m->body, .spool = m->spool};
 	struct store_batch *b = store_batch_create();
+	s->guarded = guard_take_submission(q->guard, m, s->recipients, s->count);
 	s->on_hold = queue_is_on_hold(q);
 	s->next_ms = clock_wall_ms();
 	s->claimed = decide_claim(s, m);

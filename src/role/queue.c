@@ -282,6 +282,16 @@ static struct str rule_of(struct str json)
 	return str_split(&rest, '"', &rule) ? rule : STR_EMPTY;
 }
 
+// Recipients that were refused tell the guard something, when they came to be judged at all.
+static void note_refusal(struct queue *q, const struct ipc_event *m)
+{
+	struct str rule = rule_of(m->json);
+	queue_note_refusal(q, rule);
+	if (str_equal(rule, STR("unknown-recipient")) || str_equal(rule, STR("relay-denied")) ||
+		str_equal(rule, STR("route-refused")))
+		queue_note_refused_recipient(q, m->account, m->client);
+}
+
 static void take_event(void *arg, struct str body, int fd)
 {
 	struct peer *p = arg;
@@ -291,7 +301,7 @@ static void take_event(void *arg, struct str body, int fd)
 	if (ipc_decode_event(body, &m))
 		return;
 	if (str_equal(m.name, STR("refuse")))
-		queue_note_refusal(r->queue, rule_of(m.json));
+		note_refusal(r->queue, &m);
 	if (!r->history)
 		return;
 	struct history_event e = {.wall_ms = m.wall_ms, .id = m.id, .session = m.session, .name = m.name,
@@ -390,6 +400,25 @@ static void on_gone(struct ipc_channel *ch, void *arg)
 	forget(arg);
 }
 
+static void tell_guard_changed(void *arg, struct str subject, uint8_t action, uint32_t slow_ms)
+{
+	struct queue_role *r = arg;
+	struct ipc_guard_state m = {.subject = subject, .action = action, .slow_ms = slow_ms};
+	LIST_EACH(link, &r->peers) {
+		struct peer *p = LIST_ENTRY(link, struct peer, link);
+		if (p->channel && p->kind == PEER_SMTPD)
+			(void)ipc_send_guard_state(p->channel, &m);
+	}
+}
+
+static void send_guard_state(void *arg, struct str subject, uint8_t action, uint32_t slow_ms)
+{
+	struct peer *p = arg;
+	struct ipc_guard_state m = {.subject = subject, .action = action, .slow_ms = slow_ms};
+	if (p->channel)
+		(void)ipc_send_guard_state(p->channel, &m);
+}
+
 static void send_store_state(struct peer *p)
 {
 	struct ipc_store_state m = {.full = p->role->full};
@@ -403,6 +432,8 @@ static void introduce(struct peer *p)
 	if (is_deliverer(p))
 		queue_deliverer_ready(p->role->queue, deliverer_of(p), p->index);
 	send_store_state(p);
+	if (p->kind == PEER_SMTPD)
+		queue_guard_states(p->role->queue, send_guard_state, p);
 }
 
 static enum peer_kind kind_of(const char *role)
@@ -550,6 +581,7 @@ int role_queue_start(struct role_context *c, struct error *err)
 		.ask_user = ask_user,
 		.ask_usage = ask_usage,
 		.account_changed = tell_account_changed,
+		.guard_changed = tell_guard_changed,
 		.arg = r,
 	};
 	r->clients = clients_create();
