@@ -80,6 +80,7 @@ struct config_server {
 	struct config_list sources;    // names of sources, in auth's order all the same; none: all
 	struct config_list mechanisms; // upper case; none: what the sources can serve
 	struct config_list trust_mechanisms; // that give the right to relay; none: all but ANONYMOUS
+	struct config_list proxies;    // networks whose connections begin with a PROXY header
 	struct str banner;      // "" : HOSTNAME ESMTP
 	enum config_help help;
 	bool auth_equals;           // compat auth-equals: 250-AUTH=LOGIN PLAIN, too

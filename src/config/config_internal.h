@@ -274,7 +274,7 @@ void config_expected(const struct config_setting *s, struct buf *out);
 extern const struct config_type config_type_number, config_type_size, config_type_duration,
 	config_type_choice, config_type_offer, config_type_route_recipients, config_type_route_tls, config_type_text,
 	config_type_name, config_type_path, config_type_maildir, config_type_hostname,
-	config_type_mailbox, config_type_domains, config_type_relay_domains, config_type_paths, config_type_names, config_type_mechanisms, config_type_phrase,
+	config_type_mailbox, config_type_domains, config_type_networks, config_type_relay_domains, config_type_paths, config_type_names, config_type_mechanisms, config_type_phrase,
 	config_type_word, config_type_words, config_type_port, config_type_anchors,
 	config_type_file, config_type_authorities, config_type_pem, config_type_secret_file,
 	config_type_secret_line,

@@ -194,6 +194,11 @@ static const struct config_setting settings[] = {
 		"\"/var/lib/pabal\"", 'r', ALL, TEXT_MARK("Databases, spool and mailboxes.")},
 	{CONFIG_BLOCK_TOP, "run-folder", &config_type_path, FIELD(config, run_folder),
 		"\"/run/pabal\"", 'r', ALL, TEXT_MARK("Sockets.")},
+	{CONFIG_BLOCK_TOP, "proxies", &config_type_networks, FIELD(config, server_defaults.proxies), NULL,
+		's', MASTER | SMTPD,
+		TEXT_MARK("Networks of proxies (HAProxy, a load balancer, a container gateway) that put the "
+		"PROXY protocol, version 1 or 2, before each connection: they must, nobody else may. The "
+		"address they name is the client's from then on.")},
 	{CONFIG_BLOCK_TOP, "banner", &config_type_text, FIELD(config, server_defaults.banner), NULL,
 		's', MASTER | SMTPD, TEXT_MARK("The banner of servers that name none.")},
 	{CONFIG_BLOCK_TOP, "compat", &config_type_compat,
@@ -305,6 +310,11 @@ static const struct config_setting settings[] = {
 		"From: and that of Sender: must be theirs, or granted (pabal account send-as). relaxed: of "
 		"several authors one must be theirs, when Sender: is. envelope: only the sender of MAIL is "
 		"looked at. any: nothing is."), .words = sender_rules, .inherits = true},
+	{CONFIG_BLOCK_SERVER, "proxies", &config_type_networks, FIELD(config_server, proxies), NULL, 's',
+		MASTER | SMTPD,
+		TEXT_MARK("Networks of proxies whose connections to this server begin with the PROXY "
+		"protocol; \"proxies { }\" for none."), .inherits = true,
+		.derived = TEXT_MARK("as outside of the block")},
 	{CONFIG_BLOCK_SERVER, "banner", &config_type_text, FIELD(config_server, banner), NULL, 's',
 		MASTER | SMTPD, TEXT_MARK("The text after the host name in the first reply."),
 		.inherits = true, .derived = TEXT_MARK("the host name and ESMTP")},

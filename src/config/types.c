@@ -474,6 +474,22 @@ static void carry_list(struct config_codec *c, const struct config_setting *s, v
 	config_carry_list(c, config_field(s, base));
 }
 
+// Everybody is no proxy: whoever may name another client's address may be anybody.
+static int normalise_network(struct config_parser *p, const struct config_setting *s,
+	const struct config_token *t, struct str *out)
+{
+	char text[IPADDR_TEXT_MAX];
+	struct ipnet net;
+	*out = t->text;
+	if (expect(p, s, t, ipnet_parse(t->text, &net) == 0 && net.prefix > 0))
+		return ERR_SYNTAX;
+	bool single = net.prefix == (net.addr.family == 4 ? 32 : 128);
+	ipaddr_format(&net.addr, text);
+	*out = str_from(single ? arena_format(&p->scratch, "%s", text) :
+		arena_format(&p->scratch, "%s/%u", text, net.prefix));
+	return 0;
+}
+
 static int normalise_argument(struct config_parser *p, const struct config_setting *s,
 	const struct config_token *t, struct str *out)
 {
@@ -519,6 +535,9 @@ static int normalise_anchor(struct config_parser *p, const struct config_setting
 		what, syntax, true, parse_list, show_list, carry_list, normalise                   \
 	}
 
+const struct config_type config_type_networks =
+	LIST_TYPE(TEXT_MARK("addresses or networks in quotes, like \"10.0.0.5\""), "\"NETWORK\"...",
+		normalise_network);
 const struct config_type config_type_names =
 	LIST_TYPE(TEXT_MARK("short names in quotes"), "\"NAME\"...", normalise_name);
 const struct config_type config_type_mechanisms = LIST_TYPE(

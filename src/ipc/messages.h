@@ -68,6 +68,9 @@ enum ipc_target {
 	F(u32, version) F(u32, index) F(u32, slot) F(u32, node) F(u8, confined) F(str, empty_folder)
 #define IPC_FIELDS_config(F) /* descriptor: sealed memfd with the role's part */ \
 	F(u64, generation) F(u64, size)
+#define IPC_FIELDS_tables(F) /* descriptor, where size is not 0: sealed memfd (config/tables.h). \
+		with_config: they belong to the configuration that follows, else to the one in force */ \
+	F(u64, generation) F(u64, size) F(u8, with_config)
 #define IPC_FIELDS_peer(F) /* descriptor: one end of a channel to another role */ \
 	F(str, role) F(u32, index)
 #define IPC_FIELDS_listener(F) /* descriptor: a listening socket */ \
@@ -99,6 +102,7 @@ enum ipc_target {
 #define IPC_FIELDS_read_file(F) F(u64, request) F(str, path) F(u8, secret)
 #define IPC_FIELDS_file(F) /* descriptor when err is 0 */ F(u64, request) F(u32, err) F(str, text)
 #define IPC_FIELDS_built(F) /* one a role; descriptor: memfd */ F(u32, for_role) F(u64, size)
+#define IPC_FIELDS_built_tables(F) /* descriptor: memfd */ F(u64, size)
 #define IPC_FIELDS_findings(F) F(u32, errors) F(str, text)
 
 // smtpd <-> queue
@@ -203,8 +207,8 @@ enum ipc_target {
 #define IPC_FIELDS_dns_mode(F) F(str, mode)
 
 #define IPC_MESSAGES(M) \
-	M(start) M(config) M(peer) M(listener) M(control) M(folder) M(log) M(tickets) M(go) M(drain) \
-	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(findings) \
+	M(start) M(config) M(tables) M(peer) M(listener) M(control) M(folder) M(log) M(tickets) M(go) M(drain) \
+	M(ready) M(failed) M(connect) M(connected) M(read_file) M(file) M(built) M(built_tables) M(findings) \
 	M(client_open) M(client_counts) M(client_close) M(recipient_query) M(recipient_answer) \
 	M(account_query) M(account_answer) M(account_changed) M(guard_state) M(store_state) \
 	M(sender_query) M(sender_answer) \

@@ -9,6 +9,8 @@
 #include "base/map.h"
 #include "base/memory.h"
 
+#include <stdio.h>
+
 #define DOMAIN_TEXT_MAX 253
 
 struct dns_client {
@@ -239,4 +241,24 @@ bool dns_next_name(struct str *records, char out[256])
 		if (read_name(r.rdata, out))
 			return true;
 	return false;
+}
+
+const char *dns_reverse_name(const struct ipaddr *a, char out[DNS_REVERSE_MAX])
+{
+	static const char digits[] = "0123456789abcdef";
+	char *to = out;
+
+	if (a->family == 4) {
+		snprintf(out, DNS_REVERSE_MAX, "%u.%u.%u.%u.in-addr.arpa", a->octets[3], a->octets[2],
+			a->octets[1], a->octets[0]);
+		return out;
+	}
+	for (size_t i = 16; i-- > 0;) {
+		*to++ = digits[a->octets[i] & 15];
+		*to++ = '.';
+		*to++ = digits[a->octets[i] >> 4];
+		*to++ = '.';
+	}
+	memcpy(to, "ip6.arpa", sizeof "ip6.arpa");
+	return out;
 }

@@ -40,6 +40,10 @@ struct dns_question;
 struct dns_question *dns_ask(struct dns_client *d, const char *name, uint32_t rrtype, dns_done done, void *arg);
 void dns_cancel(struct dns_question *q); // the callback will not be called
 
+// The name under which an address has its PTR (RFC 1035 3.5, RFC 3596 2.5); returns out.
+#define DNS_REVERSE_MAX 80
+const char *dns_reverse_name(const struct ipaddr *a, char out[DNS_REVERSE_MAX]);
+
 // Reading records (RFC 1035 3.3 wire form, names uncompressed by the resolver).
 struct dns_mx {
 	uint16_t preference;

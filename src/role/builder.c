@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: ISC
 // A short-lived child without rights that reads and checks the configuration: it asks master for
 // each file, and gives back one sealed memfd a role. Whatever a foreign file does to its parser,
-// it does it here.
+// it does it here. Tables are made by a second kind of it, which is given master's own part of a
+// configuration in place of its files, and gives back one memfd.
 #include "role/master_internal.h"
 
 #include "base/event.h"
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MASTER_FD 3
@@ -23,9 +25,9 @@
 
 static uint64_t last_request;
 
-static int ask_master(void *arg, const char *path, bool secret, struct buf *out, struct error *err)
+// *out_fd is the open file, or -1 with an error.
+static int ask_master(const char *path, bool secret, int *out_fd, struct error *err)
 {
-	(void)arg;
 	struct ipc_read_file ask = {.request = ++last_request, .path = str_from(path), .secret = secret};
 	struct buf body = {.limit = IPC_FRAME_MAX};
 	unsigned type = 0;
@@ -38,13 +40,54 @@ static int ask_master(void *arg, const char *path, bool secret, struct buf *out,
 	if (ipc_receive_blocking(MASTER_FD, &type, &body, &fd) || type != IPC_TYPE_file ||
 		ipc_decode_file(buf_str(&body), &answer))
 		_exit(70);
-	int result;
+	int result = 0;
 	if (answer.err)
 		result = error_set(err, -(int)answer.err, "%.*s", STR_ARG(answer.text));
-	else if ((result = fd_read_all(fd, out, SOURCE_MAX)))
-		error_set(err, result, TEXT("cannot read %s: %s"), path, err_text(result));
-	fd_close(&fd);
+	else if (fd < 0)
+		result = error_set(err, ERR_UNAVAILABLE, TEXT("cannot take over %s"), path);
 	buf_finish(&body);
+	if (result)
+		fd_close(&fd);
+	*out_fd = fd;
+	return result;
+}
+
+static int read_whole(int fd, const char *path, size_t most, struct buf *out, struct error *err)
+{
+	int result = fd_read_all(fd, out, most);
+	return result ? error_set(err, result, TEXT("cannot read %s: %s"), path, err_text(result)) : 0;
+}
+
+static int read_source(void *arg, const char *path, bool secret, struct buf *out, struct error *err)
+{
+	int fd, result = ask_master(path, secret, &fd, err);
+	(void)arg;
+	if (result)
+		return result;
+	result = read_whole(fd, path, SOURCE_MAX, out, err);
+	fd_close(&fd);
+	return result;
+}
+
+// Which kind it is master knows by itself.
+static int read_table(void *arg, const char *path, enum config_table kind, struct buf *out,
+	struct config_look *look, struct error *err)
+{
+	const uid_t *server = arg;
+	struct stat st;
+	int fd, result = ask_master(path, false, &fd, err);
+	(void)kind;
+	if (result)
+		return result;
+	if (fstat(fd, &st) < 0)
+		result = error_system(err, TEXT("cannot look at %s"), path);
+	*look = (struct config_look){
+		.modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+		.foreign = st.st_uid != 0 && st.st_uid != *server,
+	};
+	if (!result && out)
+		result = read_whole(fd, path, TABLES_SIZE_MAX, out, err);
+	fd_close(&fd);
 	return result;
 }
 
@@ -96,27 +139,11 @@ static void add_self_signed(struct config *c, struct config_reader *reader)
 	buf_finish_wipe(&pem);
 }
 
-int builder_main(int argc, char **argv)
+static void build_configuration(const char *path)
 {
-	if (argc < 2)
-		return 64;
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	event_setup("builder", STDERR_FILENO, EVENT_SINK_LINES, EVENT_KEY_VALUE, EVENT_INFO);
-	struct error err = {0};
-	if (geteuid() == 0) {
-		struct confine_user user;
-		if (confine_find_user("pabal-config", &user, &err) || confine_become(&user, &err))
-			fatal("%s", err.text);
-	}
-	struct rlimit none = {0, 0};
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		fatal("cannot confine the configuration builder");
-
-	struct config_reader reader = {.read = ask_master};
+	struct config_reader reader = {.read = read_source};
 	struct config_findings findings = {0};
-	struct config *c = config_build(argv[1], &reader, &findings);
+	struct config *c = config_build(path, &reader, &findings);
 	if (c && !findings.errors && config_needs_certificate(c))
 		add_self_signed(c, &reader);
 	if (c && !findings.errors)
@@ -125,5 +152,92 @@ int builder_main(int argc, char **argv)
 	give_findings(&findings);
 	config_destroy(c);
 	config_findings_finish(&findings);
+}
+
+// ---- tables
+static struct config *take_configuration(void)
+{
+	struct buf body = {.limit = IPC_FRAME_MAX};
+	struct ipc_config m;
+	struct config *c;
+	unsigned type;
+	int fd = -1;
+	if (ipc_receive_blocking(MASTER_FD, &type, &body, &fd))
+		_exit(70);
+	if (type != IPC_TYPE_config || ipc_decode_config(buf_str(&body), &m) || fd < 0)
+		fatal("master gave no configuration for the tables");
+	void *mapping = mmap(NULL, m.size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (mapping == MAP_FAILED || config_decode(str_make(mapping, m.size), &c))
+		fatal("cannot read the configuration snapshot");
+	fd_close(&fd);
+	buf_finish(&body);
+	return c; // its strings lie in mapping, which stays
+}
+
+static void give_tables(struct str octets)
+{
+	struct buf body = BUF_INIT;
+	struct ipc_built_tables built = {.size = octets.len};
+	int fd = seal(octets);
+	if (ipc_encode_built_tables(&body, &built) ||
+		ipc_send_blocking(MASTER_FD, IPC_TYPE_built_tables, buf_str(&body), fd))
+		_exit(70);
+	fd_close(&fd);
+	buf_finish(&body);
+}
+
+static void build_tables(uid_t server)
+{
+	struct config_reader reader = {.read = read_source, .read_table = read_table, .arg = &server};
+	struct config_findings findings = {0};
+	struct buf tables = {.limit = TABLES_SIZE_MAX};
+	struct config *c = take_configuration();
+	if (!tables_build(c, &reader, &tables, &findings))
+		give_tables(buf_str(&tables));
+	give_findings(&findings);
+	buf_finish(&tables);
+	config_findings_finish(&findings);
+	config_destroy(c);
+}
+
+// Files of tables may come from less trusted hands than those of a configuration: who parses them
+// opens nothing by name.
+static int confine_builder(bool tables, struct error *err)
+{
+	struct confine_user user;
+	struct rlimit none = {0, 0};
+	int result = 0;
+	if (geteuid() == 0) {
+		result = confine_find_user("pabal-config", &user, err);
+		if (!result)
+			result = confine_become(&user, err);
+	}
+	if (!result && (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))
+		result = error_system(err, TEXT("cannot confine the configuration builder"));
+	if (!result && tables && !PABAL_SANITIZED) // the leak checker reads about its own process
+		result = confine_renounce(err);
+	// The other kind of builder has keys in its memory and the same user.
+	if (!result && !PABAL_SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		result = error_system(err, TEXT("cannot forbid tracing"));
+	return result;
+}
+
+int builder_main(int argc, char **argv)
+{
+	bool tables = argc > 1 && !strcmp(argv[1], "--tables");
+	uid_t server = geteuid();
+	struct error err = {0};
+	if (argc < 2)
+		return 64;
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	event_setup("builder", STDERR_FILENO, EVENT_SINK_LINES, EVENT_KEY_VALUE, EVENT_INFO);
+	if (confine_builder(tables, &err))
+		fatal("%s", err.text);
+	if (tables)
+		build_tables(server);
+	else
+		build_configuration(argv[1]);
 	return 0;
 }

@@ -132,6 +132,8 @@ static size_t role_index(const struct role *role)
 static void send_config(struct master *m, struct child *c)
 {
 	size_t i = role_index(c->role);
+	if (c->role->tables)
+		follow_send(c, true);
 	struct ipc_config part = {.generation = m->snapshot->generation, .size = m->snapshot->sizes[i]};
 	(void)ipc_send_config_fd(c->channel, &part, m->snapshot->fds[i]);
 }

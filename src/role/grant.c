@@ -25,6 +25,7 @@ struct named_in {
 struct grant {
 	char *config_path;
 	struct str folder; // of config_path, without a slash at its end
+	struct buf lists, aliases; // of tables: names, a NUL behind each
 	struct named_in texts[TEXTS_MAX];
 	size_t count, octets;
 };
@@ -43,6 +44,24 @@ struct grant *grant_create(const char *config_path)
 	return g;
 }
 
+static void add_names(struct buf *out, const struct config_list *names)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		(void)buf_add_str(out, names->items[i]);
+		(void)buf_add_char(out, '\0');
+	}
+}
+
+struct grant *grant_create_for_tables(const struct config *config)
+{
+	struct grant *g = mem_alloc(sizeof *g);
+	add_names(&g->lists, &config->rules);
+	add_names(&g->lists, &config->domain_files);
+	add_names(&g->lists, &config->relay_domain_files);
+	add_names(&g->aliases, &config->aliases);
+	return g;
+}
+
 void grant_destroy(struct grant *g)
 {
 	if (!g)
@@ -51,6 +70,8 @@ void grant_destroy(struct grant *g)
 		mem_free(g->texts[i].path);
 		buf_finish_wipe(&g->texts[i].text);
 	}
+	buf_finish(&g->lists);
+	buf_finish(&g->aliases);
 	mem_free(g->config_path);
 	mem_free(g);
 }
@@ -142,6 +163,63 @@ int grant_check(const struct grant *g, const char *path, struct error *err)
 		return 0;
 	return error_set(err, ERR_DENIED, TEXT("%s is not opened: it lies neither beside the "
 		"configuration nor in " USUAL_FOLDER ", and no configuration file names it"), path);
+}
+
+// ---- tables
+static bool has_name(const struct buf *names, struct str name)
+{
+	struct str rest = buf_str(names), one;
+	while (str_split(&rest, '\0', &one))
+		if (one.len && str_equal(one, name))
+			return true;
+	return false;
+}
+
+// The text and the .cdb that was made of it: they are compared by their times.
+static bool is_beside_list(const struct grant *g, struct str name)
+{
+	struct str end = STR(".cdb");
+	bool is_cdb = name.len > end.len && str_equal(str_skip(name, name.len - end.len), end);
+	if (is_cdb)
+		return has_name(&g->lists, str_slice(name, 0, name.len - end.len));
+	struct buf cdb = BUF_INIT;
+	bool found = !buf_add_str(&cdb, name) && !buf_add_str(&cdb, end) && has_name(&g->lists, buf_str(&cdb));
+	buf_finish(&cdb);
+	return found;
+}
+
+// `:include:PATH`, up to a blank, a comma, a quote or the end of the line.
+static bool is_included(const struct grant *g, struct str name)
+{
+	struct str word = STR(":include:");
+	for (size_t i = 0; i < g->count; i++) {
+		struct str rest = buf_str(&g->texts[i].text);
+		for (ptrdiff_t at; (at = str_search(rest, word)) >= 0;) {
+			rest = str_skip(rest, (size_t)at + word.len);
+			struct str path = str_trim(str_slice(rest, 0, name.len + 2));
+			bool ends = path.len == name.len ||
+				(path.len > name.len && strchr(" \t\r\n,\"", path.data[name.len]));
+			if (str_starts(path, name) && ends)
+				return true;
+		}
+	}
+	return false;
+}
+
+int grant_check_table(const struct grant *g, const char *path, enum config_table *out_kind,
+	struct error *err)
+{
+	struct str name = str_from(path);
+	if (path[0] == '/' && has_name(&g->aliases, name)) // first: it needs more
+		*out_kind = CONFIG_TABLE_ALIASES;
+	else if (path[0] == '/' && (has_name(&g->lists, name) || is_beside_list(g, name)))
+		*out_kind = CONFIG_TABLE_LIST;
+	else if (path[0] == '/' && is_included(g, name))
+		*out_kind = CONFIG_TABLE_INCLUDE;
+	else
+		return error_set(err, ERR_DENIED, TEXT("%s is not opened: the configuration names no "
+			"such file for rules, domains or aliases"), path);
+	return 0;
 }
 
 static bool read_text(int fd, struct buf *out)

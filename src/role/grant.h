@@ -5,10 +5,14 @@
 #define PABAL_ROLE_GRANT_H
 
 #include "base/error.h"
+#include "config/config.h"
 
 struct grant;
 // Owned by the caller. config_path is absolute, without symbolic links.
 struct grant *grant_create(const char *config_path);
+// For a builder that makes nothing but tables: it may have the files of tables that the
+// configuration in force names, and no other.
+struct grant *grant_create_for_tables(const struct config *config);
 void grant_destroy(struct grant *g); // NULL is fine
 
 // 0 for the configuration itself, for what lies in its folder or in /etc/pabal, for what a file
@@ -16,6 +20,11 @@ void grant_destroy(struct grant *g); // NULL is fine
 // the self-signed certificate of a state folder that is the usual one or named so. Symbolic links
 // are not looked at: who may make one there may write the configuration. ERR_DENIED with words.
 int grant_check(const struct grant *g, const char *path, struct error *err);
+// The same of a grant for tables: a list (rules, domains) or what lies beside it with or without
+// .cdb, an aliases file, or what a file given to grant_remember includes. *out_kind: what it may
+// be opened as, which is not for the builder to say.
+int grant_check_table(const struct grant *g, const char *path, enum config_table *out_kind,
+	struct error *err);
 // Keeps the text of a file that was given, as it may name others; fd stays where it is. One with
 // something in PEM form is no configuration and names nothing.
 void grant_remember(struct grant *g, const char *path, int fd);

@@ -125,6 +125,8 @@ static void on_first_build(struct master *m, struct snapshot *s, const char *fin
 		return;
 	}
 	watch_start(m);
+	follow_configured(m);
+	follow_start(m);
 	pulse_start(m);
 	family_make_places(m);
 	family_start(m);
@@ -185,6 +187,7 @@ static void take_generation(struct master *m, struct snapshot *s)
 	char class = config_diff(m->snapshot->config, s->config, &names);
 	struct snapshot *old = m->snapshot;
 	m->snapshot = s;
+	follow_configured(m);
 	m->last_reload[0] = '\0';
 	sockets_close_unwanted(m);
 	event_report(EVENT_INFO, "config", "generation %llu is in force; changed: %s",

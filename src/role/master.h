@@ -15,6 +15,8 @@ int master_run(const char *config_path);
 // Whether master would take the open file for its configuration: whose it is and who may write it,
 // for a secret also who may read it. 0, or an error with words.
 int snapshot_check_rights(int fd, const char *path, bool secret, struct error *err);
+// The same of a file of client rules or domains, which may belong to somebody else.
+int snapshot_check_table(int fd, const char *path, struct error *err);
 
 // Entry of the configuration builder (`pabal builder PATH`), started by master.
 int builder_main(int argc, char **argv);

@@ -26,14 +26,23 @@ struct sources {
 	size_t count;
 };
 
+// Tables as the builder made them (config/tables.h): master never looks inside.
+struct tables_file {
+	int fd;                         // sealed memfd; -1: none
+	size_t size;
+	uint64_t generation;            // 0: none was made yet
+};
+
 // One configuration generation as master holds it: a sealed memfd a role and its own part.
 struct snapshot {
 	uint64_t generation;
 	int fds[MASTER_ROLES_MAX];      // by index in roles[]
 	size_t sizes[MASTER_ROLES_MAX];
-	void *mapping;                  // of master's own part
+	int own_fd;                     // master's own part
+	void *mapping;
 	size_t mapping_size;
 	struct config *config;          // points into mapping
+	struct tables_file tables;
 };
 void snapshot_destroy(struct snapshot *s);
 
@@ -43,6 +52,17 @@ typedef void (*snapshot_done)(struct master *m, struct snapshot *s, const char *
 int snapshot_build(struct master *m, snapshot_done done, struct error *err);
 bool snapshot_building(const struct master *m);
 struct builder;
+
+// Has the tables made that a configuration names, by a child that gets that configuration and
+// these files and nothing else. Exactly one callback, in which *made (then owned by the callee, fd
+// -1 on failure) and the files that were asked for (owned by the callee) are given; errors counts
+// what is wrong with them, findings is its text. of need only live until the call returns.
+typedef void (*tables_made)(struct master *m, struct tables_file *made, struct sources *asked,
+	unsigned errors, const char *findings);
+int snapshot_build_tables(struct master *m, const struct snapshot *of, tables_made done,
+	struct builder **out, struct error *err);
+// The callback will not come.
+void snapshot_abandon(struct builder *b); // NULL is fine
 
 enum child_state { CHILD_STARTING, CHILD_READY, CHILD_DRAINING };
 
@@ -124,6 +144,7 @@ struct master {
 
 	uv_timer_t watch_timer;
 	struct sources watched;         // of the last build, also of one that was refused
+	struct follower *follower;      // of the tables' files, in follow.c
 	bool change_seen;               // wait for one quiet look before rebuilding
 	bool rebuild_again;             // something changed while a build was running
 	uint64_t last_reload_ms;        // wall clock
@@ -170,9 +191,20 @@ void public_socket_take(struct master *m);             // removes the one before
 void public_socket_send(struct master *m, struct child *c);
 void public_socket_close(struct master *m);
 
+// ---- follow.c: tables are made, made anew when a file of theirs changes, and handed on
+// The tables of a new configuration, s. Exactly one callback, not before the call returns: s with
+// its tables, or NULL when it cannot be used (s is destroyed then). findings: of both.
+void follow_complete(struct master *m, struct snapshot *s, const char *findings, snapshot_done done);
+bool follow_completing(const struct master *m);
+void follow_start(struct master *m); // looks at the files from now on
+void follow_configured(struct master *m); // m->snapshot is another one
+void follow_send(struct child *c, bool with_config);
+json_t *follow_status(const struct master *m); // a row for `pabal status`
+
 // ---- watch.c
 void watch_start(struct master *m);
 void watch_source_add(struct sources *s, const char *path); // looks at it: before it is opened
+bool watch_look_again(struct sources *s); // whether one differs from the last look, which this replaces
 void watch_sources(struct master *m, struct sources *s); // takes them, in place of those before
 void watch_sources_finish(struct sources *s);
 

@@ -18,6 +18,14 @@
 
 #define MASTER_FD 3
 
+// Tables as they lie in memory; {0}: none.
+struct mapped_tables {
+	struct tables *tables;
+	void *mapping;
+	size_t size;
+	uint64_t generation;
+};
+
 // What the frame itself keeps; the context is its first member.
 struct frame {
 	struct role_context context;
@@ -25,6 +33,10 @@ struct frame {
 	struct config *config;        // owner of context.config
 	void *mapping;                // of the snapshot config points into
 	size_t mapping_size;
+	struct mapped_tables tables, next_tables; // next: until its configuration comes
+	bool has_next_tables;
+	struct config **before;       // configurations that sessions of a draining smtpd still point into
+	size_t before_count;
 	int state_folder;             // for Landlock; -1: none
 	char empty_folder[256];
 	struct confine_user user;
@@ -114,6 +126,79 @@ static void take_start(void *arg, struct str body, int fd)
 	str_copy(m.empty_folder, f->empty_folder, sizeof f->empty_folder);
 }
 
+// ---- tables
+static void tables_unmap(struct mapped_tables *t)
+{
+	tables_close(t->tables);
+	if (t->mapping)
+		munmap(t->mapping, t->size);
+	*t = (struct mapped_tables){0};
+}
+
+// Whoever can still ask is turned to the ones of now.
+static void show_tables(struct frame *f)
+{
+	for (size_t i = 0; i <= f->before_count; i++) {
+		struct config *c = i < f->before_count ? f->before[i] : f->config;
+		config_use_tables(c, f->tables.tables);
+		c->tables_generation = f->tables.generation;
+	}
+}
+
+static int map_tables(const struct ipc_tables *m, int fd, struct mapped_tables *out)
+{
+	*out = (struct mapped_tables){.generation = m->generation};
+	if (!m->size)
+		return 0;
+	out->mapping = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (out->mapping == MAP_FAILED) {
+		out->mapping = NULL;
+		return ERR_SYSTEM;
+	}
+	out->size = m->size;
+	int result = tables_open(str_make(out->mapping, out->size), &out->tables);
+	if (result)
+		tables_unmap(out);
+	return result;
+}
+
+static void take_tables(void *arg, struct str body, int fd)
+{
+	struct frame *f = arg;
+	struct ipc_tables m;
+	struct mapped_tables now;
+	if (ipc_decode_tables(body, &m))
+		fatal("broken message about tables");
+	if (map_tables(&m, fd, &now)) {
+		fd_close(&fd);
+		// Sessions are worth more than new rules; without any the role must not serve.
+		if (!f->config)
+			fatal("cannot read the tables");
+		event_report(EVENT_ERROR, "tables", "generation %llu of the tables cannot be read here "
+						    "and the one before stays in force",
+			(unsigned long long)m.generation);
+		return;
+	}
+	fd_close(&fd);
+	if (m.with_config || !f->config) {
+		tables_unmap(&f->next_tables);
+		f->next_tables = now;
+		f->has_next_tables = true;
+		return;
+	}
+	struct mapped_tables old = f->tables;
+	f->tables = now;
+	show_tables(f);
+	tables_unmap(&old);
+}
+
+// ---- the configuration
+static void keep_before(struct frame *f, struct config *old)
+{
+	f->before = mem_resize(f->before, (f->before_count + 1) * sizeof(struct config *));
+	f->before[f->before_count++] = old;
+}
+
 static void take_config(void *arg, struct str body, int fd)
 {
 	struct frame *f = arg;
@@ -134,14 +219,25 @@ static void take_config(void *arg, struct str body, int fd)
 	f->context.config = config;
 	f->mapping = mapping;
 	f->mapping_size = m.size;
+	// A draining smtpd has bodies under way that point into the old one; it lives as long as they.
+	if (old && f->context.role->generations)
+		keep_before(f, old);
+	struct mapped_tables old_tables = {0};
+	if (f->has_next_tables) {
+		old_tables = f->tables;
+		f->tables = f->next_tables;
+		f->next_tables = (struct mapped_tables){0};
+		f->has_next_tables = false;
+	}
+	show_tables(f);
 	if (f->going && f->context.role->configured)
 		f->context.role->configured(&f->context, old);
-	// A draining smtpd has bodies under way that point into the old one; it lives as long as they.
 	if (!f->context.role->generations) {
 		config_destroy(old);
 		if (old_mapping)
 			munmap(old_mapping, old_size);
 	}
+	tables_unmap(&old_tables);
 	if (f->going) {
 		struct ipc_ready ready = {.generation = config->generation};
 		(void)ipc_send_ready(f->context.master, &ready);
@@ -284,6 +380,7 @@ static void take_go(void *arg, struct str body, int fd)
 static const ipc_handler from_master[IPC_TYPES] = {
 	[IPC_TYPE_start] = take_start,
 	[IPC_TYPE_config] = take_config,
+	[IPC_TYPE_tables] = take_tables,
 	[IPC_TYPE_peer] = take_peer,
 	[IPC_TYPE_listener] = take_listener,
 	[IPC_TYPE_control] = take_control,
@@ -315,7 +412,8 @@ static void on_master_gone(struct ipc_channel *ch, void *arg)
 }
 
 // ---- start
-// The first frame says who we are, the second our configuration; both are needed to prepare.
+// The first frame says who we are, then come the tables of a role that has them and our
+// configuration; all are needed to prepare.
 static void receive_one(struct frame *f)
 {
 	struct buf body = {.limit = IPC_FRAME_MAX};
@@ -376,6 +474,8 @@ int role_main(int argc, char **argv)
 	f->context.loop = &f->loop;
 
 	receive_one(f);
+	if (role->tables)
+		receive_one(f);
 	receive_one(f);
 	if (!f->config)
 		fatal("master sent no configuration");

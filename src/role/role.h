@@ -21,7 +21,9 @@ struct role_context {
 	unsigned control_group;    // whose members may use the control socket, or CONTROL_NO_GROUP
 	uv_loop_t *loop;
 	struct ipc_channel *master;
-	const struct config *config; // the newest snapshot; swapped between two events
+	// The newest snapshot, and the tables behind it: each is swapped between two events. What
+	// comes out of tables (config_client_rule, tables_alias …) must be copied to be kept longer.
+	const struct config *config;
 	struct id_source ids;
 	void *state;               // the role's own, set in start
 };
@@ -47,6 +49,7 @@ struct role {
 	const char *control;       // name of its control socket in the run folder, or NULL
 	bool listeners;            // gets the listening sockets of the servers
 	bool tickets;              // gets the TLS ticket secrets
+	bool tables;               // gets client rules, lists of domains and aliases
 	const char *const *peers;  // roles it has a channel to, NULL-terminated; each pair stands once
 	                           // in either row
 

@@ -10,12 +10,12 @@
 const struct role roles[] = {
 	{
 		.name = "queue", .user = "pabal-queue", .root = ROLE_ROOT_STATE,
-		.count = ROLE_ONE, .config_for = CONFIG_FOR_QUEUE, .control = "queue.sock",
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_QUEUE, .control = "queue.sock", .tables = true,
 		ROLE_QUEUE_CALLS,
 	},
 	{
 		.name = "auth", .user = "pabal-auth", .root = ROLE_ROOT_STATE,
-		.count = ROLE_ONE, .config_for = CONFIG_FOR_AUTH, .control = "auth.sock",
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_AUTH, .control = "auth.sock", .tables = true,
 		.peers = PEERS("queue"), .folder = "auth-client",
 		ROLE_AUTH_CALLS,
 	},
@@ -39,7 +39,7 @@ const struct role roles[] = {
 	},
 	{
 		.name = "local", .user = "pabal-mail", .root = ROLE_ROOT_HOST, .keeps_root = true,
-		.count = ROLE_ONE, .config_for = CONFIG_FOR_LOCAL,
+		.count = ROLE_ONE, .config_for = CONFIG_FOR_LOCAL, .tables = true,
 		.peers = PEERS("queue"),
 		ROLE_LOCAL_CALLS,
 	},
@@ -52,8 +52,8 @@ const struct role roles[] = {
 	{
 		.name = "smtpd", .user = "pabal-smtpd", .root = ROLE_ROOT_EMPTY,
 		.count = ROLE_PER_CORE_SMTPD, .config_for = CONFIG_FOR_SMTPD, .generations = true,
-		.listeners = true, .tickets = true, .control = OUTSIDE_SOCKET,
-		.peers = PEERS("queue", "auth"),
+		.listeners = true, .tickets = true, .tables = true, .control = OUTSIDE_SOCKET,
+		.peers = PEERS("queue", "auth", "resolver"),
 		ROLE_SMTPD_CALLS,
 	},
 };

@@ -36,7 +36,9 @@ struct smtpd *smtpd_of(struct role_context *c)
 	if (!c->state) {
 		struct smtpd *s = mem_alloc(sizeof *s);
 		s->context = c;
+		s->dns = dns_client_create(c->loop);
 		list_init(&s->connections);
+		list_init(&s->proxied);
 		c->state = s;
 	}
 	return c->state;
@@ -112,6 +114,8 @@ void role_smtpd_peer(struct role_context *c, const char *peer, unsigned index, i
 		auth_client_connected(s->auth, fd);
 	} else if (!strcmp(peer, "queue")) {
 		smtpd_queue_open(s, fd);
+	} else if (!strcmp(peer, "resolver")) {
+		smtpd_resolver_open(s, fd);
 	} else {
 		fd_close(&fd);
 	}
@@ -219,6 +223,7 @@ void role_smtpd_configured(struct role_context *c, const struct config *old)
 			session_reconfigure(one->session, c->config, connection_server(one));
 		}
 	}
+	smtpd_proxied_configured(s, old);
 	mem_free(s->tls);
 	s->tls = tls;
 	s->tls_count = c->config->server_count;
@@ -232,6 +237,7 @@ static void say_goodbye(struct smtpd *s, uint64_t within_ms)
 {
 	s->said_goodbye = true;
 	wheel_set(s->wheel, &s->drain_timer, within_ms);
+	smtpd_proxied_end(s);
 	LIST_EACH(link, &s->connections) {
 		struct connection *one = LIST_ENTRY(link, struct connection, link);
 		ANSWER(one, session_shut_down(one->session));

@@ -246,10 +246,12 @@ static void connection_destroy(struct connection *c)
 	connection_forget_request(c);
 	connection_forget_rates(c);
 	connection_auth_cancel(c);
+	connection_names_cancel(c);
 	connection_spool_abort(c);
 	mem_free(c->facts);
 	mem_free(c->limits);
 	mem_free(c->local_size_where);
+	mem_free(c->name);
 	if (c->counted) {
 		(void)map_remove(&s->sessions, smtpd_key(&c->id));
 		struct ipc_client_close m = {.session = c->id};
@@ -295,6 +297,7 @@ static struct session *make_session(struct connection *c, const struct arrival *
 		.client_port = a->client_port,
 		.local = a->local,
 		.local_port = a->local_port,
+		.proxy = a->proxy,
 		.id = c->id,
 		.implicit_tls = tls == CONFIG_LISTEN_IMPLICIT && !a->rehearsal,
 		.no_tls = !c->smtpd->tls[c->server] || tls == CONFIG_LISTEN_NO_TLS,
@@ -311,6 +314,10 @@ static struct connection *make_connection(const struct arrival *a)
 	c->server = (uint16_t)a->server;
 	c->port = a->local_port;
 	c->id = id_next(&s->context->ids);
+	c->client = a->client;
+	c->client_port = a->client_port;
+	c->local = a->local;
+	c->local_port = a->local_port;
 	c->rehearsal = a->rehearsal != NULL;
 	c->auth_may_submit = c->auth_may_relay = c->rehearsal; // as if AUTH had been answered so
 	c->auth_foreign = a->vouched;
@@ -345,6 +352,15 @@ void connection_begin(const struct arrival *a)
 	connection_leave(c);
 }
 
+void connection_arrive(struct arrival *a, int fd)
+{
+	struct smtpd *s = a->smtpd;
+	a->stream = stream_open(s->context->loop, s->wheel, fd, &stream_events, NULL);
+	if (!a->local.family)
+		stream_get_local(a->stream, &a->local, &a->local_port);
+	connection_begin(a);
+}
+
 // Of this process: more than anybody may have. Who may have fewer is told so by policy.
 static uint64_t most_connections(const struct config *c)
 {
@@ -365,7 +381,8 @@ void connection_accepted(void *arg, int fd, const struct ipaddr *peer, uint16_t 
 		refuse_at_the_door(fd);
 		return;
 	}
-	a.stream = stream_open(s->context->loop, s->wheel, fd, &stream_events, NULL);
-	stream_get_local(a.stream, &a.local, &a.local_port);
-	connection_begin(&a);
+	if (smtpd_is_proxy(server, peer))
+		smtpd_proxied(&a, fd);
+	else
+		connection_arrive(&a, fd);
 }

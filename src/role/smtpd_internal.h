@@ -6,6 +6,7 @@
 #include "auth/protocol.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "net/dns.h"
 #include "net/listener.h"
 #include "net/stream.h"
 #include "role/role.h"
@@ -30,6 +31,7 @@ struct arrival {
 	struct stream *stream;        // taken over
 	struct ipaddr client, local;
 	uint16_t client_port, local_port;
+	struct ipaddr proxy;          // who said the addresses; family 0: the socket
 	const struct session_rehearsal *rehearsal; // NULL: in earnest
 	bool vouched;                 // its account is good where our directory does not know it
 };
@@ -40,10 +42,14 @@ struct connection {
 	struct stream *stream;
 	struct session *session;
 	uint64_t id;
+	struct ipaddr client, local;  // as the proxy says, where there is one
+	uint16_t client_port, local_port;
 	uint64_t request;             // the question that is open at queue; 0: none
 	struct policy_facts *facts;   // being filled, while questions of a need are open
 	unsigned facts_need;          // still open
 	bool auth_may_submit, auth_may_relay, auth_foreign; // as AUTH was answered
+	struct names *names;          // the client's name is being asked for, in smtpd_names.c
+	char *name;                   // that was found, for facts->client_name
 	char *limits;                 // octets of facts->account_networks and the like
 	char *local_size_where;       // octets of facts->local_size_where
 	struct auth_exchange *exchange;
@@ -70,6 +76,8 @@ struct smtpd {
 	struct role_context *context;
 	struct wheel *wheel;
 	struct ipc_channel *queue;
+	struct ipc_channel *resolver; // NULL: it is not there now
+	struct dns_client *dns;
 	struct auth_client *auth;
 	char mechanisms[2][256];      // last offered; [1]: with plaintext ones
 	struct tls_tickets tickets;
@@ -78,6 +86,7 @@ struct smtpd {
 	struct door *doors[128];
 	size_t door_count;
 	struct list connections;
+	struct list proxied;          // that wait for a PROXY header, in smtpd_proxy.c
 	size_t connection_count;
 	size_t rehearsal_count;       // of them
 	struct outside *outside;      // the private socket; NULL: not given
@@ -101,6 +110,7 @@ static inline const struct config_server *connection_server(const struct connect
 // ---- smtpd_connection.c: a connection's life, and what its session asks of the stream
 void connection_accepted(void *door, int fd, const struct ipaddr *peer, uint16_t port);
 void connection_begin(const struct arrival *a);
+void connection_arrive(struct arrival *a, int fd); // the same, with a stream made of fd
 // Ends one that has not begun yet, without a word.
 void connection_refuse(struct connection *c, const char *why);
 // Around every call into the session: leave does what the call caused (send, close, go on reading)
@@ -148,6 +158,12 @@ void connection_forget_rates(struct connection *c);
 void smtpd_rate_answer(void *arg, struct str body, int fd);
 // Every rate in force as records of ipc rate, with what this message counts in it. ERR_LIMIT.
 int smtpd_add_rates(struct buf *list, const struct policy_facts *f);
+void connection_fact_known(struct connection *c, unsigned fact); // in c->facts
+
+// ---- smtpd_names.c: the name of the client's address, checked both ways
+void connection_ask_name(struct connection *c); // ends in connection_fact_known
+void connection_names_cancel(struct connection *c);
+void smtpd_resolver_open(struct smtpd *s, int fd);
 
 // ---- smtpd_body.c: large bodies and the commit
 void connection_spool_open(void *arg);
@@ -167,6 +183,14 @@ void outside_auth_start(void *arg, const char *mechanism, struct str initial);
 // ---- smtpd_explain.c: the line of JSON behind a reply
 void connection_explain(void *arg, const struct session_seen *seen);
 void connection_explain_briefly(void *arg, const struct session_seen *seen);
+
+// ---- smtpd_proxy.c: connections that begin with a PROXY header
+bool smtpd_is_proxy(const struct config_server *server, const struct ipaddr *peer);
+// Takes fd, of a proxy; goes on with connection_arrive or closes it with an event. Of a: smtpd, server,
+// listen, client (the proxy).
+void smtpd_proxied(const struct arrival *a, int fd);
+void smtpd_proxied_configured(struct smtpd *s, const struct config *old);
+void smtpd_proxied_end(struct smtpd *s);
 
 // ---- smtpd_queue.c: the channel to queue
 // Opens it in place of an older one; every open connection is counted anew.

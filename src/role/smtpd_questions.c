@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-static void fact_known(struct connection *c, unsigned fact)
+void connection_fact_known(struct connection *c, unsigned fact)
 {
 	c->facts_need &= ~fact;
 	c->facts->known |= fact;
@@ -37,7 +37,7 @@ static void ask_connections(struct connection *c)
 	// Without the one who counts for all, our own number has to do.
 	c->facts->connections_address = c->facts->connections_network = 1;
 	c->facts->connections_all = (uint32_t)s->connection_count;
-	fact_known(c, POLICY_FACT_CONNECTIONS);
+	connection_fact_known(c, POLICY_FACT_CONNECTIONS);
 }
 
 static void ask_account(struct connection *c)
@@ -49,13 +49,13 @@ static void ask_account(struct connection *c)
 		c->facts->account_may_submit = c->auth_may_submit;
 		c->facts->account_may_relay = c->auth_may_relay;
 		c->facts->login_untrusted = false;
-		fact_known(c, POLICY_FACT_ACCOUNT);
+		connection_fact_known(c, POLICY_FACT_ACCOUNT);
 	} else if (s->queue) {
 		struct ipc_account_query m = {.request = connection_ask(c), .name = c->facts->account};
 		(void)ipc_send_account_query(s->queue, &m);
 	} else {
 		c->facts->account_state = POLICY_ACCOUNT_UNKNOWN;
-		fact_known(c, POLICY_FACT_ACCOUNT);
+		connection_fact_known(c, POLICY_FACT_ACCOUNT);
 	}
 }
 
@@ -70,7 +70,7 @@ static void ask_recipient(struct connection *c)
 		(void)ipc_send_recipient_query(s->queue, &m);
 	} else {
 		c->facts->recipient_exists = POLICY_EXISTS_UNKNOWN;
-		fact_known(c, POLICY_FACT_RECIPIENT);
+		connection_fact_known(c, POLICY_FACT_RECIPIENT);
 	}
 }
 
@@ -84,6 +84,8 @@ void connection_ask_next_fact(struct connection *c)
 		ask_recipient(c);
 	} else if (c->facts_need & POLICY_FACT_RATE) {
 		connection_ask_rates(c);
+	} else if (c->facts_need & POLICY_FACT_HOSTNAME) {
+		connection_ask_name(c);
 	} else {
 		struct policy_facts filled = *c->facts;
 		unsigned known = filled.known;
@@ -103,7 +105,7 @@ void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f
 	c->facts = mem_alloc(sizeof *c->facts);
 	*c->facts = *f;
 	c->facts_need = need & (POLICY_FACT_CONNECTIONS | POLICY_FACT_ACCOUNT | POLICY_FACT_RECIPIENT |
-		POLICY_FACT_RATE);
+		POLICY_FACT_RATE | POLICY_FACT_HOSTNAME);
 	if (need & POLICY_FACT_GUARD)
 		connection_guard_fact(c);
 	if (need & POLICY_FACT_SPACE) {
@@ -141,7 +143,7 @@ void smtpd_client_counts(void *arg, struct str body, int fd)
 	c->facts->minute_address = m.minute_address;
 	c->facts->minute_network = m.minute_network;
 	c->facts->minute_all = m.minute_all;
-	fact_known(c, POLICY_FACT_CONNECTIONS);
+	connection_fact_known(c, POLICY_FACT_CONNECTIONS);
 }
 
 // The frame is gone before the session hears of it.
@@ -185,7 +187,7 @@ void smtpd_account_answer(void *arg, struct str body, int fd)
 		c->facts->account_may_relay = c->auth_may_relay;
 	}
 	keep_limits(c, &m);
-	fact_known(c, POLICY_FACT_ACCOUNT);
+	connection_fact_known(c, POLICY_FACT_ACCOUNT);
 }
 
 // Until the session has heard it.
@@ -210,7 +212,7 @@ void smtpd_recipient_answer(void *arg, struct str body, int fd)
 	c->facts->recipient_full = m.over == QUOTA_OVER_HARD;
 	c->facts->local_size = m.local_size;
 	c->facts->local_size_where = keep_where(c, m.local_size_where);
-	fact_known(c, POLICY_FACT_RECIPIENT);
+	connection_fact_known(c, POLICY_FACT_RECIPIENT);
 }
 
 // ---- AUTH
@@ -249,9 +251,11 @@ void connection_auth_start(void *arg, const char *mechanism, struct str initial)
 		.secured = stream_is_tls(c->stream),
 		.server = connection_server(c)->name,
 		.session = c->id,
+		.client = c->client,
+		.client_port = c->client_port,
+		.local = c->local,
+		.local_port = c->local_port,
 	};
-	stream_get_peer(c->stream, &r.client, &r.client_port);
-	stream_get_local(c->stream, &r.local, &r.local_port);
 	if (r.secured) {
 		tls_server_get_bindings(stream_ssl(c->stream), &bindings);
 		tls_get_facts(stream_ssl(c->stream), &facts);

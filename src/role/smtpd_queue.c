@@ -96,13 +96,10 @@ static void recount(struct smtpd *s)
 	char text[IPADDR_TEXT_MAX];
 	LIST_EACH(link, &s->connections) {
 		struct connection *c = LIST_ENTRY(link, struct connection, link);
-		struct ipaddr peer;
 		if (c->rehearsal)
 			continue;
-		uint16_t port;
-		stream_get_peer(c->stream, &peer, &port);
 		struct ipc_client_open m = {.session = c->id,
-			.address = str_from(ipaddr_format(&peer, text)), .again = true};
+			.address = str_from(ipaddr_format(&c->client, text)), .again = true};
 		map_set(&s->sessions, smtpd_key(&c->id), c);
 		c->counted = true;
 		(void)ipc_send_client_open(s->queue, &m);

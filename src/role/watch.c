@@ -26,7 +26,7 @@ static struct watched look(const char *path)
 }
 
 // Looks at every source, and remembers; tells whether anything differs from before.
-static bool look_again(struct sources *s)
+bool watch_look_again(struct sources *s)
 {
 	struct str rest = buf_str(&s->paths), path;
 	bool differs = false;
@@ -69,7 +69,7 @@ static void on_look(uv_timer_t *timer)
 	struct master *m = timer->data;
 	if (m->stopping || snapshot_building(m))
 		return;
-	if (look_again(&m->watched)) {
+	if (watch_look_again(&m->watched)) {
 		m->change_seen = true;
 		return;
 	}

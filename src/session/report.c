@@ -53,6 +53,8 @@ void session_report_connect(struct session *s)
 	s->connect_told = true;
 	begin(s, &e, "connect", s->id);
 	event_text(&e, "name", s->client_name);
+	if (s->proxy.family)
+		event_addr(&e, "proxy", &s->proxy);
 	event_u64(&e, "port", s->client_port);
 	add_tls(s, &e);
 	event_text(&e, "reason", s->early ? "early-talker" : NULL);

@@ -247,6 +247,7 @@ struct session *session_create(const struct session_options *o)
 	s->facts.server = o->server;
 	s->facts.client = o->client;
 	s->facts.local = o->local;
+	s->proxy = o->proxy;
 	s->facts.account = STR_EMPTY;
 	s->facts.client_name = STR_EMPTY;
 	s->facts.account_groups = STR_EMPTY;

@@ -107,6 +107,7 @@ struct session_options {
 	void *arg;
 	struct ipaddr client, local;
 	uint16_t client_port, local_port;
+	struct ipaddr proxy;                  // who said whose connection it is; family 0: nobody
 	uint64_t id;                          // of the session
 	bool implicit_tls;                    // tls is set by session_secured before session_begin
 	bool no_tls;                          // STARTTLS is not offered: the host has no usable certificate

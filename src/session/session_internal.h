@@ -68,6 +68,7 @@ struct session {
 	char *helo;                       // NULL before HELO
 	char *account;                    // NULL before AUTH
 	struct session_client *client;    // what facts.client_rule points to; NULL: no rule
+	struct ipaddr proxy;              // who said whose connection it is; family 0: nobody
 	char *client_name;                // checked; NULL: none, or not known
 	uint64_t tables;                  // generation that the rule is of
 	char *limits;                     // octets of facts.account_networks and the like; NULL: none
