@@ -42,6 +42,9 @@ static int take_recipients(struct owned_job *o, struct str list)
 		j->recipients[i].quota = (struct quota_limits){.octets = r.quota,
 			.octets_soft = r.quota_soft, .messages = r.quota_messages,
 			.messages_soft = r.quota_messages_soft, .pass = r.quota_pass};
+		j->recipients[i].kind = r.kind <= IPC_TARGET_FILE ? r.kind : IPC_TARGET_MAILBOX;
+		j->recipients[i].detail = arena_str(&o->arena, r.detail).data;
+		j->recipients[i].original = arena_str(&o->arena, r.original.len ? r.original : r.address).data;
 		// Until somebody says otherwise it has to be tried again.
 		j->recipients[i].result.outcome = SMTP_TEMPORARY;
 	}
@@ -99,6 +102,8 @@ void deliver_job_destroy(struct deliver_job *j)
 		return;
 	struct owned_job *o = (struct owned_job *)j;
 	fd_close(&j->body_fd);
+	for (unsigned i = 0; j->recipients && i < j->recipient_count; i++)
+		buf_finish(&j->recipients[i].children);
 	arena_finish(&o->arena);
 	mem_free(o);
 }
@@ -141,6 +146,7 @@ int deliver_job_result(const struct deliver_job *j, struct ipc_tried *out, struc
 			.counted = r->counted,
 			.octets = r->usage.octets,
 			.messages = r->usage.messages,
+			.children = buf_str(&r->children),
 		};
 		int err = ipc_list_add_outcome(outcomes, &one);
 		if (err)

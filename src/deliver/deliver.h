@@ -19,6 +19,11 @@ struct deliver_recipient {
 	struct quota_limits quota; // of the mailbox
 	struct quota_usage usage;  // after the try, when counted
 	bool counted;
+	// at role local
+	enum ipc_target kind;
+	const char *detail;        // of a subaddress, "" : none
+	const char *original;      // address as it was accepted
+	struct buf children;       // ipc child records: it was expanded into these
 };
 
 // One try. Owned by whoever made it (deliver_job_create); everything in it lives until destroy.

@@ -5,37 +5,14 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "base/unit.h"
-#include "message/trace.h"
+#include "deliver/copy.h"
+#include "deliver/result.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define COPY_SIZE 65536
-#define FIELDS_MAX 4096
-
-// ---- results
-static void set_result(struct deliver_recipient *r, enum smtp_outcome outcome, unsigned code,
-	const char *enhanced, const char *text)
-{
-	r->result.outcome = outcome;
-	r->result.code = code;
-	snprintf(r->result.enhanced, sizeof r->result.enhanced, "%s", enhanced);
-	snprintf(r->result.text, sizeof r->result.text, "%s", text);
-}
-
-// What the machine can recover from is tried again; errno says what went wrong.
-static void set_errno(struct deliver_recipient *r, const char *what)
-{
-	int why = errno;
-	char text[SMTP_REPLY_TEXT_MAX];
-	const char *enhanced = why == EDQUOT ? "4.2.2" : why == ENOSPC ? "4.3.1" : "4.2.0";
-	snprintf(text, sizeof text, TEXT("mailbox of %s: %s: %s"), r->address, what, strerror(why));
-	set_result(r, SMTP_TEMPORARY, why == ENOSPC || why == EDQUOT ? 452 : 451, enhanced, text);
-}
 
 // ---- where
 // The pattern up to its first %: a folder that is the administrator's, opened by name. What
@@ -81,6 +58,15 @@ static int open_fixed_part(const char *pattern, const char **out_rest)
 		return -1;
 	*out_rest = pattern + len;
 	return open(fixed, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+// Where %h stands the base is the home folder, which is never made.
+static int open_base(const struct maildir_options *o, const char **out_rest)
+{
+	if (strncmp(o->pattern, "%h/", 3) != 0)
+		return open_fixed_part(o->pattern, out_rest);
+	*out_rest = o->pattern + 3;
+	return open(o->home ? o->home : "", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 // ---- folders that outlive a power cut
@@ -167,20 +153,19 @@ static int open_box(struct maildir_known *known, int base, const char *path, str
 }
 
 // With tmp, new and cur; made when missing. False: r has its result.
-static bool open_maildir(struct maildir_known *known, const char *pattern,
-	struct deliver_recipient *r, struct box *b)
+static bool open_maildir(const struct maildir_options *o, struct deliver_recipient *r, struct box *b)
 {
 	const char *rest;
 	struct buf path = {.limit = 1024};
-	int base = open_fixed_part(pattern, &rest);
+	int base = open_base(o, &rest);
 	bool opened = false;
 	*b = (struct box){-1, -1, -1};
 	if (base < 0) {
-		set_errno(r, TEXT("cannot open the folder of the mailboxes"));
+		deliver_set_errno(r, TEXT("cannot open the folder of the mailboxes"));
 	} else if (expand(rest, r->address, &path)) {
-		set_result(r, SMTP_PERMANENT, 553, "5.1.3", TEXT("the address makes no mailbox name"));
-	} else if (open_box(known, base, buf_cstr(&path), b)) {
-		set_errno(r, TEXT("cannot make or open the Maildir"));
+		deliver_set_result(r, SMTP_PERMANENT, 553, "5.1.3", TEXT("the address makes no mailbox name"));
+	} else if (open_box(o->known, base, buf_cstr(&path), b)) {
+		deliver_set_errno(r, TEXT("cannot make or open the Maildir"));
 		close_box(b);
 	} else {
 		opened = true;
@@ -188,83 +173,6 @@ static bool open_maildir(struct maildir_known *known, const char *pattern,
 	buf_finish(&path);
 	fd_close(&base);
 	return opened;
-}
-
-// ---- writing: a message in a mailbox has the line ends of the system
-struct copier {
-	int fd;
-	struct buf out;
-	bool cr;
-};
-
-static int flush_copy(struct copier *c)
-{
-	struct str s = buf_str(&c->out);
-	int err = fd_write_all(c->fd, s.data, s.len);
-	buf_clear(&c->out);
-	return err;
-}
-
-static int copy(struct copier *c, struct str octets)
-{
-	while (octets.len) {
-		if (c->cr && octets.data[0] != '\n')
-			buf_add_char(&c->out, '\r');
-		c->cr = false;
-		ptrdiff_t cr = str_find(octets, '\r');
-		size_t run = cr < 0 ? octets.len : (size_t)cr;
-		buf_add(&c->out, octets.data, run);
-		c->cr = cr >= 0;
-		octets = str_skip(octets, run + (cr >= 0));
-		if (buf_len(&c->out) >= COPY_SIZE && flush_copy(c))
-			return ERR_SYSTEM;
-	}
-	return 0;
-}
-
-static int copy_body(struct copier *c, const struct deliver_job *job, uint64_t offset, uint64_t len)
-{
-	char space[COPY_SIZE];
-	if (job->body_fd < 0)
-		return copy(c, str_slice(job->body, offset, offset + len));
-	while (len) {
-		size_t want = len > sizeof space ? sizeof space : (size_t)len;
-		ssize_t n = pread(job->body_fd, space, want, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			errno = n < 0 ? errno : EIO; // shorter than it was when it was committed
-			return ERR_SYSTEM;
-		}
-		if (copy(c, str_make(space, (size_t)n)))
-			return ERR_SYSTEM;
-		offset += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
-
-static int copy_message(struct copier *c, const struct deliver_job *job, const char *address)
-{
-	struct render render;
-	struct str literal;
-	uint64_t offset, len;
-	struct buf fields = {.limit = FIELDS_MAX};
-	int err = trace_add_return_path(&fields, str_from(job->sender));
-	if (!err)
-		err = trace_add_delivered_to(&fields, str_from(address));
-	if (!err)
-		err = copy(c, buf_str(&fields));
-	buf_finish(&fields);
-	if (!err)
-		err = render_init(&render, job->headers, job->edits, job->size);
-	while (!err && render_next(&render, &literal, &offset, &len)) {
-		err = copy(c, literal);
-		if (!err && len)
-			err = copy_body(c, job, offset, len);
-		render_advance(&render, len);
-	}
-	return err ? err : flush_copy(c);
 }
 
 // ---- delivery
@@ -290,22 +198,17 @@ static void make_name(const char *hostname, const struct deliver_job *job,
 static int write_tmp(int tmp, const char *name, const struct deliver_job *job, const char *address,
 	uint64_t *out_size)
 {
-	struct copier c = {.fd = openat(tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-		0600)};
+	int fd = openat(tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct deliver_copy copy = {.write = deliver_copy_to_fd, .arg = &fd, .address = address};
 	struct stat st;
-	if (c.fd < 0)
+	if (fd < 0)
 		return ERR_SYSTEM;
-	int err = copy_message(&c, job, address);
-	if (err == ERR_CORRUPT)
-		errno = EBADMSG;
+	int err = deliver_copy(&copy, job);
 	if (!err)
-		err = fd_sync(c.fd);
-	if (!err && fstat(c.fd, &st) == 0)
+		err = fd_sync(fd);
+	if (!err && fstat(fd, &st) == 0)
 		*out_size = (uint64_t)st.st_size;
-	int why = errno;
-	buf_finish(&c.out);
-	fd_close(&c.fd);
-	errno = why;
+	fd_close(&fd);
 	return err;
 }
 
@@ -316,40 +219,24 @@ static void link_new(int tmp, int new, const char *name, uint64_t size, struct d
 	// The size in the name spares IMAP servers a look into every file (Maildir++).
 	snprintf(whole, sizeof whole, "%s,S=%llu", name, (unsigned long long)size);
 	if (linkat(tmp, name, new, whole, 0) < 0) {
-		set_errno(r, TEXT("cannot link the message"));
+		deliver_set_errno(r, TEXT("cannot link the message"));
 	} else if (fd_sync(new)) {
-		set_errno(r, TEXT("cannot sync the folder"));
+		deliver_set_errno(r, TEXT("cannot sync the folder"));
 		(void)unlinkat(new, whole, 0); // it will be delivered again
 	} else {
-		set_result(r, SMTP_DELIVERED, 250, "2.1.5", TEXT("delivered to the mailbox"));
+		deliver_set_delivered(r);
 	}
 }
 
 // ---- quotas
-static void set_full(struct deliver_recipient *r)
-{
-	char now[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], text[SMTP_REPLY_TEXT_MAX];
-	const struct quota_limits *l = &r->quota;
-	if (l->octets && (r->usage.octets >= l->octets || !l->messages ||
-		r->usage.messages < l->messages))
-		snprintf(text, sizeof text,
-			TEXT("mailbox-full: the mailbox of %s has no room for this message: %s of %s are used"),
-			r->address, unit_format_size_short(r->usage.octets, now),
-			unit_format_size_short(l->octets, most));
-	else
-		snprintf(text, sizeof text, TEXT("mailbox-full: the mailbox of %s holds %llu messages of %llu"),
-			r->address, (unsigned long long)r->usage.messages, (unsigned long long)l->messages);
-	set_result(r, SMTP_TEMPORARY, 452, "4.2.2", text);
-}
-
 // False: r has its result.
 static bool take_answer(int over, struct deliver_recipient *r)
 {
 	r->counted = over >= 0 && quota_is_limited(&r->quota);
 	if (over < 0)
-		set_errno(r, TEXT("cannot count the mailbox"));
+		deliver_set_errno(r, TEXT("cannot count the mailbox"));
 	else if (over == QUOTA_OVER_HARD)
-		set_full(r);
+		deliver_set_full(r);
 	return over >= 0 && over != QUOTA_OVER_HARD;
 }
 
@@ -385,7 +272,7 @@ static void deliver_into(const struct maildir_options *o, const struct box *box,
 	uint64_t size = 0;
 	make_name(o->hostname, job, r, name, sizeof name);
 	if (write_tmp(box->tmp, name, job, r->address, &size)) {
-		set_errno(r, TEXT("cannot write the message"));
+		deliver_set_errno(r, TEXT("cannot write the message"));
 	} else if (is_admitted(o, box->folder, size, r)) {
 		link_new(box->tmp, box->new, name, size, r);
 		take_back(o, box->folder, size, r);
@@ -397,7 +284,7 @@ void maildir_deliver(const struct maildir_options *o, struct deliver_job *job,
 	struct deliver_recipient *r)
 {
 	struct box box;
-	if (!open_maildir(o->known, o->pattern, r, &box))
+	if (!open_maildir(o, r, &box))
 		return;
 	if (is_open(o, box.folder, r))
 		deliver_into(o, &box, job, r);
@@ -409,7 +296,7 @@ int maildir_usage(const struct maildir_options *o, const char *address,
 {
 	const char *rest;
 	struct buf path = {.limit = 1024};
-	int base = open_fixed_part(o->pattern, &rest);
+	int base = open_base(o, &rest);
 	int err = base < 0 ? ERR_SYSTEM : expand(rest, address, &path);
 	int folder = err ? -1 : file_open_beneath(base, buf_cstr(&path), O_PATH | O_DIRECTORY, 0);
 	*out = (struct quota_usage){0};
