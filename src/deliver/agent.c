@@ -9,6 +9,7 @@
 #include "deliver/result.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -22,13 +23,17 @@ static bool is_system_user(const struct agent *a)
 
 // ---- Maildir
 
+static struct maildir_options maildir_options(const struct agent *a, const char *pattern)
+{
+	// Names of settings end with a NUL behind them.
+	return (struct maildir_options){.pattern = pattern, .home = is_system_user(a) ? a->home : NULL,
+		.hostname = a->config->hostname.data, .known = a->known, .quota = a->quota};
+}
+
 static void into_maildir(const struct agent *a, const char *pattern, struct deliver_job *job,
 	struct deliver_recipient *r)
 {
-	char hostname[256];
-	struct maildir_options o = {.pattern = pattern, .home = is_system_user(a) ? a->home : NULL,
-		.hostname = hostname, .known = a->known, .quota = a->quota};
-	str_copy(str_slice(a->config->hostname, 0, sizeof hostname - 1), hostname, sizeof hostname);
+	struct maildir_options o = maildir_options(a, pattern);
 	maildir_deliver(&o, job, r);
 }
 
@@ -119,6 +124,35 @@ void agent_into_mailbox(const struct agent *a, const struct config_delivery *d, 
 		into_mbox_of(a, d->path, job, r);
 	else
 		into_maildir(a, d->path.len ? d->path.data : a->state_maildir, job, r);
+}
+
+// ---- how full
+
+static int mbox_usage(const struct agent *a, const char *pattern, const char *address,
+	const struct quota_limits *l, struct quota_usage *out)
+{
+	struct buf path = {.limit = PATH_MAX - 1};
+	int err = expand_path(a, pattern, address, &path);
+	int fd = err ? -1 : open(buf_cstr(&path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		err = quota_count(a->quota, l, QUOTA_MBOX, fd, out);
+	else if (!err)
+		err = errno == ENOENT ? 0 : ERR_SYSTEM;
+	fd_close(&fd);
+	buf_finish(&path);
+	return err;
+}
+
+int agent_usage(const struct agent *a, const char *address, const struct quota_limits *l, bool anew,
+	struct quota_usage *out)
+{
+	const char *at = strrchr(address, '@');
+	struct config_delivery d = config_delivery_for(a->config, str_from(at ? at + 1 : ""), false);
+	struct maildir_options o = maildir_options(a, d.path.len ? d.path.data : a->state_maildir);
+	*out = (struct quota_usage){0};
+	if (d.kind == CONFIG_DELIVER_MAILDIR)
+		return maildir_usage(&o, address, l, anew, out);
+	return d.kind == CONFIG_DELIVER_MBOX ? mbox_usage(a, d.path.data, address, l, out) : 0;
 }
 
 // ---- one recipient

@@ -23,6 +23,11 @@ struct agent {
 // Sets the result of r, or its children. Blocking.
 void agent_deliver(const struct agent *a, struct deliver_job *job, struct deliver_recipient *r);
 
+// How full the mailbox of an account is: counted anew, or as it was last known. One that is not there is
+// empty, and so is what a program has. 0, or negative: errno says why.
+int agent_usage(const struct agent *a, const char *address, const struct quota_limits *l, bool anew,
+	struct quota_usage *out);
+
 // ---- for its own files
 void agent_into_mailbox(const struct agent *a, const struct config_delivery *d, struct deliver_job *job,
 	struct deliver_recipient *r);

@@ -12,10 +12,10 @@ struct maildir_options {
 	// "/var/mail/%d/%u/Maildir" (%d domain, %u local part, both through file_name_encode; %a the
 	// whole address). The fixed part before the first % must exist or is made once with 0700.
 	const char *pattern;
-	const char *home;     // what "%h/" at its beginning stands for; NULL: there is none
 	const char *hostname;
 	struct maildir_known *known;
 	struct quota *quota;
+	const char *home;     // what "%h/" at its beginning stands for; NULL: there is none
 };
 
 // The result is SMTP_DELIVERED, or TEMPORARY for everything the machine can recover from (over a quota,

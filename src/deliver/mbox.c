@@ -18,11 +18,12 @@
 #include <unistd.h>
 
 #define FROM_MAX 600
-#define TURNS    64
+#define TURNS    16
+#define FOUR(x)  x, x, x, x
 
 // The threads of a process share its fcntl locks, and the first that closes the file gives them up: of
 // what may be one file only one thread works at a time.
-static pthread_mutex_t turns[TURNS] = {[0 ... TURNS - 1] = PTHREAD_MUTEX_INITIALIZER};
+static pthread_mutex_t turns[TURNS] = {FOUR(FOUR(PTHREAD_MUTEX_INITIALIZER))};
 
 struct mbox {
 	const struct mbox_options *options;

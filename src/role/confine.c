@@ -146,40 +146,48 @@ int confine(const struct confine_plan *plan, struct error *err)
 	return result;
 }
 
-int confine_renounce(struct error *err)
+static uint64_t bits_of(const unsigned *capabilities, size_t count)
+{
+	uint64_t bits = 0;
+	for (size_t i = 0; i < count; i++)
+		bits |= 1ULL << capabilities[i];
+	return bits;
+}
+
+// bound: what programs that are set-id or run as root may have at most. kept: what we have.
+static int keep_capabilities(uint64_t bound, uint64_t kept, struct error *err)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-	// Without this a root that starts a program would get everything back.
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return error_system(err, TEXT("cannot forbid new privileges"));
-	if (syscall(SYS_capset, &header, none) < 0)
+	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3] = {0};
+	uint64_t held;
+	for (unsigned i = 0; i <= CAP_LAST_CAP; i++)
+		if (!(bound & 1ULL << i) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0 && errno != EINVAL)
+			return error_system(err, TEXT("cannot bound capabilities"));
+	if (syscall(SYS_capget, &header, now) < 0)
+		return error_system(err, TEXT("cannot look at capabilities"));
+	held = now[0].permitted | (uint64_t)now[1].permitted << 32;
+	for (size_t i = 0; i < ARRAY_SIZE(now); i++) {
+		now[i].permitted = now[i].effective = (uint32_t)((held & kept) >> (32 * i));
+		now[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &header, now) < 0)
 		return error_system(err, TEXT("cannot give up capabilities"));
-	// Many files are root's own, capabilities or not.
-	return restrict_to_folder(-1, err);
+	return 0;
 }
 
 int confine_to_checks(struct error *err)
 {
 	static const unsigned kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
 		CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_AUDIT_WRITE};
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3] = {0};
-	uint64_t wanted = 0, held;
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-		wanted |= 1ULL << kept[i];
-	// Programs that are set-id or run as root get no more than we keep.
-	for (unsigned i = 0; i <= CAP_LAST_CAP; i++)
-		if (!(wanted & 1ULL << i) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0 && errno != EINVAL)
-			return error_system(err, TEXT("cannot bound capabilities"));
-	if (syscall(SYS_capget, &header, now) < 0)
-		return error_system(err, TEXT("cannot look at capabilities"));
-	held = now[0].permitted | (uint64_t)now[1].permitted << 32;
-	for (size_t i = 0; i < ARRAY_SIZE(now); i++) {
-		now[i].permitted = now[i].effective = (uint32_t)((held & wanted) >> (32 * i));
-		now[i].inheritable = 0;
-	}
-	if (syscall(SYS_capset, &header, now) < 0)
-		return error_system(err, TEXT("cannot give up capabilities"));
-	return 0;
+	uint64_t bits = bits_of(kept, ARRAY_SIZE(kept));
+	return keep_capabilities(bits, bits, err);
+}
+
+int confine_to_deliveries(struct error *err)
+{
+	static const unsigned kept[] = {CAP_KILL, CAP_SETGID, CAP_SETUID};
+	static const unsigned bound[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+		CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID};
+	return keep_capabilities(
+		bits_of(bound, ARRAY_SIZE(bound)), bits_of(kept, ARRAY_SIZE(kept)), err);
 }

@@ -35,9 +35,9 @@ int confine(const struct confine_plan *plan, struct error *err);
 // Drops to user for good (a worker of `local`, an offline command): groups, gid, uid, checked.
 int confine_become(const struct confine_user *user, struct error *err);
 
-// For `local`, when the worker it became root for runs: what is left is root in name only, without
-// capabilities, files (Landlock) or new privileges.
-int confine_renounce(struct error *err);
+// For `local`: root with what is needed to become a user and to end what it started, and nothing that
+// opens files of others. The bound for set-id programs that users start is wider.
+int confine_to_deliveries(struct error *err);
 
 // For `checker`: root with what checks of passwords need (becoming a user, reading and writing what
 // is somebody's own, ending children, the audit log), for itself and for all it starts.

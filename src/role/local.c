@@ -1,204 +1,48 @@
 // SPDX-License-Identifier: ISC
-// Role local: local delivery. The role itself touches no mailbox: it forks a worker that becomes
-// the owner of the mailboxes before it opens any path, gives its own rights up and hands it the jobs.
+// Role local: local delivery. The role itself touches no mailbox: what opens paths is a process that
+// became the owner of the mailboxes before (local_worker.h). Here jobs are handed to these and their
+// answers to the queue.
 #include "role/roles.h"
 
-#include "base/clock.h"
 #include "base/event.h"
 #include "base/file.h"
+#include "base/list.h"
 #include "base/memory.h"
-#include "deliver/maildir.h"
-#include "role/confine.h"
-#include "smtp/address.h"
+#include "role/local_crew.h"
+#include "role/local_lookup.h"
+#include "role/local_worker.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
+
+// A worker for virtual mailboxes; one that was started before the configuration changed ends when it has
+// nothing left to do.
+struct virtual {
+	struct list link;
+	struct local *local;
+	struct ipc_channel *channel;
+	pid_t pid;
+	uint64_t open;       // jobs handed to it and not answered
+};
 
 struct local {
 	struct role_context *context;
 	struct ipc_channel *queue;
-	struct ipc_channel *worker;
-	pid_t worker_pid;
+	struct list virtuals; // the one for new jobs first
 	struct confine_user mail_user;
+	struct wheel *wheel;
+	struct local_crew *crew;
+	struct local_lookup *lookup;
 	uv_signal_t child_signal;
-	uint64_t open;       // jobs handed to the worker and not answered
+	uint64_t open;       // jobs not answered
 	bool draining;
 };
 
-// ================================================================ the worker
-struct worker {
-	uv_loop_t loop;
-	struct ipc_channel *parent;
-	struct maildir_options maildir;
-	char pattern[1100];
-	char hostname[256];
-};
+// ---- answers
 
-struct task {
-	uv_work_t work;
-	struct worker *worker;
-	struct deliver_job *job;
-};
-
-static void on_thread(uv_work_t *work)
-{
-	struct task *t = work->data;
-	for (unsigned i = 0; i < t->job->recipient_count; i++)
-		maildir_deliver(&t->worker->maildir, t->job, &t->job->recipients[i]);
-}
-
-static void on_thread_done(uv_work_t *work, int status)
-{
-	struct task *t = work->data;
-	struct ipc_tried m = {0};
-	struct buf outcomes = BUF_INIT;
-	(void)status;
-	if (deliver_job_result(t->job, &m, &outcomes) == 0)
-		(void)ipc_send_tried(t->worker->parent, &m);
-	buf_finish(&outcomes);
-	deliver_job_destroy(t->job);
-	mem_free(t);
-}
-
-static void worker_try(void *arg, struct str body, int fd)
-{
-	struct worker *w = arg;
-	struct task *t = mem_alloc(sizeof *t);
-	t->work.data = t;
-	t->worker = w;
-	if (deliver_job_create(body, fd, &t->job)) {
-		struct ipc_tried m;
-		event_report(EVENT_ERROR, "local", "the queue sent a broken job");
-		deliver_job_refuse(body, &m);
-		(void)ipc_send_tried(w->parent, &m);
-		mem_free(t);
-		return;
-	}
-	t->job->started_ms = clock_monotonic_ms();
-	if (uv_queue_work(&w->loop, &t->work, on_thread, on_thread_done))
-		fatal("no thread for a delivery");
-}
-
-// ---- how full a mailbox is
-struct count {
-	uv_work_t work;
-	struct worker *worker;
-	struct quota_limits limits;
-	struct ipc_usage_answer answer;
-	bool anew;
-	char address[SMTP_ADDRESS_MAX];
-};
-
-static void count_on_thread(uv_work_t *work)
-{
-	struct count *c = work->data;
-	struct quota_usage usage;
-	int err = maildir_usage(&c->worker->maildir, c->address, &c->limits, c->anew, &usage);
-	c->answer.err = (uint32_t)-err;
-	c->answer.octets = usage.octets;
-	c->answer.messages = usage.messages;
-}
-
-static void on_counted(uv_work_t *work, int status)
-{
-	struct count *c = work->data;
-	(void)status;
-	(void)ipc_send_usage_answer(c->worker->parent, &c->answer);
-	mem_free(c);
-}
-
-static void worker_usage(void *arg, struct str body, int fd)
-{
-	struct count *c = mem_alloc(sizeof *c);
-	struct ipc_usage_query m;
-	fd_close(&fd);
-	c->work.data = c;
-	c->worker = arg;
-	if (ipc_decode_usage_query(body, &m) || !str_copy(m.address, c->address, sizeof c->address)) {
-		mem_free(c);
-		return;
-	}
-	c->answer.request = m.request;
-	c->anew = m.anew;
-	c->limits = (struct quota_limits){.octets = m.quota, .octets_soft = m.quota_soft,
-		.messages = m.quota_messages, .messages_soft = m.quota_messages_soft};
-	if (uv_queue_work(&c->worker->loop, &c->work, count_on_thread, on_counted))
-		fatal("no thread to count a mailbox");
-}
-
-// The pattern may change with the configuration; it is sent as the name of a folder.
-static void worker_pattern(void *arg, struct str body, int fd)
-{
-	struct worker *w = arg;
-	struct ipc_folder m;
-	fd_close(&fd);
-	if (!ipc_decode_folder(body, &m))
-		str_copy(m.name, w->pattern, sizeof w->pattern);
-}
-
-static const ipc_handler from_parent[IPC_TYPES] = {
-	[IPC_TYPE_try] = worker_try, [IPC_TYPE_folder] = worker_pattern,
-	[IPC_TYPE_usage_query] = worker_usage};
-
-static void on_parent_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
-{
-	(void)ch;
-	(void)ipc_dispatch(from_parent, arg, type, body, fd);
-}
-
-static void on_parent_gone(struct ipc_channel *ch, void *arg)
-{
-	(void)ch;
-	(void)arg;
-	exit(0); // a delivery in flight is finished or left in tmp; the queue tries it again
-}
-
-static _Noreturn void worker_main(const struct local *l, int socket)
-{
-	struct error err = {0};
-	struct worker *w = mem_alloc(sizeof *w);
-	w->maildir = (struct maildir_options){.pattern = w->pattern, .hostname = w->hostname,
-		.known = maildir_known_create(), .quota = quota_create()};
-	event_set_tap(NULL, NULL); // its channel is the parent's
-	signal(SIGTERM, SIG_DFL);
-	if (l->context->confined && confine_become(&l->mail_user, &err))
-		fatal("%s", err.text);
-	// Becoming another user switches this off.
-	prctl(PR_SET_PDEATHSIG, SIGKILL); // also when it is stopped
-	// The parent has not done it yet: it would still be root for us to become another.
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		fatal("cannot forbid new privileges: %s", strerror(errno));
-	str_copy(l->context->config->hostname, w->hostname, sizeof w->hostname);
-	if (uv_loop_init(&w->loop))
-		fatal("cannot make an event loop");
-	w->parent = ipc_channel_open(&w->loop, socket, on_parent_frame, on_parent_gone, w);
-	uv_run(&w->loop, UV_RUN_DEFAULT);
-	exit(0);
-}
-
-// ================================================================ the role
-static void send_pattern(struct local *l)
-{
-	const struct config *config = l->context->config;
-	struct ipc_folder m = {.name = config_delivery_for(config, STR(""), false).path};
-	char path[1100];
-	if (m.name.len == 0) {
-		snprintf(path, sizeof path, "%.*s/mail/%%d/%%u/Maildir", STR_ARG(config->state_folder));
-		m.name = str_from(path);
-	}
-	(void)ipc_send_folder(l->worker, &m);
-}
-
-static void worker_tried(void *arg, struct str body, int fd)
+static void answer_tried(void *arg, struct str body)
 {
 	struct local *l = arg;
-	fd_close(&fd);
 	l->open--;
 	if (l->queue)
 		(void)ipc_channel_send(l->queue, IPC_TYPE_tried, body, -1);
@@ -206,62 +50,107 @@ static void worker_tried(void *arg, struct str body, int fd)
 		role_exit(l->context);
 }
 
-static void worker_counted(void *arg, struct str body, int fd)
+static void answer_user(void *arg, uint64_t request, uint8_t exists)
 {
 	struct local *l = arg;
-	fd_close(&fd);
+	struct ipc_user_answer m = {.request = request, .exists = exists};
 	if (l->queue)
-		(void)ipc_channel_send(l->queue, IPC_TYPE_usage_answer, body, -1);
+		(void)ipc_send_user_answer(l->queue, &m);
 }
 
-static const ipc_handler from_worker[IPC_TYPES] = {
-	[IPC_TYPE_tried] = worker_tried, [IPC_TYPE_usage_answer] = worker_counted};
+// ---- virtual mailboxes
 
-static void on_worker_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
+static struct virtual *newest(struct local *l)
+{
+	return LIST_ENTRY(l->virtuals.next, struct virtual, link);
+}
+
+static void end_if_done(struct virtual *v)
+{
+	if (v->open || v == newest(v->local))
+		return;
+	list_remove(&v->link);
+	ipc_channel_close(v->channel);
+	mem_free(v);
+}
+
+static void virtual_tried(void *arg, struct str body, int fd)
+{
+	struct virtual *v = arg;
+	struct local *l = v->local;
+	fd_close(&fd);
+	v->open--;
+	end_if_done(v);
+	answer_tried(l, body);
+}
+
+static void virtual_counted(void *arg, struct str body, int fd)
+{
+	struct virtual *v = arg;
+	fd_close(&fd);
+	if (v->local->queue)
+		(void)ipc_channel_send(v->local->queue, IPC_TYPE_usage_answer, body, -1);
+}
+
+static const ipc_handler from_virtual[IPC_TYPES] = {
+	[IPC_TYPE_tried] = virtual_tried, [IPC_TYPE_usage_answer] = virtual_counted};
+
+static void on_virtual_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {
 	(void)ch;
-	(void)ipc_dispatch(from_worker, arg, type, body, fd);
+	(void)ipc_dispatch(from_virtual, arg, type, body, fd);
 }
 
 // The jobs it had are unanswered; ending makes the queue give them back, and master starts us anew.
-static void on_worker_gone(struct ipc_channel *ch, void *arg)
+static void on_virtual_gone(struct ipc_channel *ch, void *arg)
 {
-	struct local *l = arg;
+	struct virtual *v = arg;
 	(void)ch;
-	l->worker = NULL;
-	if (l->draining)
-		role_exit(l->context);
+	if (v->local->draining)
+		role_exit(v->local->context);
 	fatal("the delivery worker ended");
 }
 
-static void start_worker(struct local *l)
+static void start_virtual(struct local *l)
 {
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		fatal("cannot make a socket pair: %s", strerror(errno));
-	// Before the loop runs and before any thread: the child may start a loop of its own.
-	l->worker_pid = fork();
-	if (l->worker_pid < 0)
+	struct virtual *v = mem_alloc(sizeof *v);
+	struct local_worker worker = {.context = l->context, .mail_user = &l->mail_user};
+	int socket;
+	if (local_fork(local_worker_virtual, &worker, &v->pid, &socket))
 		fatal("cannot start the delivery worker: %s", strerror(errno));
-	if (l->worker_pid == 0) {
-		fd_close(&pair[0]);
-		// Nothing of the parent's may stay open in a process with fewer rights.
-		int socket = dup2(pair[1], 3);
-		if (socket < 0 || close_range(4, ~0U, 0) < 0)
-			_exit(71);
-		worker_main(l, socket);
-	}
-	fd_close(&pair[1]);
-	l->worker = ipc_channel_open(l->context->loop, pair[0], on_worker_frame, on_worker_gone, l);
-	send_pattern(l);
+	v->local = l;
+	v->channel = ipc_channel_open(l->context->loop, socket, on_virtual_frame, on_virtual_gone, v);
+	list_add_first(&l->virtuals, &v->link);
 }
 
 // ---- jobs
+
+// Whose rights it needs: recipients of one job are of one kind, and of one user.
+static bool is_for_user(struct str body, struct str *out_user)
+{
+	struct ipc_try t;
+	struct ipc_recipient r;
+	int err = 0;
+	*out_user = STR_EMPTY;
+	if (ipc_decode_try(body, &t) || !ipc_next_recipient(&t.recipients, &r, &err))
+		return false; // the worker refuses it
+	ptrdiff_t at = str_find_last(r.address, '@');
+	if (r.kind == IPC_TARGET_USER)
+		*out_user = str_slice(r.address, 0, at < 0 ? 0 : (size_t)at);
+	return r.kind != IPC_TARGET_MAILBOX;
+}
+
 static void on_try(void *arg, struct str body, int fd)
 {
 	struct local *l = arg;
+	struct str user;
 	l->open++;
-	(void)ipc_channel_send(l->worker, IPC_TYPE_try, body, fd);
+	if (is_for_user(body, &user)) {
+		local_crew_give(l->crew, user, body, fd);
+		return;
+	}
+	newest(l)->open++;
+	(void)ipc_channel_send(newest(l)->channel, IPC_TYPE_try, body, fd);
 	fd_close(&fd);
 }
 
@@ -269,11 +158,20 @@ static void on_usage_query(void *arg, struct str body, int fd)
 {
 	struct local *l = arg;
 	fd_close(&fd);
-	(void)ipc_channel_send(l->worker, IPC_TYPE_usage_query, body, -1);
+	(void)ipc_channel_send(newest(l)->channel, IPC_TYPE_usage_query, body, -1);
 }
 
-static const ipc_handler from_queue[IPC_TYPES] = {
-	[IPC_TYPE_try] = on_try, [IPC_TYPE_usage_query] = on_usage_query};
+static void on_user_query(void *arg, struct str body, int fd)
+{
+	struct local *l = arg;
+	struct ipc_user_query m;
+	fd_close(&fd);
+	if (!ipc_decode_user_query(body, &m))
+		local_lookup_ask(l->lookup, m.request, m.name);
+}
+
+static const ipc_handler from_queue[IPC_TYPES] = {[IPC_TYPE_try] = on_try,
+	[IPC_TYPE_usage_query] = on_usage_query, [IPC_TYPE_user_query] = on_user_query};
 
 static void on_queue_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {
@@ -297,6 +195,7 @@ static struct local *state_of(struct role_context *c)
 	if (!c->state) {
 		struct local *l = mem_alloc(sizeof *l);
 		l->context = c;
+		list_init(&l->virtuals);
 		c->state = l;
 	}
 	return c->state;
@@ -311,19 +210,29 @@ int role_local_prepare(struct role_context *c, struct error *err)
 static void on_child(uv_signal_t *signal, int number)
 {
 	struct local *l = signal->data;
+	pid_t pid;
 	(void)number;
-	(void)waitpid(l->worker_pid, NULL, WNOHANG);
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) // of a virtual worker its channel tells
+		if (!local_crew_reaped(l->crew, pid))
+			(void)local_lookup_reaped(l->lookup, pid);
 }
 
 int role_local_start(struct role_context *c, struct error *err)
 {
 	struct local *l = c->state;
-	start_worker(l);
-	if (c->confined && confine_renounce(err))
+	if (c->confined && confine_to_deliveries(err))
 		return err->code;
+	l->wheel = wheel_create(c->loop);
+	struct local_crew_options crew = {
+		.context = c, .wheel = l->wheel, .tried = answer_tried, .arg = l};
+	struct local_lookup_options lookup = {
+		.context = c, .wheel = l->wheel, .answer = answer_user, .arg = l};
+	l->crew = local_crew_create(&crew);
+	l->lookup = local_lookup_create(&lookup);
 	uv_signal_init(c->loop, &l->child_signal);
 	l->child_signal.data = l;
 	uv_signal_start(&l->child_signal, on_child, SIGCHLD);
+	start_virtual(l);
 	return 0;
 }
 
@@ -341,8 +250,12 @@ void role_local_configured(struct role_context *c, const struct config *old)
 {
 	struct local *l = c->state;
 	(void)old;
-	if (l->worker)
-		send_pattern(l);
+	if (list_empty(&l->virtuals))
+		return;
+	struct virtual *before = newest(l);
+	start_virtual(l);
+	end_if_done(before);
+	local_crew_renew(l->crew);
 }
 
 void role_local_drain(struct role_context *c, uint64_t within_ms)
