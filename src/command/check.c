@@ -9,6 +9,7 @@
 #include "command/check_relay.h"
 #include "command/command.h"
 #include "command/options.h"
+#include "role/grant.h"
 #include "role/master.h"
 #include "smtp/address.h"
 
@@ -19,16 +20,38 @@
 #include <string.h>
 #include <unistd.h>
 
+struct strict_reader {
+	struct config_reader local;
+	struct grant *grant; // of tables
+};
+
 // As the server would read it: also its rights have to be right.
 static int read_strictly(void *arg, const char *path, bool secret, struct buf *out, struct error *err)
 {
-	const struct config_reader *local = arg;
+	const struct strict_reader *strict = arg;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return error_system(err, TEXT("cannot open %s"), path);
 	int result = snapshot_check_rights(fd, path, secret, err);
 	fd_close(&fd);
-	return result ? result : local->read(local->arg, path, secret, out, err);
+	return result ? result : strict->local.read(strict->local.arg, path, secret, out, err);
+}
+
+static int read_table_strictly(void *arg, const char *path, enum config_table kind, struct buf *out,
+	struct config_look *look, struct error *err)
+{
+	struct strict_reader *strict = arg;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return error_system(err, TEXT("cannot open %s"), path);
+	int result = kind == CONFIG_TABLE_ALIASES ? snapshot_check_rights(fd, path, false, err)
+						  : snapshot_check_table(fd, path, err);
+	if (!result && kind == CONFIG_TABLE_INCLUDE)
+		result = grant_check_include(strict->grant, fd, path, err);
+	if (!result)
+		result = config_read_table_fd(fd, path, geteuid(), out, look, err);
+	fd_close(&fd);
+	return result;
 }
 
 static bool show(const struct config *c)
@@ -104,6 +127,18 @@ static int ask_relay(const struct options *o)
 	return status;
 }
 
+// Reads what the configuration names, so that it is found out, and lets it be asked.
+static struct tables *check_tables(struct config *c, struct strict_reader *strict,
+	struct buf *octets, struct config_findings *findings)
+{
+	struct config_reader reader = {read_strictly, strict, read_table_strictly};
+	struct tables *tables = NULL;
+	strict->grant = grant_create_for_tables(c);
+	if (!tables_build(c, &reader, octets, findings) && !tables_open(buf_str(octets), &tables))
+		config_use_tables(c, tables);
+	return tables;
+}
+
 int command_check(int argc, char **argv)
 {
 	bool want_show = false, want_relay = false, lacking = false;
@@ -113,10 +148,12 @@ int command_check(int argc, char **argv)
 		return COMMAND_USAGE;
 	if (want_relay)
 		return ask_relay(&o);
-	struct config_reader local = config_reader_local();
-	struct config_reader reader = {read_strictly, &local};
+	struct strict_reader strict = {.local = config_reader_local()};
+	struct config_reader reader = {read_strictly, &strict};
 	struct config_findings findings = {0};
+	struct buf octets = BUF_INIT;
 	struct config *c = config_build(o.config_path, &reader, &findings);
+	struct tables *tables = c ? check_tables(c, &strict, &octets, &findings) : NULL;
 	if (c && !findings.errors) {
 		check_postmaster(c, &findings);
 		lacking = check_auth(c, &findings);
@@ -135,6 +172,9 @@ int command_check(int argc, char **argv)
 	buf_finish(&text);
 	config_findings_finish(&findings);
 	config_destroy(c);
+	tables_close(tables);
+	buf_finish(&octets);
+	grant_destroy(strict.grant);
 	return good ? COMMAND_OK : COMMAND_FAILED;
 }
 

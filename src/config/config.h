@@ -11,6 +11,8 @@
 #include "base/str.h"
 #include "config/tables.h"
 
+#include <sys/types.h>
+
 struct buf;          // base/buf.h
 struct config_limit; // config/limits.h
 
@@ -370,7 +372,7 @@ enum config_table {
 };
 struct config_look {
 	int64_t modified_ns; // since 1970; 0: not known
-	bool foreign;	     // belongs neither to root nor to the server's user
+	bool foreign;	     // others than root and the server's user may write it
 };
 
 // What a build needs from outside; the reader may be in another process (root
@@ -387,9 +389,9 @@ struct config_reader {
 
 
 // The rest of a read_table once the file is open, for readers that open in their own way; fd stays
-// the caller's. Its owner is compared with this process's user.
-int config_read_table_fd(int fd, const char *path, struct buf *out, struct config_look *look,
-	struct error *err);
+// the caller's. server: the user of the server.
+int config_read_table_fd(int fd, const char *path, uid_t server, struct buf *out,
+	struct config_look *look, struct error *err);
 
 // One finding of the checker. severity 'E' error, 'W' warning, 'N' note.
 struct config_finding {

@@ -57,8 +57,8 @@ static int open_local(const char *path, struct error *err)
 	return fd < 0 ? error_system(err, TEXT("cannot open %s"), path) : fd;
 }
 
-int config_read_table_fd(int fd, const char *path, struct buf *out, struct config_look *look,
-	struct error *err)
+int config_read_table_fd(int fd, const char *path, uid_t server, struct buf *out,
+	struct config_look *look, struct error *err)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
@@ -66,7 +66,8 @@ int config_read_table_fd(int fd, const char *path, struct buf *out, struct confi
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, ERR_UNSUPPORTED, TEXT("%s is not a regular file"), path);
 	look->modified_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-	look->foreign = st.st_uid != 0 && st.st_uid != geteuid();
+	bool group = (st.st_mode & S_IWGRP) && st.st_gid != 0 && st.st_gid != getegid();
+	look->foreign = (st.st_uid != 0 && st.st_uid != server) || group || (st.st_mode & S_IWOTH);
 	if (!out)
 		return 0;
 	if (st.st_size < (off_t)TABLE_MAX)
@@ -93,7 +94,7 @@ static int read_table_local(void *arg, const char *path, enum config_table kind,
 	int fd = open_local(path, err);
 	if (fd < 0)
 		return fd;
-	int result = config_read_table_fd(fd, path, out, look, err);
+	int result = config_read_table_fd(fd, path, geteuid(), out, look, err);
 	fd_close(&fd);
 	return result;
 }

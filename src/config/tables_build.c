@@ -131,8 +131,8 @@ bool tables_read(struct tables_source *s, enum config_table kind, struct buf *ou
 		return false;
 	}
 	if (look.foreign)
-		tables_tell(s, 'N', 0, TEXT("belongs neither to root nor to the server: its owner "
-			"decides what stands in it"));
+		tables_tell(s, 'N', 0, TEXT("not only root may write this file: who may decides "
+			"what is in force"));
 	if (kind == CONFIG_TABLE_LIST)
 		compare_sibling(s, &look);
 	return true;

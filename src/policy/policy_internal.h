@@ -51,6 +51,7 @@ enum policy_rule {
 	POLICY_RULE_MAILBOX_FULL_REFUSED,
 	POLICY_RULE_RELAY_ACCOUNT,
 	POLICY_RULE_RELAY_CLIENT,
+	POLICY_RULE_RELAY_DOMAIN,
 	POLICY_RULE_RELAY_DENIED,
 	POLICY_RULE_ROUTE_REFUSED,
 	POLICY_RULES
@@ -66,6 +67,9 @@ void policy_verdict_need(struct policy_verdict *v, unsigned need);
 void policy_verdict_silence(struct policy_verdict *v);
 // Names what beside the configuration decided, "group staff".
 void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struct str words);
+// Names the entry of a list that decided, and its line where there is one.
+void policy_verdict_cite_entry(struct policy_verdict *v, const char *what,
+	const struct tables_place *place, struct str entry);
 // Names the line of the configuration or of a rules file that decided. rule may be NULL.
 void policy_verdict_cite(struct policy_verdict *v, const struct client_rule *rule);
 // "clients pabal.conf:12", "rules tcp.smtp:3"; "" when nobody wrote it. Returns out.

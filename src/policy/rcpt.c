@@ -50,12 +50,22 @@ static unsigned login_port(const struct config *c)
 	return 0;
 }
 
+// The words of qmail-smtpd, which scripts and people of such a site look for.
+static void deny_as_qmail(struct policy_verdict *v)
+{
+	policy_verdict_set(v, POLICY_RULE_RELAY_DENIED, NULL);
+	smtp_reply_set(&v->reply, 553, "", // no words of ours: they are not translated
+		"sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)");
+}
+
 static void deny_relay(const struct policy_facts *f, struct policy_verdict *v)
 {
 	const char *domain = f->recipient->domain;
 	unsigned port = login_port(f->config);
 
-	if (f->account.len && f->login_untrusted)
+	if (f->server->qmail_words)
+		deny_as_qmail(v);
+	else if (f->account.len && f->login_untrusted)
 		policy_verdict_set(v, POLICY_RULE_RELAY_DENIED,
 			TEXT("%s is not a domain of this server and the way you logged in gives no right "
 			     "to send to other hosts (trust-mechanisms); log in with another mechanism"),
@@ -89,10 +99,43 @@ static bool route_refuses(const struct policy_facts *f, struct policy_verdict *v
 	return true;
 }
 
+// A local part that another server could read as a route: it is taken as it stands from who has the
+// right to relay, and from nobody else. True when v was set.
+static bool hides_route(const struct policy_facts *f, struct policy_verdict *v)
+{
+	struct str hidden;
+	const char *rule;
+
+	if (!smtp_address_hidden_domain(f->recipient, &hidden) || policy_may_relay(f, &rule))
+		return false;
+	policy_verdict_set(v, POLICY_RULE_HIDDEN_ROUTE,
+		TEXT("the part before the last @ names another destination (%.*s); write the "
+		     "recipient's own address"), STR_ARG(hidden));
+	return true;
+}
+
+// One of relay-domains: taken from everybody, whoever exists there.
+static bool decide_relay_domain(const struct policy_facts *f, struct policy_verdict *v)
+{
+	struct tables_place place;
+	struct str entry;
+
+	if (f->recipient->literal || config_domain(f->config, str_from(f->recipient->domain), &place,
+		&entry) != TABLES_DOMAIN_RELAY)
+		return false;
+	if (hides_route(f, v) || route_refuses(f, v))
+		return true;
+	policy_verdict_set(v, POLICY_RULE_RELAY_DOMAIN, NULL);
+	policy_verdict_cite_entry(v, "relay-domains", &place, entry);
+	return true;
+}
+
 static void decide_remote(const struct policy_facts *f, struct policy_verdict *v)
 {
 	const char *rule;
 
+	if (decide_relay_domain(f, v))
+		return;
 	if (!policy_may_relay(f, &rule)) {
 		deny_relay(f, v);
 		return;
@@ -156,22 +199,10 @@ static void decide_existence(const struct policy_facts *f, struct policy_verdict
 
 static void decide_local(const struct policy_facts *f, struct policy_verdict *v)
 {
-	const struct smtp_address *to = f->recipient;
-	struct str hidden;
-	const char *rule;
-
-	if (is_role(to->local, true)) {
+	if (is_role(f->recipient->local, true))
 		policy_verdict_set(v, POLICY_RULE_POSTMASTER, NULL);
-		return;
-	}
-	// With the right to relay the local part is taken as it stands, so it must exist.
-	if (smtp_address_hidden_domain(to, &hidden) && !policy_may_relay(f, &rule)) {
-		policy_verdict_set(v, POLICY_RULE_HIDDEN_ROUTE,
-			TEXT("the part before the last @ names another destination (%.*s); write the "
-			     "recipient's own address"), STR_ARG(hidden));
-		return;
-	}
-	decide_existence(f, v);
+	else if (!hides_route(f, v)) // with the right to relay it must exist as it stands
+		decide_existence(f, v);
 }
 
 // Addresses that need no look at a domain. True when v was set.

@@ -62,6 +62,7 @@ static const struct rule {
 	[POLICY_RULE_MAILBOX_FULL_REFUSED] = {"mailbox-full", POLICY_REFUSE, false, 552, "5.2.2"},
 	[POLICY_RULE_RELAY_ACCOUNT] = {"relay-account", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_CLIENT] = {"relay-client", POLICY_ALLOW},
+	[POLICY_RULE_RELAY_DOMAIN] = {"relay-domain", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_DENIED] = {"relay-denied", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_ROUTE_REFUSED] = {"route-refused", POLICY_REFUSE, false, 550, "5.7.1"},
 };
@@ -104,6 +105,19 @@ void policy_verdict_need(struct policy_verdict *v, unsigned need)
 void policy_verdict_cite_words(struct policy_verdict *v, const char *what, struct str words)
 {
 	snprintf(v->rule_text, sizeof(v->rule_text), "%s%.*s", what, STR_ARG(words));
+}
+
+void policy_verdict_cite_entry(struct policy_verdict *v, const char *what,
+	const struct tables_place *place, struct str entry)
+{
+	if (place->line)
+		snprintf(v->rule_text, sizeof(v->rule_text), "%s %.*s:%u", what, STR_ARG(place->file),
+			place->line);
+	else if (place->file.len)
+		snprintf(v->rule_text, sizeof(v->rule_text), "%s %.*s, entry \"%.*s\"", what,
+			STR_ARG(place->file), STR_ARG(entry));
+	else
+		snprintf(v->rule_text, sizeof(v->rule_text), "%s \"%.*s\"", what, STR_ARG(entry));
 }
 
 void policy_verdict_cite_limit(struct policy_verdict *v, const struct policy_facts *f,

@@ -17,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MASTER_FD 3
@@ -74,19 +73,11 @@ static int read_table(void *arg, const char *path, enum config_table kind, struc
 	struct config_look *look, struct error *err)
 {
 	const uid_t *server = arg;
-	struct stat st;
 	int fd, result = ask_master(path, false, &fd, err);
 	(void)kind;
 	if (result)
 		return result;
-	if (fstat(fd, &st) < 0)
-		result = error_system(err, TEXT("cannot look at %s"), path);
-	*look = (struct config_look){
-		.modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-		.foreign = st.st_uid != 0 && st.st_uid != *server,
-	};
-	if (!result && out)
-		result = read_whole(fd, path, TABLES_SIZE_MAX, out, err);
+	result = config_read_table_fd(fd, path, *server, out, look, err);
 	fd_close(&fd);
 	return result;
 }

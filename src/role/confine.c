@@ -146,6 +146,19 @@ int confine(const struct confine_plan *plan, struct error *err)
 	return result;
 }
 
+int confine_renounce(struct error *err)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+	// Without this a root that starts a program would get everything back.
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_system(err, TEXT("cannot forbid new privileges"));
+	if (syscall(SYS_capset, &header, none) < 0)
+		return error_system(err, TEXT("cannot give up capabilities"));
+	// Many files are root's own, capabilities or not.
+	return restrict_to_folder(-1, err);
+}
+
 static uint64_t bits_of(const unsigned *capabilities, size_t count)
 {
 	uint64_t bits = 0;

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TEXTS_MAX    2000 // files
@@ -188,21 +190,34 @@ static bool is_beside_list(const struct grant *g, struct str name)
 	return found;
 }
 
+// Is it ":include:", perhaps with blanks, that ends the text?
+static bool ends_with_include(struct str text)
+{
+	while (text.len && strchr(" \t", text.data[text.len - 1]))
+		text.len--;
+	return str_ends_nocase(text, STR(":include:"));
+}
+
 // `:include:PATH`, up to a blank, a comma, a quote or the end of the line.
+static bool includes(struct str text, struct str path)
+{
+	const char *end = text.data + text.len, *found;
+	for (struct str rest = text; path.len &&
+		(found = memmem(rest.data, rest.len, path.data, path.len));
+		rest = str_make(found + 1, (size_t)(end - found) - 1)) {
+		const char *behind = found + path.len;
+		if ((behind == end || strchr(" \t\r\n,\"", *behind)) &&
+			ends_with_include(str_make(text.data, (size_t)(found - text.data))))
+			return true;
+	}
+	return false;
+}
+
 static bool is_included(const struct grant *g, struct str name)
 {
-	struct str word = STR(":include:");
-	for (size_t i = 0; i < g->count; i++) {
-		struct str rest = buf_str(&g->texts[i].text);
-		for (ptrdiff_t at; (at = str_search(rest, word)) >= 0;) {
-			rest = str_skip(rest, (size_t)at + word.len);
-			struct str path = str_trim(str_slice(rest, 0, name.len + 2));
-			bool ends = path.len == name.len ||
-				(path.len > name.len && strchr(" \t\r\n,\"", path.data[name.len]));
-			if (str_starts(path, name) && ends)
-				return true;
-		}
-	}
+	for (size_t i = 0; i < g->count; i++)
+		if (includes(buf_str(&g->texts[i].text), name))
+			return true;
 	return false;
 }
 
@@ -220,6 +235,52 @@ int grant_check_table(const struct grant *g, const char *path, enum config_table
 		return error_set(err, ERR_DENIED, TEXT("%s is not opened: the configuration names no "
 			"such file for rules, domains or aliases"), path);
 	return 0;
+}
+
+// Under which name a file is open, without links on the way; names may change, this does not.
+static bool name_of_open(int fd, char out[PATH_MAX])
+{
+	char link[64];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t len = readlink(link, out, PATH_MAX - 1);
+	out[len > 0 ? len : 0] = '\0';
+	return len > 0;
+}
+
+// In a folder of aliases, if that is a folder of its own.
+static bool lies_beside_aliases(const struct grant *g, int fd)
+{
+	char real[PATH_MAX], name[PATH_MAX];
+	struct str rest = buf_str(&g->aliases), one;
+	if (!name_of_open(fd, real))
+		return false;
+	while (str_split(&rest, '\0', &one)) {
+		struct str folder = str_copy(one, name, sizeof name) ? folder_of(name) : STR_EMPTY;
+		if (folder.len && !str_equal(folder, STR("/etc")) && lies_in(real, folder))
+			return true;
+	}
+	return false;
+}
+
+int grant_check_include(const struct grant *g, int fd, const char *path, struct error *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return error_system(err, TEXT("cannot look at %s"), path);
+	bool ours = st.st_uid == 0 || st.st_uid == geteuid();
+	if ((st.st_mode & S_IROTH) || (ours && lies_beside_aliases(g, fd)))
+		return 0;
+	return error_set(err, ERR_DENIED,
+		TEXT("%s is included by aliases and not everybody can read it: chmod o+r %s, or put it "
+		     "into the folder of the aliases"), path, path);
+}
+
+void grant_remember_aliases(struct grant *g, const char *path, int fd)
+{
+	struct stat st;
+	bool ours = fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid());
+	if (ours && !(st.st_mode & S_IWOTH))
+		grant_remember(g, path, fd);
 }
 
 static bool read_text(int fd, struct buf *out)

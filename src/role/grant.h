@@ -25,6 +25,11 @@ int grant_check(const struct grant *g, const char *path, struct error *err);
 // be opened as, which is not for the builder to say.
 int grant_check_table(const struct grant *g, const char *path, enum config_table *out_kind,
 	struct error *err);
+// What is opened as an include: what leads to it may be in the hands of any user, so it must be what
+// everybody can read, or a file of root's (or of the server's user) in the folder of the aliases.
+int grant_check_include(const struct grant *g, int fd, const char *path, struct error *err);
+// As grant_remember, for aliases and what they include; of a file of another user nothing is kept.
+void grant_remember_aliases(struct grant *g, const char *path, int fd);
 // Keeps the text of a file that was given, as it may name others; fd stays where it is. One with
 // something in PEM form is no configuration and names nothing.
 void grant_remember(struct grant *g, const char *path, int fd);

@@ -210,12 +210,16 @@ static int open_for(struct builder *b, const char *path, bool secret, struct err
 		result = snapshot_check_rights(fd, path, secret, err);
 	else
 		result = snapshot_check_table(fd, path, err);
+	if (!result && kind == CONFIG_TABLE_INCLUDE)
+		result = grant_check_include(b->grant, fd, path, err);
 	if (result) {
 		fd_close(&fd);
 		return result;
 	}
-	if (!secret && (!b->made_done || kind != CONFIG_TABLE_LIST))
+	if (!secret && !b->made_done)
 		grant_remember(b->grant, path, fd);
+	else if (b->made_done && kind != CONFIG_TABLE_LIST)
+		grant_remember_aliases(b->grant, path, fd);
 	return fd;
 }
 

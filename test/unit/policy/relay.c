@@ -4,6 +4,8 @@
 // over IPv4 and IPv6. Nothing but the right to relay takes mail out of the house.
 #include "facts.h"
 
+#include "base/buf.h"
+
 enum kind {
 	SYNTAX,  // is no address
 	OURS,    // an existing recipient of ours
@@ -280,12 +282,64 @@ static void test_cites_client_rule(void **state)
 	assert_false(v.local);
 }
 
+static void expect_at(struct policy_facts *f, const char *path, enum policy_kind kind,
+	const char *rule, const char *where)
+{
+	struct policy_verdict v;
+	size_t used;
+
+	assert_int_equal(smtp_address_parse_path(str_from(path), (struct smtp_address *)f->recipient, &used), 0);
+	policy_rcpt(f, &v);
+	assert_int_equal(v.kind, kind);
+	assert_string_equal(v.rule, rule);
+	assert_string_equal(v.rule_text, where);
+	assert_false(v.local);
+}
+
+// Taken from everybody and passed on, but not as a route to somewhere else.
+static void test_relay_domains(void **state)
+{
+	static struct str domains[] = {LIT(".below.example"), LIT("backup.example")};
+	struct smtp_address to;
+	struct policy_facts f = house_facts(SERVER_MX, &to);
+
+	house.relay_domains = (struct config_list){domains, ARRAY_SIZE(domains)};
+	expect_at(&f, "<a@backup.example>", POLICY_ALLOW, "relay-domain",
+		"relay-domains \"backup.example\"");
+	expect_at(&f, "<a@x.y.below.example>", POLICY_ALLOW, "relay-domain",
+		"relay-domains \".below.example\"");
+	expect_at(&f, "<a@below.example>", POLICY_REFUSE, "relay-denied", "");
+	expect_at(&f, "<a@x.backup.example>", POLICY_REFUSE, "relay-denied", "");
+	expect_at(&f, "<a%elsewhere.example@backup.example>", POLICY_REFUSE, "hidden-route", "");
+	house.relay_domains = (struct config_list){NULL, 0};
+}
+
+static void test_words_of_qmail(void **state)
+{
+	struct smtp_address to;
+	struct policy_facts f = house_facts(SERVER_MX, &to);
+	struct policy_verdict v;
+	struct buf line = BUF_INIT;
+
+	house_servers[SERVER_MX].qmail_words = true;
+	assert_int_equal(smtp_address_parse(STR("a@elsewhere.example"), &to), 0);
+	policy_rcpt(&f, &v);
+	assert_string_equal(v.rule, "relay-denied");
+	smtp_reply_write(&line, &v.reply);
+	assert_string_equal(buf_cstr(&line),
+		"553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)\r\n");
+	buf_finish(&line);
+	house_servers[SERVER_MX].qmail_words = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_cites_client_rule),
+		cmocka_unit_test(test_relay_domains),
+		cmocka_unit_test(test_words_of_qmail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
