@@ -19,6 +19,7 @@ struct view {
 	bool json;
 	bool queue_down, auth_down; // nobody would answer
 	struct table roles, listeners, certificates, causes, skipped;
+	char tables[160];           // rules, domains and aliases out of files; "" : none
 	char advice[ADVICE_MAX][512];
 	unsigned advice_count;
 };
@@ -96,10 +97,21 @@ static void take_certificate(struct view *v, const json_t *row)
 			"certificate \"…\" }`"));
 }
 
+static void take_tables(struct view *v, const json_t *row)
+{
+	char age[UNIT_TEXT_MAX];
+	uint64_t made = (uint64_t)row_number(row, "made_ms"), now = clock_wall_ms();
+	snprintf(v->tables, sizeof v->tables, TEXT("rules, domains and aliases: %lld files, read %s ago"),
+		row_number(row, "files"), unit_format_duration_short(now > made ? now - made : 0, age));
+	if (row_word(row, "failure")[0])
+		advise(v, TEXT("rules, domains and aliases stay as they were: %s"), row_word(row, "failure"));
+}
+
 static const struct {
 	const char *kind;
 	void (*take)(struct view *v, const json_t *row);
-} kinds[] = {{"role", take_role}, {"listener", take_listener}, {"certificate", take_certificate}};
+} kinds[] = {{"role", take_role}, {"listener", take_listener}, {"certificate", take_certificate},
+	{"tables", take_tables}};
 
 static void take_row(const json_t *row, void *arg)
 {
@@ -215,6 +227,8 @@ static void print_head(struct view *v, const json_t *master)
 		unit_format_duration_short(now > since ? now - since : 0, age),
 		row_word(master, "configuration"), row_number(master, "generation"));
 	printf(TEXT("DNS: %s\n"), row_word(master, "dns"));
+	if (v->tables[0])
+		printf("%s\n", v->tables);
 	if (!ready)
 		advise(v, "%s", TEXT("not every role is ready; the log says why"));
 	if (row_word(master, "reload_error")[0])

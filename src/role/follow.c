@@ -317,7 +317,8 @@ json_t *follow_status(const struct master *m)
 	const struct follower *f = m->follower;
 	if (!f || !f->files.count)
 		return NULL;
-	return json_pack("{s:s, s:I, s:i, s:I, s:s}", "kind", "tables", "generation",
+	json_t *failure = json_string(f->failure); // NULL: a file's name is not UTF-8
+	return json_pack("{s:s, s:I, s:i, s:I, s:o}", "kind", "tables", "generation",
 		(json_int_t)m->snapshot->tables.generation, "files", (int)f->files.count, "made_ms",
-		(json_int_t)f->made_ms, "failure", f->failure);
+		(json_int_t)f->made_ms, "failure", failure ? failure : json_string("?"));
 }

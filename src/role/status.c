@@ -85,6 +85,9 @@ static void run_status(struct control_call *call, const json_t *arguments, void 
 			give_missing(call, &m->places[i]);
 	give_listeners(call, config);
 	give_certificates(call, config);
+	json_t *tables = follow_status(m);
+	if (tables)
+		control_row(call, tables);
 	control_done(call, json_pack("{s:b, s:s, s:I, s:o, s:s, s:I, s:I, s:i, s:o, s:o}",
 		"ready", family_ready(m), "version", PABAL_VERSION, "generation",
 		(json_int_t)m->snapshot->generation, "configuration", text_of(str_from(m->config_path)), "dns", m->dns_mode,
