@@ -67,7 +67,9 @@ static void on_beat(uv_timer_t *timer)
 	guard_beat(q->guard);
 	queue_users_beat(q);
 	queue_mailboxes_beat(q);
-	if (++q->beats % CLEAN_BEATS == 0)
+	bool clean = ++q->beats % CLEAN_BEATS == 0;
+	queue_rates_beat(q, clean);
+	if (clean)
 		queue_groups_clean(q);
 }
 
@@ -114,6 +116,8 @@ struct queue *queue_create(const struct queue_options *o)
 	// A deliverer may still bring a result that was asked by the process before this one.
 	mem_random(&q->last_job, 5);
 	q->directory = queue_directory_create(o->store);
+	q->rates = rates_create();
+	queue_rates_start(q);
 	q->users = queue_users_create();
 	q->mailboxes = queue_mailboxes_create();
 	q->guard = guard_create(q);
@@ -199,6 +203,7 @@ void queue_destroy(struct queue *q)
 	queue_groups_forget(q);
 	guard_destroy(q->guard);
 	queue_directory_destroy(q->directory);
+	rates_destroy(q->rates);
 	queue_users_destroy(q->users);
 	queue_mailboxes_destroy(q->mailboxes);
 	map_finish(&q->items);

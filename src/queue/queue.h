@@ -75,6 +75,11 @@ struct queue_account {
 };
 typedef void (*queue_account_known)(void *arg, const struct queue_account *a);
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg);
+// Rates (queue/rates.h), for worker, which is unique to a channel. Answers at once.
+void queue_rate_query(struct queue *q, unsigned worker, const struct ipc_rate_query *m,
+	struct ipc_rate_answer *out);
+void queue_rate_release(struct queue *q, uint64_t session);
+void queue_rate_worker_gone(struct queue *q, unsigned worker);
 int queue_spool_open(struct queue *q, uint64_t *out_spool, int *out_fd, struct error *err);
 // All of what guard_changed told, for an smtpd that is new.
 typedef void (*queue_guard_state)(void *arg, struct str subject, uint8_t action, uint32_t slow_ms);

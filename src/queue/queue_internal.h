@@ -10,7 +10,9 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "config/limits.h"
 #include "queue/queue.h"
+#include "queue/rates.h"
 #include "base/domain.h"
 #include "smtp/address.h"
 #include "smtp/reply.h"
@@ -343,6 +345,11 @@ void queue_mailbox_count(struct queue *q, struct str name, const struct quota_li
 void queue_mailbox_told(struct queue *q, const struct item *i, const struct ipc_outcome *from);
 #define QUEUE_WARNING_LABEL "quota-warning" // of a message that passes the quota
 
+// ---------------------------------------------------------------- rates
+void queue_rates_start(struct queue *q);             // reads what was counted
+void queue_rates_beat(struct queue *q, bool clean);  // each second; clean: each minute
+void queue_rates_write(struct queue *q);             // what changed, without a message
+
 // ---------------------------------------------------------------- trouble
 struct cause {
 	char event[16], rule[120];
@@ -420,6 +427,8 @@ struct queue {
 
 	struct directory *directory;
 	struct guard *guard;
+	struct rates *rates;
+	bool rates_wanted;         // their counts could not be read yet
 	struct users *users;
 	struct mailboxes *mailboxes;
 	struct trouble trouble;

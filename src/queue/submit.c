@@ -23,6 +23,8 @@ struct submission {
 	bool claimed;
 	bool on_hold;
 	bool guarded;              // held by the guard
+	struct rates_taken *taken; // NULL: no rate is in force
+	char hold_reason[CONFIG_RATE_TEXT_MAX]; // of a rate that was passed
 	uint64_t next_ms;          // of one that is not claimed
 	struct envelope_recipient *recipients;
 	struct store_new_recipient *rows;
@@ -104,11 +106,54 @@ static struct envelope envelope_of(const struct ipc_submit *m, uint64_t id)
 	return e;
 }
 
+// ---- rates
+static void log_held(struct submission *s, const struct ipc_submit *m)
+{
+	const struct ipc_rate *r = &s->taken->held;
+	struct event e;
+	event_begin(&e, EVENT_WARNING, "hold", s->id);
+	event_id(&e, "session", m->session);
+	event_str(&e, "account", m->account);
+	event_str(&e, "client", m->client);
+	event_str(&e, "from", m->sender.len ? m->sender : STR("<>"));
+	event_text(&e, "rule", "rate");
+	event_str(&e, "where", r->where);
+	event_u64(&e, "count", s->taken->held_count);
+	event_u64(&e, "limit", r->most);
+	event_str(&e, "reason", r->words);
+	event_emit(&e);
+}
+
+// Counts the message; what a rate with action hold says of it.
+static int take_rates(struct submission *s, const struct ipc_submit *m)
+{
+	struct rates *r = s->queue->rates;
+	int err = m->rates.len ? rates_take(r, rates_now(), m->session, m->rates, &s->taken) : 0;
+	if (!m->rates.len || err)
+		rates_release(r, m->session);
+	if (err || !s->taken || !s->taken->held.key.len)
+		return err;
+	str_copy(str_slice(s->taken->held.words, 0, sizeof s->hold_reason - 1), s->hold_reason,
+		sizeof s->hold_reason);
+	log_held(s, m);
+	return 0;
+}
+
+// Why all of it is held; "" : it is not.
+static struct str hold_reason(const struct submission *s)
+{
+	if (s->guarded)
+		return STR(GUARD_HOLD_REASON);
+	if (s->hold_reason[0])
+		return str_from(s->hold_reason);
+	return s->on_hold ? STR(QUEUE_HOLD_REASON) : STR_EMPTY;
+}
+
 // ---- may it be tried at once
 static bool decide_claim(struct submission *s, const struct ipc_submit *m)
 {
 	struct queue *q = s->queue;
-	if (s->on_hold || s->guarded || q->stopping || !queue_window_has_room(q, s->count, sizeof(struct mail) +
+	if (hold_reason(s).len || q->stopping || !queue_window_has_room(q, s->count, sizeof(struct mail) +
 			m->headers.len + m->edits.len + m->body.len))
 		return false;
 	for (unsigned n = 0; n < s->count && q->saturated; n++) {
@@ -127,9 +172,9 @@ static void make_rows(struct submission *s)
 	for (unsigned n = 0; n < s->count; n++) {
 		struct envelope_recipient *r = &s->recipients[n];
 		r->id = id_next(s->queue->ids);
-		if ((s->on_hold || s->guarded) && !r->hold) {
+		if (hold_reason(s).len && !r->hold) {
 			r->hold = true;
-			r->hold_reason = s->guarded ? STR(GUARD_HOLD_REASON) : STR(QUEUE_HOLD_REASON);
+			r->hold_reason = hold_reason(s);
 		}
 		s->rows[n] = (struct store_new_recipient){.recipient = r, .id = r->id,
 			.claimed = s->claimed, .next_try_ms = s->next_ms};
@@ -157,6 +202,7 @@ static void on_stored(void *arg, int err)
 	struct submission *s = arg;
 	struct queue *q = s->queue;
 	q->submitting--;
+	rates_taken_end(q->rates, s->taken, !err);
 	s->done(s->arg, err, err ? 0 : s->id);
 	for (unsigned n = 0; s->items && n < s->count; n++) {
 		if (err)
@@ -164,7 +210,7 @@ static void on_stored(void *arg, int err)
 		else
 			queue_item_enter(q, s->items[n]);
 	}
-	if (!err && !s->items && !s->on_hold && !s->guarded)
+	if (!err && !s->items && !hold_reason(s).len)
 		queue_claim_due(q, s->next_ms);
 	if (err)
 		queue_claim_freed(q);
@@ -182,6 +228,8 @@ static void store_message(struct submission *s, const struct ipc_submit *m)
 	s->next_ms = clock_wall_ms();
 	s->claimed = decide_claim(s, m);
 	make_rows(s);
+	if (s->taken)
+		rates_write(q->rates, b);
 	store_batch_add_message(b, &e, queue_retry_expiry(q->config, &e), &body, s->rows, s->count);
 	if (s->claimed)
 		make_items(s, &e, m);
@@ -210,14 +258,19 @@ void queue_submit(struct queue *q, const struct ipc_submit *m, int fd, queue_sub
 		s->err = check_body(m, fd);
 	if (!s->err)
 		s->err = read_recipients(s, m);
+	s->id = id_next(q->ids);
+	if (!s->err)
+		s->err = take_rates(s, m);
+	else
+		rates_release(q->rates, m->session);
 	if (!s->err && m->spool)
 		s->err = link_body(q, m, fd);
 	if (s->err) {
+		rates_taken_end(q->rates, s->taken, false);
 		if (m->spool)
 			store_spool_discard(q->store, m->spool);
 		queue_answer_later(q, &s->answer);
 	} else {
-		s->id = id_next(q->ids);
 		store_message(s, m);
 	}
 	fd_close(&fd);

@@ -198,8 +198,33 @@ static void take_client_close(void *arg, struct str body, int fd)
 	struct peer *p = arg;
 	struct ipc_client_close m;
 	fd_close(&fd);
-	if (!ipc_decode_client_close(body, &m))
-		clients_close(p->role->clients, p->worker, m.session);
+	if (ipc_decode_client_close(body, &m))
+		return;
+	clients_close(p->role->clients, p->worker, m.session);
+	queue_rate_release(p->role->queue, m.session);
+}
+
+// ---------------------------------------------------------------- rates
+
+static void take_rate_query(void *arg, struct str body, int fd)
+{
+	struct peer *p = arg;
+	struct ipc_rate_query m;
+	struct ipc_rate_answer answer;
+	fd_close(&fd);
+	if (ipc_decode_rate_query(body, &m))
+		return;
+	queue_rate_query(p->role->queue, p->worker, &m, &answer);
+	(void)ipc_send_rate_answer(p->channel, &answer);
+}
+
+static void take_rate_release(void *arg, struct str body, int fd)
+{
+	struct peer *p = arg;
+	struct ipc_rate_release m;
+	fd_close(&fd);
+	if (!ipc_decode_rate_release(body, &m))
+		queue_rate_release(p->role->queue, m.session);
 }
 
 // ---------------------------------------------------------------- deliverers
@@ -339,6 +364,8 @@ static const ipc_handler from_smtpd[IPC_TYPES] = {
 	[IPC_TYPE_client_close] = take_client_close,
 	[IPC_TYPE_recipient_query] = take_recipient_query,
 	[IPC_TYPE_account_query] = take_account_query,
+	[IPC_TYPE_rate_query] = take_rate_query,
+	[IPC_TYPE_rate_release] = take_rate_release,
 	[IPC_TYPE_spool_open] = take_spool_open,
 	[IPC_TYPE_submit] = take_submit,
 	[IPC_TYPE_event] = take_event,
@@ -377,6 +404,8 @@ static void forget(struct peer *p)
 	list_remove(&p->link);
 	if (r->clients)
 		clients_worker_gone(r->clients, p->worker);
+	if (r->queue)
+		queue_rate_worker_gone(r->queue, p->worker);
 	if (r->queue && is_deliverer(p))
 		queue_deliverer_gone(r->queue, deliverer_of(p), p->index);
 	ipc_channel_close(channel);
