@@ -112,7 +112,7 @@ static void on_answer(void *arg, int err, const struct store_account *a)
 		answer = (struct directory_entry){.id = a->id, .enabled = a->enabled,
 			.locked = a->locked, .expires_ms = a->expires_ms, .rights = queue_rights(a),
 			.name = a->name, .networks = buf_str(&networks), .servers = buf_str(&servers),
-			.act_as = a->act_as, .reason = a->lock_reason,
+			.act_as = a->act_as, .reason = a->lock_reason, .groups = a->group_names,
 			.quota = store_account_quota(a)};
 		quota_inherit(&answer.quota, &a->domain_quota);
 	}

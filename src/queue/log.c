@@ -79,6 +79,19 @@ void queue_log_bounce(const struct mail *of, const struct item *report)
 	event_emit(&e);
 }
 
+void queue_log_limit(const struct item *i, const char *rule, const char *where, uint64_t count,
+	uint64_t limit)
+{
+	struct event e;
+	begin(&e, EVENT_INFO, "limit", i->mail);
+	event_str(&e, "to", i->address);
+	event_text(&e, "rule", rule);
+	event_text(&e, "where", where);
+	event_u64(&e, "count", count);
+	event_u64(&e, "limit", limit);
+	event_emit(&e);
+}
+
 void queue_log_hold(const struct mail *m, const struct item *i, struct str reason)
 {
 	struct event e;

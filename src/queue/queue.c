@@ -7,6 +7,7 @@
 #include "base/event.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "policy/limits.h"
 
 #define BEAT_MS  1000
 #define SPACE_MS 1000
@@ -254,6 +255,8 @@ struct question {
 	struct queue *queue;
 	uint64_t octets;       // of the message that a recipient is asked for
 	bool full;             // its mailbox
+	uint64_t local_size;
+	char local_size_where[POLICY_WHERE_MAX];
 	bool later;            // the call that asked has not returned yet
 	queue_recipient_known recipient;
 	queue_account_known account;
@@ -266,8 +269,10 @@ static void give_question(struct queue *q, struct answer *a)
 {
 	struct question *x = LIST_ENTRY(a, struct question, answer);
 	(void)q;
+	const struct queue_recipient r = {x->found.state, x->found.name, x->full, x->local_size,
+		x->local_size_where};
 	if (x->recipient)
-		x->recipient(x->arg, x->found.state, x->found.name, x->full);
+		x->recipient(x->arg, &r);
 	else
 		x->account(x->arg, &x->found);
 	mem_free(x->texts);
@@ -346,6 +351,9 @@ static void on_known(void *arg, const struct directory_entry *e)
 	x->found.rights = e->rights;
 	if (!e->err)
 		copy_texts(x, e);
+	if (!e->err && x->recipient)
+		x->local_size = policy_local_size(x->queue->config, e->name, e->groups,
+			x->local_size_where);
 	if (!e->err && x->recipient && ask_room(x, e))
 		return;
 	finish(x);

@@ -55,8 +55,14 @@ void queue_tried(struct queue *q, enum queue_deliverer kind, unsigned index, str
 typedef void (*queue_submitted)(void *arg, int err, uint64_t message);
 // fd: of the spool file when m->spool is set (taken).
 void queue_submit(struct queue *q, const struct ipc_submit *m, int fd, queue_submitted done, void *arg);
-// full: its mailbox has no room for a message of so many octets (0: not declared).
-typedef void (*queue_recipient_known)(void *arg, uint8_t exists, struct str account, bool full);
+struct queue_recipient {
+	uint8_t exists;            // of ipc recipient_answer
+	struct str account;
+	bool full;                 // its mailbox has no room for a message of so many octets (0: not declared)
+	uint64_t local_size;       // octets of one message that it takes, 0: any
+	const char *local_size_where; // who says that
+};
+typedef void (*queue_recipient_known)(void *arg, const struct queue_recipient *r);
 void queue_recipient(struct queue *q, struct str key, uint64_t octets, queue_recipient_known done,
 	void *arg);
 // Is the name a user of the system that gets mail here (`system-users`)? exists as in ipc
@@ -72,6 +78,7 @@ struct queue_account {
 	struct str name;
 	struct str networks, servers; // limits, as queue/rights.h writes them
 	struct str act_as, reason; // reason: why it is locked
+	struct str groups;         // words
 };
 typedef void (*queue_account_known)(void *arg, const struct queue_account *a);
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg);

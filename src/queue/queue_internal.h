@@ -295,11 +295,12 @@ struct directory_entry {
 	uint64_t expires_ms;       // 0: never
 	uint32_t rights;
 	struct quota_limits quota; // as the account and its domain say
-	struct str name, networks, servers, act_as, reason; // as of struct queue_account
+	struct str name, networks, servers, act_as, reason, groups; // as of struct queue_account
 };
 // The texts of an entry, for copying.
-#define DIRECTORY_TEXTS(e) {&(e)->name, &(e)->networks, &(e)->servers, &(e)->act_as, &(e)->reason}
-#define DIRECTORY_TEXT_COUNT 5
+#define DIRECTORY_TEXTS(e) \
+	{&(e)->name, &(e)->networks, &(e)->servers, &(e)->act_as, &(e)->reason, &(e)->groups}
+#define DIRECTORY_TEXT_COUNT 6
 typedef void (*directory_done)(void *arg, const struct directory_entry *e);
 struct directory;
 struct directory *queue_directory_create(struct store *s);
@@ -377,6 +378,9 @@ void queue_port25_answered(struct queue *q);
 void queue_log_result(const struct job *j, const struct item *i);
 void queue_log_expired(const struct item *i, const char *why);
 void queue_log_bounce(const struct mail *of, const struct item *report);
+// A limit that was reached, and who says it.
+void queue_log_limit(const struct item *i, const char *rule, const char *where, uint64_t count,
+	uint64_t limit);
 void queue_log_hold(const struct mail *m, const struct item *i, struct str reason);
 
 // ---------------------------------------------------------------- the queue

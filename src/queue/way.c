@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/unit.h"
+#include "policy/limits.h"
 
 void queue_item_give_back(struct queue *q, struct item *i, uint64_t after_ms)
 {
@@ -67,6 +69,24 @@ static bool was_stopped(struct queue *q, struct item *i)
 	return true;
 }
 
+// More than this mailbox takes of one message (limit local-size): told to the sender now, as no later
+// try would change it.
+static bool is_too_large(struct queue *q, struct item *i, const struct directory_entry *e)
+{
+	char where[POLICY_WHERE_MAX], text[2][UNIT_TEXT_MAX];
+	uint64_t size = i->mail->envelope.size;
+	uint64_t most = policy_local_size(q->config, e->name, e->groups, where);
+	if (!most || size <= most)
+		return false;
+	queue_log_limit(i, "max-local-size", where, size, most);
+	queue_item_set_result(i, TRY_PERMANENT, "5.2.3",
+		TEXT("the mailbox takes messages of up to %s, this one has %s"),
+		unit_format_size_short(most, text[0]), unit_format_size_short(size, text[1]));
+	queue_item_outcome(i)->code = 552;
+	queue_job_settle_item(q, i);
+	return true;
+}
+
 static void on_account(void *arg, const struct directory_entry *e)
 {
 	struct item *i = arg;
@@ -84,6 +104,8 @@ static void on_account(void *arg, const struct directory_entry *e)
 		queue_item_give_back(q, i, QUEUE_RETURN_MS);
 		return;
 	}
+	if (is_too_large(q, i, e))
+		return;
 	if (!str_equal(e->name, queue_item_target(i)))
 		set_target(i, e->name);
 	i->quota = e->quota;

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/limits.h"
 #include "queue/admin.h"
 #include "queue/clients.h"
 #include "queue/queue.h"
@@ -94,11 +95,12 @@ static void answered(struct question *q)
 	mem_free(q);
 }
 
-static void on_recipient_known(void *arg, uint8_t exists, struct str account, bool full)
+static void on_recipient_known(void *arg, const struct queue_recipient *r)
 {
 	struct question *q = arg;
-	struct ipc_recipient_answer m = {.request = q->request, .exists = exists, .account = account,
-		.over = full ? QUOTA_OVER_HARD : QUOTA_FITS};
+	struct ipc_recipient_answer m = {.request = q->request, .exists = r->exists,
+		.account = r->account, .over = r->full ? QUOTA_OVER_HARD : QUOTA_FITS,
+		.local_size = r->local_size, .local_size_where = str_from(r->local_size_where)};
 	if (q->peer->channel)
 		(void)ipc_send_recipient_answer(q->peer->channel, &m);
 	answered(q);
@@ -118,7 +120,7 @@ static void on_account_known(void *arg, const struct queue_account *a)
 	struct question *q = arg;
 	struct ipc_account_answer m = {.request = q->request, .state = a->state, .rights = a->rights,
 		.name = a->name, .networks = a->networks, .servers = a->servers, .act_as = a->act_as,
-		.reason = a->reason};
+		.reason = a->reason, .groups = a->groups};
 	if (q->peer->channel)
 		(void)ipc_send_account_answer(q->peer->channel, &m);
 	answered(q);
@@ -174,6 +176,17 @@ static void take_spool_open(void *arg, struct str body, int unexpected)
 
 // ---------------------------------------------------------------- counting clients
 
+// 0 where no limit asks for it.
+static uint32_t minute_now(const struct queue_role *r)
+{
+	const struct config *c = r->context->config;
+	if (!config_limit_has_value(c, CONFIG_LIMIT_MINUTE_ADDRESS) &&
+		!config_limit_has_value(c, CONFIG_LIMIT_MINUTE_NETWORK) &&
+		!config_limit_has_value(c, CONFIG_LIMIT_MINUTE_ALL))
+		return 0;
+	return (uint32_t)(clock_monotonic_ms() / 60000) + 1;
+}
+
 static void take_client_open(void *arg, struct str body, int fd)
 {
 	struct peer *p = arg;
@@ -185,11 +198,14 @@ static void take_client_open(void *arg, struct str body, int fd)
 		return;
 	bool good = ipaddr_parse(m.address, &address) == 0;
 	if (good && m.peek)
-		clients_peek(p->role->clients, &address, &counts);
+		clients_peek(p->role->clients, &address, minute_now(p->role), &counts);
 	else if (good)
-		clients_open(p->role->clients, p->worker, m.session, &address, &counts);
+		clients_open(p->role->clients, p->worker, m.session, &address,
+			m.again ? 0 : minute_now(p->role), &counts);
 	struct ipc_client_counts answer = {.session = m.session, .from_address = counts.address,
-		.from_network = counts.network, .in_all = counts.all};
+		.from_network = counts.network, .in_all = counts.all,
+		.minute_address = counts.minute_address, .minute_network = counts.minute_network,
+		.minute_all = counts.minute_all};
 	(void)ipc_send_client_counts(p->channel, &answer);
 }
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 static struct clients *c;
+static uint32_t minute; // 0: not counted
 
 static int set_up(void **state)
 {
@@ -28,7 +29,7 @@ static struct clients_counts open_one(unsigned worker, uint64_t session, const c
 	struct clients_counts counts;
 	struct ipaddr a;
 	assert_int_equal(ipaddr_parse(str_from(address), &a), 0);
-	clients_open(c, worker, session, &a, &counts);
+	clients_open(c, worker, session, &a, minute, &counts);
 	return counts;
 }
 
@@ -83,11 +84,11 @@ static void a_look_counts_nothing(void **state)
 	open_one(1, 1, "192.0.2.1");
 	assert_int_equal(ipaddr_parse(STR("192.0.2.1"), &a), 0);
 	for (int i = 0; i < 3; i++) {
-		clients_peek(c, &a, &counts);
+		clients_peek(c, &a, minute, &counts);
 		assert_counts(counts, 2, 2, 2);
 	}
 	assert_int_equal(ipaddr_parse(STR("2001:db8::1"), &a), 0);
-	clients_peek(c, &a, &counts);
+	clients_peek(c, &a, minute, &counts);
 	assert_counts(counts, 1, 1, 2);
 	assert_counts(open_one(1, 2, "192.0.2.1"), 2, 2, 2);
 }

@@ -25,13 +25,13 @@ struct known {
 	char name[SMTP_ADDRESS_MAX], networks[200], servers[100], reason[100], act_as[100];
 };
 
-static void on_recipient(void *arg, uint8_t exists, struct str account, bool full)
+static void on_recipient(void *arg, const struct queue_recipient *r)
 {
 	struct known *k = arg;
-	assert_false(full);
+	assert_false(r->full);
 	k->answers++;
-	k->state = exists;
-	str_copy(account, k->name, sizeof k->name);
+	k->state = r->exists;
+	str_copy(r->account, k->name, sizeof k->name);
 }
 
 static void on_account(void *arg, const struct queue_account *a)
