@@ -7,10 +7,12 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-// One record; false: it counts nobody here.
+// One record; false: it counts nobody here. Amount 0 looks whether one more than those of this
+// transaction would pass.
 static bool make_record(const struct policy_facts *f, const struct policy_rate *r, uint32_t amount,
 	struct buf *list, int *err)
 {
+	uint64_t mine = amount || r->rate->what != CONFIG_RATE_RECIPIENTS ? 0 : f->recipients_so_far;
 	char key[POLICY_RATE_KEY_MAX], words[CONFIG_RATE_TEXT_MAX], where[POLICY_WHERE_MAX];
 	if (!policy_rate_key(f, r->rate, key))
 		return false;
@@ -18,7 +20,7 @@ static bool make_record(const struct policy_facts *f, const struct policy_rate *
 		.key = str_from(key),
 		.period = (uint8_t)r->rate->period,
 		.action = (uint8_t)r->rate->action,
-		.most = r->rate->most,
+		.most = r->rate->most > mine ? r->rate->most - mine : 0,
 		.amount = amount,
 		.words = str_from(config_rate_text(r->rate, words)),
 		.where = str_from(policy_rate_where(r, where)),
