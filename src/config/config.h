@@ -468,6 +468,9 @@ struct config_delivery config_delivery_for(const struct config *c, struct str no
 	bool of_system_user);
 // Do users of the system have their mail in this domain?
 bool config_has_system_users(const struct config *c, struct str normalised_domain);
+// Is there anything that is delivered in the rights of others than pabal-mail: system users of some
+// domain, programs and files of aliases?
+bool config_delivers_as_users(const struct config *c);
 // The pace toward a host: as routes are found; "*" always exists. NULL only for
 // a role that may not see it.
 const struct config_destination *config_destination_for(const struct config *c,

@@ -256,6 +256,14 @@ bool config_has_system_users(const struct config *c, struct str normalised_domai
 	return str_equal(word.len ? word : c->deliver.way.system_users, STR("yes"));
 }
 
+bool config_delivers_as_users(const struct config *c)
+{
+	bool any = c->aliases_programs || str_equal(c->deliver.way.system_users, STR("yes"));
+	for (size_t i = 0; i < c->mailboxes_count; i++)
+		any = any || str_equal(c->mailboxes[i].way.system_users, STR("yes"));
+	return any;
+}
+
 // ---- certificates
 
 const struct config_tls *config_server_tls(const struct config *c, const struct config_server *s)

@@ -165,7 +165,7 @@ static const struct config_setting settings[] = {
 		TEXT_MARK("Who gets mail to postmaster and abuse of each local domain, and bounces that "
 		"cannot be delivered. Must be set.")},
 	{CONFIG_BLOCK_TOP, "aliases-programs", &config_type_choice, FIELD(config, aliases_programs), "no",
-		'l', MASTER | QUEUE,
+		'l', MASTER | QUEUE | LOCAL,
 		TEXT_MARK("Whether an alias may lead to a program (\"|/usr/bin/program\") or a file "
 		"(/var/mail/archive). What is in the way of such an alias is refused otherwise."),
 		.words = no_yes},

@@ -35,12 +35,13 @@ int confine(const struct confine_plan *plan, struct error *err);
 // Drops to user for good (a worker of `local`, an offline command): groups, gid, uid, checked.
 int confine_become(const struct confine_user *user, struct error *err);
 
-// For who parses what others wrote (the builder of tables): no capabilities, no files by name
-// (Landlock), no new privileges.
+// For who parses what others wrote (the builder of tables), and for `local` when the worker it became root
+// for runs: what is left is root in name only, without capabilities, files by name (Landlock) or new
+// privileges.
 int confine_renounce(struct error *err);
 
-// For `local`: root with what is needed to become a user and to end what it started, and nothing that
-// opens files of others. The bound for set-id programs that users start is wider.
+// For `local` with system users: root with what is needed to become a user and to end what it started.
+// The bound for set-id programs that users start is wider.
 int confine_to_deliveries(struct error *err);
 
 // For `checker`: root with what checks of passwords need (becoming a user, reading and writing what

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -58,7 +59,8 @@ int local_fork(void (*body)(void *arg, int socket), void *arg, pid_t *out_pid, i
 static void stay_with_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL); // also when it is stopped; becoming another switches it off
-	prctl(PR_SET_DUMPABLE, PABAL_SANITIZED ? 1 : 0, 0, 0, 0);
+	if (!PABAL_SANITIZED) // becoming another does it as well
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static void no_new_rights(void)
@@ -68,11 +70,17 @@ static void no_new_rights(void)
 }
 
 // What every agent has; never freed, the process ends with it.
+static char *state_maildir(const struct config *config)
+{
+	size_t size = config->state_folder.len + 32;
+	char *pattern = mem_alloc(size);
+	snprintf(pattern, size, "%.*s/mail/%%d/%%u/Maildir", STR_ARG(config->state_folder));
+	return pattern;
+}
+
 static void init_agent(struct agent *a, const struct config *config)
 {
-	char *pattern = mem_alloc(config->state_folder.len + 32);
-	sprintf(pattern, "%.*s/mail/%%d/%%u/Maildir", STR_ARG(config->state_folder));
-	*a = (struct agent){.config = config, .user = "", .home = "", .state_maildir = pattern,
+	*a = (struct agent){.config = config, .user = "", .home = "", .state_maildir = state_maildir(config),
 		.owner = {.uid = geteuid(), .gid = getegid(), .mailbox_group = NO_GROUP},
 		.known = maildir_known_create(), .quota = quota_create()};
 }
@@ -92,23 +100,70 @@ static void send_result(struct deliver_job *job, struct ipc_channel *channel, in
 }
 
 // ================================================================ virtual mailboxes
+// A configuration, used by deliveries that began under it.
+struct settings {
+	struct agent agent;
+	struct config *config;  // NULL: the role's own, of the start
+	void *mapping;
+	size_t size;
+	unsigned users;
+};
+
 struct virtual {
 	uv_loop_t loop;
 	struct ipc_channel *parent;
-	struct agent agent;
+	struct settings *settings; // the newest
 };
 
 struct task {
 	uv_work_t work;
 	struct virtual *worker;
+	struct settings *settings;
 	struct deliver_job *job;
 };
+
+static struct settings *use_settings(struct virtual *w)
+{
+	w->settings->users++;
+	return w->settings;
+}
+
+static void leave_settings(struct settings *s)
+{
+	if (--s->users)
+		return;
+	config_destroy(s->config);
+	if (s->mapping)
+		munmap(s->mapping, s->size);
+	mem_free((char *)s->agent.state_maildir);
+	mem_free(s);
+}
+
+static void take_config(void *arg, struct str body, int fd)
+{
+	struct virtual *w = arg;
+	struct settings *s = mem_alloc(sizeof *s);
+	struct ipc_config m;
+	if (ipc_decode_config(body, &m) || fd < 0)
+		fatal("broken snapshot message");
+	s->size = m.size;
+	s->mapping = mmap(NULL, m.size, PROT_READ, MAP_PRIVATE, fd, 0);
+	fd_close(&fd);
+	if (s->mapping == MAP_FAILED || config_decode(str_make(s->mapping, s->size), &s->config))
+		fatal("cannot read the configuration snapshot");
+	s->agent = w->settings->agent;
+	s->agent.config = s->config;
+	s->agent.state_maildir = state_maildir(s->config);
+	s->users = 1;
+	leave_settings(w->settings);
+	w->settings = s;
+}
 
 static void on_thread(uv_work_t *work)
 {
 	struct task *t = work->data;
 	for (unsigned i = 0; i < t->job->recipient_count; i++)
-		agent_deliver(&t->worker->agent, t->job, &t->job->recipients[i]);
+		agent_deliver(&t->settings->agent, t->job, &t->job->recipients[i]);
 }
 
 static void on_thread_done(uv_work_t *work, int status)
@@ -117,6 +172,7 @@ static void on_thread_done(uv_work_t *work, int status)
 	(void)status;
 	send_result(t->job, t->worker->parent, -1);
 	deliver_job_destroy(t->job);
+	leave_settings(t->settings);
 	mem_free(t);
 }
 
@@ -135,6 +191,7 @@ static void take_try(void *arg, struct str body, int fd)
 		return;
 	}
 	t->job->started_ms = clock_monotonic_ms();
+	t->settings = use_settings(w);
 	if (uv_queue_work(&w->loop, &t->work, on_thread, on_thread_done))
 		fatal("no thread for a delivery");
 }
@@ -143,6 +200,7 @@ static void take_try(void *arg, struct str body, int fd)
 struct count {
 	uv_work_t work;
 	struct virtual *worker;
+	struct settings *settings;
 	struct quota_limits limits;
 	struct ipc_usage_answer answer;
 	bool anew;
@@ -153,7 +211,7 @@ static void count_on_thread(uv_work_t *work)
 {
 	struct count *c = work->data;
 	struct quota_usage usage;
-	int err = agent_usage(&c->worker->agent, c->address, &c->limits, c->anew, &usage);
+	int err = agent_usage(&c->settings->agent, c->address, &c->limits, c->anew, &usage);
 	c->answer.err = (uint32_t)-err;
 	c->answer.octets = usage.octets;
 	c->answer.messages = usage.messages;
@@ -164,6 +222,7 @@ static void on_counted(uv_work_t *work, int status)
 	struct count *c = work->data;
 	(void)status;
 	(void)ipc_send_usage_answer(c->worker->parent, &c->answer);
+	leave_settings(c->settings);
 	mem_free(c);
 }
 
@@ -180,6 +239,7 @@ static void take_usage(void *arg, struct str body, int fd)
 	}
 	c->answer.request = m.request;
 	c->anew = m.anew;
+	c->settings = use_settings(c->worker);
 	c->limits = (struct quota_limits){.octets = m.quota, .octets_soft = m.quota_soft,
 		.messages = m.quota_messages, .messages_soft = m.quota_messages_soft};
 	if (uv_queue_work(&c->worker->loop, &c->work, count_on_thread, on_counted))
@@ -187,7 +247,8 @@ static void take_usage(void *arg, struct str body, int fd)
 }
 
 static const ipc_handler from_parent[IPC_TYPES] = {
-	[IPC_TYPE_try] = take_try, [IPC_TYPE_usage_query] = take_usage};
+	[IPC_TYPE_try] = take_try, [IPC_TYPE_usage_query] = take_usage,
+	[IPC_TYPE_config] = take_config};
 
 static void on_parent_frame(struct ipc_channel *ch, void *arg, unsigned type, struct str body, int fd)
 {
@@ -212,8 +273,10 @@ void local_worker_virtual(void *worker, int socket)
 	stay_with_parent();
 	no_new_rights();
 	(void)setenv("UV_THREADPOOL_SIZE", THREADS, 1);
-	init_agent(&w->agent, plan->context->config);
-	w->agent.user = plan->context->confined ? plan->context->role->user : "pabal-mail";
+	w->settings = mem_alloc(sizeof *w->settings);
+	w->settings->users = 1;
+	init_agent(&w->settings->agent, plan->context->config);
+	w->settings->agent.user = plan->context->role->user;
 	if (uv_loop_init(&w->loop))
 		fatal("cannot make an event loop");
 	w->parent = ipc_channel_open(&w->loop, socket, on_parent_frame, on_parent_gone, w);

@@ -26,6 +26,7 @@ ROLE_PROTOTYPES(resolver)
 ROLE_PROTOTYPES(local)
 ROLE_PROTOTYPES(sender)
 ROLE_PROTOTYPES(smtpd)
+bool role_local_anew(const struct config *old, const struct config *now);
 
 #define ROLE_CALLS(n) \
 	.prepare = role_##n##_prepare, .start = role_##n##_start, .peer = role_##n##_peer, \
@@ -38,7 +39,7 @@ ROLE_PROTOTYPES(smtpd)
 #define ROLE_SOURCE_CALLS ROLE_CALLS(source)
 #define ROLE_CHECKER_CALLS ROLE_CALLS(checker)
 #define ROLE_RESOLVER_CALLS ROLE_CALLS(resolver)
-#define ROLE_LOCAL_CALLS ROLE_CALLS(local)
+#define ROLE_LOCAL_CALLS ROLE_CALLS(local), .anew = role_local_anew
 #define ROLE_SENDER_CALLS ROLE_CALLS(sender), .connected = role_sender_connected
 #define ROLE_SMTPD_CALLS \
 	ROLE_CALLS(smtpd), .listener = role_smtpd_listener, .ticket_secrets = role_smtpd_tickets, \
