@@ -253,3 +253,108 @@ def test_a_mailbox_filled_by_many_at_once_never_passes_and_loses_nothing(pabal):
         # Each was tried and found no room, so that the next count wakes it.
         wait.until(lambda: all(row["state"] == "due" for row in waiting(pabal, box)))
     assert len(subjects) == taken
+
+
+# ---- the same Maildir as Dovecot and courier
+
+DOVECOT = """\
+base_dir = $folder/run
+state_dir = $folder/run
+log_path = /dev/stderr
+ssl = no
+mail_location = maildir:$maildir
+mail_home = $folder/home
+mail_plugins = quota
+first_valid_uid = 1
+first_valid_gid = 0
+default_internal_user = nobody
+default_login_user = nobody
+default_internal_group = nogroup
+postmaster_address = postmaster@example.kr
+hostname = mail.example.kr
+namespace inbox {
+  inbox = yes
+}
+plugin {
+  quota = maildir:User quota
+  quota_rule = *:storage=10M:messages=1000
+}
+"""
+# Twenty of each, all at once.
+BOTH = """\
+export HOME=$folder/home USER=nobody
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    /usr/lib/dovecot/dovecot-lda -c $folder/dovecot.conf -f lee@example.com <$folder/message &
+    /usr/sbin/deliverquota.maildrop $maildir 10485760S,1000C <$folder/message &
+done
+wait
+"""
+
+
+class Others(peers.Peer):
+    """Dovecot's and courier's programs, in Pabal's Maildir and as its user."""
+
+    def __init__(self, folder, maildir):
+        super().__init__(folder, "others")
+        self.words = {"folder": str(self.folder), "maildir": str(maildir)}
+        self.put("dovecot.conf", DOVECOT)
+        self.put("message", "Subject: hi\n\n" + "of another program\n" * 30)
+        self.put("both.sh", BOTH)
+        (self.folder / "home").mkdir()
+        for path in (self.folder, *self.folder.iterdir()):
+            os.chown(path, server.PLAIN_USER, server.PLAIN_USER)
+
+    def put(self, name, text):
+        (self.folder / name).write_text(server.Template(text).substitute(self.words))
+
+    def as_owner(self, *words):
+        return self.run("env", f"HOME={self.folder}/home", "USER=nobody", *words,
+                        user=server.PLAIN_USER)
+
+    def doveadm(self, *words):
+        return self.as_owner("doveadm", "-c", self.folder / "dovecot.conf", *words)
+
+    def usage(self):
+        """(KiB, messages) as Dovecot tells."""
+        rows = self.doveadm("-f", "tab", "quota", "get").splitlines()[1:]
+        values = {row.split("\t")[1]: int(row.split("\t")[2]) for row in rows}
+        return values["STORAGE"], values["MESSAGE"]
+
+
+@pytest.mark.skipif(not peers.have_peers() or not peers.is_root(), reason="no peers unpacked (./dev test)")
+def test_dovecot_and_deliverquota_agree(pabal):
+    box = make(pabal, "shared", messages=1000)
+    with pabal.client() as client:
+        client.ehlo()
+        assert send(client, box, body(300)) == 250
+        pabal.wait_messages(box)
+        maildir = pabal.maildir(box)
+        others = Others(pabal.folder, maildir) # enter-peers shows one folder: the server's
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            theirs = pool.submit(others.as_owner, "sh", others.folder / "both.sh")
+            codes = [send(client, box, body(700)) for _ in range(40)]
+            theirs.result()
+        assert codes == [250] * 40
+    wait.until(lambda: not waiting(pabal, box))
+    # One header, one sum, in which every program's messages are.
+    octets, messages = counted(pabal, box)
+    assert messages == 81
+    assert maildirsize(pabal, box) == ("10485760S,1000C", octets, messages)
+    assert others.usage() == (-(-octets // 1024), messages)
+    # Dovecot throws some away, and counts anew: what it writes is what we read, and the other way.
+    others.doveadm("expunge", "mailbox", "INBOX", "1:30")
+    octets, messages = counted(pabal, box)
+    assert messages == 51 and maildirsize(pabal, box) == ("10485760S,1000C", octets, messages)
+    others.doveadm("quota", "recalc")
+    assert maildirsize(pabal, box) == ("10485760S,1000C", octets, messages)
+    row = recount(pabal, box)
+    assert (row["octets"], row["messages"]) == (octets, messages)
+    assert maildirsize(pabal, box) == ("10485760S,1000C", octets, messages)
+    assert others.usage() == (-(-octets // 1024), messages)
+    # deliverquota counts anew where there is no file.
+    (maildir / "maildirsize").unlink()
+    others.as_owner("sh", "-c", f"deliverquota.maildrop {maildir} 10485760S,1000C "
+                                f"<{others.folder}/message")
+    octets, messages = counted(pabal, box)
+    assert maildirsize(pabal, box) == ("10485760S,1000C", octets, messages)
+    assert recount(pabal, box)["octets"] == octets
