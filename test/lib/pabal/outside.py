@@ -37,7 +37,10 @@ class Outside(smtp.Client):
         self.banner = self.reply()
 
     def reply(self):
-        reply = super().reply()
-        if self.explain and not reply.code == 501 or self.seen:
+        """None when it is closed without a word, which is explained all the same."""
+        while not self.buffer and (got := self.socket.recv(65536)):
+            self.buffer += got
+        reply = None if self.buffer.startswith(b"{") else super().reply()
+        if self.explain:
             self.seen = json.loads(self._line())
         return reply

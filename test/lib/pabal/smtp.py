@@ -37,6 +37,21 @@ class Reply:
         return self.raw.decode("utf-8", "replace").strip()
 
 
+IPV6_FREEBIND = 78  # of the system's headers, which the module socket lacks
+
+
+def _connect(address, port, timeout, source):
+    if not source or ":" not in source:
+        return socket.create_connection((address, port), timeout, (source, 0) if source else None)
+    # A route says that the range is ours (test/lib/enter-network); bind() looks for an address.
+    connection = socket.socket(socket.AF_INET6)
+    connection.settimeout(timeout)
+    connection.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+    connection.bind((source, 0))
+    connection.connect((address, port))
+    return connection
+
+
 class Client:
     """Connects at once; `reply` of the banner is in `self.banner`.
 
@@ -53,8 +68,7 @@ class Client:
             self.socket.settimeout(timeout)
             self.socket.connect(str(address))
         else:
-            self.socket = socket.create_connection(
-                (address, port), timeout, (source, 0) if source else None)
+            self.socket = _connect(address, port, timeout, source)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if implicit:
             self.wrap(tls_context)
