@@ -60,6 +60,8 @@ const struct command commands[] = {
 		"seed [WHO] LOG|MAIL|FOLDER... [--json]\n"
 		"WHO: an account, or the address of a client that may relay",
 		TEXT_MARK("who sends unusual mail, and what becomes of it"), command_guard},
+	{"limits", "[--account NAME] [--client ADDRESS] [--server NAME] [--json]\nreset COUNT",
+		TEXT_MARK("what is in force for whom, and how much was sent"), command_limits},
 	{"trace", "ID|ADDRESS|CLIENT [--since TIME] [--json]",
 		TEXT_MARK("the story of a message, an address or a client"), command_trace},
 	{"explain",

@@ -33,6 +33,7 @@ int command_usage(const char *name);
 int command_auth(int argc, char **argv);
 int command_account(int argc, char **argv);
 int command_guard(int argc, char **argv);
+int command_limits(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_queue(int argc, char **argv);

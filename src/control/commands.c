@@ -55,6 +55,8 @@ const struct control_command control_commands[] = {
 	{"guard learn", "queue", CONTROL_OPERATE, false, TEXT_MARK("only look on for a while")},
 	{"guard profile", "queue", CONTROL_OPERATE, false, TEXT_MARK("say what kind of sender it is")},
 	{"guard seed", "queue", CONTROL_OPERATE, false, TEXT_MARK("say whom it writes to")},
+	{"limits", "queue", CONTROL_READ, true, TEXT_MARK("show limits in force, and what rates have counted")},
+	{"limits reset", "queue", CONTROL_OPERATE, true, TEXT_MARK("let a rate count from nothing")},
 	{"trace", "queue", CONTROL_READ, true, TEXT_MARK("tell the story of a message or an address")},
 };
 const size_t control_command_count = ARRAY_SIZE(control_commands);

@@ -40,6 +40,8 @@ const struct control_handler queue_admin_handlers[] = {
 	{"guard learn", queue_admin_guard_learn},
 	{"guard profile", queue_admin_guard_profile},
 	{"guard seed", queue_admin_guard_seed},
+	{"limits", queue_admin_limits},
+	{"limits reset", queue_admin_limits_reset},
 	{"trace", queue_admin_trace},
 };
 const size_t queue_admin_handler_count = ARRAY_SIZE(queue_admin_handlers);

@@ -24,6 +24,9 @@ struct queue_admin {
 // messages_soft}, "quota recount" {name; missing: all}, "guard list" {all}, "guard show|release" {subject},
 // "guard discard" {subject, return}, "guard allow" {subject, for}, "guard learn" {subject or all, for},
 // "guard profile" {subject, profile}, "guard seed" {subject, recipients}.
+// "limits" {name, client, server}: rows {limit, value (null: none), unit, where}, then {rate, action,
+// where, key, most, used, reserved, left_ms}; without arguments {key, used, reserved, left_ms} of every
+// count. "limits reset" {key (required)}.
 // Rows: a recipient (list, show), then the message with its headers (show); an account; {"event": …}
 // (trace); causes of refusals and deferrals (status, whose numbers are in done).
 extern const struct control_handler queue_admin_handlers[];

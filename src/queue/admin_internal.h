@@ -51,6 +51,8 @@ void queue_admin_guard_allow(struct control_call *call, const json_t *arguments,
 void queue_admin_guard_learn(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_guard_profile(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_guard_seed(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_limits(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_limits_reset(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_trace(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_list(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_show(struct control_call *call, const json_t *arguments, void *arg);
