@@ -26,20 +26,15 @@ static void keep(struct reader *r, char c)
 		r->out->text[r->len++] = c;
 }
 
-// Line ends, commas, blanks and whole lines that are comments.
-static void skip_between(struct reader *r, bool at_line_start)
+// Line ends, commas, blanks and comments.
+static void skip_between(struct reader *r)
 {
 	while (r->rest.len) {
 		char c = peek(r);
-		if (at_line_start && c == '#') {
-			ptrdiff_t end = str_find(r->rest, '\n');
-			r->rest = str_skip(r->rest, end < 0 ? r->rest.len : (size_t)end);
-			continue;
-		}
-		if (c != '\n' && c != ',' && !is_blank(c))
+		ptrdiff_t end = c == '#' ? str_find(r->rest, '\n') : 0;
+		if (c != '#' && c != '\n' && c != ',' && !is_blank(c))
 			return;
-		at_line_start = c == '\n' || (at_line_start && is_blank(c));
-		r->rest = str_skip(r->rest, 1);
+		r->rest = str_skip(r->rest, end < 0 ? r->rest.len : c == '#' ? (size_t)end : 1);
 	}
 }
 
@@ -139,8 +134,7 @@ static void classify(struct reader *r)
 bool forward_next(struct str *rest, struct forward_entry *out)
 {
 	struct reader r = {.rest = *rest, .out = out};
-	// What came before ended with a comma, or a line end: the caller's text begins with a line.
-	skip_between(&r, true);
+	skip_between(&r);
 	if (!r.rest.len) {
 		*rest = r.rest;
 		return false;
@@ -155,9 +149,6 @@ bool forward_next(struct str *rest, struct forward_entry *out)
 	}
 	strip_end(&r);
 	classify(&r);
-	// The comma behind it, so that a # after it is no comment.
-	while (r.rest.len && (is_blank(peek(&r)) || peek(&r) == ','))
-		r.rest = str_skip(r.rest, 1);
 	*rest = r.rest;
 	return true;
 }

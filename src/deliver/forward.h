@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 // Text of a .forward file as sendmail reads it: recipients with commas or line ends between them,
-// comments from # to the end of a line at its beginning, quotes around what has blanks or commas in it.
+// comments from a # where a recipient could begin to the end of the line, quotes around what has blanks or commas in it.
 // Pure: nothing is opened.
 #ifndef PABAL_DELIVER_FORWARD_H
 #define PABAL_DELIVER_FORWARD_H

@@ -21,12 +21,16 @@ void mbox_torn_sign(uint64_t offset, char *out, size_t len)
 	out[len - 1] = '\n';
 }
 
-// Does a line that begins at data[at] say that it is the sign of this offset?
+// Does a line that begins at data[at] say that it is the sign of this offset? At the end of the file the
+// sign itself may be torn.
 static bool is_sign(struct str s, size_t at, uint64_t offset)
 {
+	size_t word = sizeof DELIVER_COPY_TORN - 1, whole = word + 16, here = s.len - at;
 	char sign[MBOX_FROM_LEAST + 1];
 	mbox_torn_sign(offset, sign, sizeof sign);
-	return str_starts(str_skip(s, at), str_make(sign, sizeof DELIVER_COPY_TORN - 1 + 16));
+	if (here <= word)
+		return false;
+	return str_starts(str_skip(s, at), str_make(sign, here < whole ? here : whole));
 }
 
 enum found { FOUND_NOTHING, FOUND_MESSAGE, FOUND_SIGN };
