@@ -21,6 +21,7 @@
 enum { SYNC_FILE = 1, SYNC_FOLDER, SYNC_ALL };
 static struct {
 	int sync_fails;   // the kind, 0: none
+	bool write_fails, link_fails;
 	int number;       // errno
 	bool file_synced, synced_before_link, linked, folder_synced_after_link;
 	unsigned folders;      // synced before anything was linked
@@ -53,8 +54,26 @@ int syncfs(int fd)
 	return 0;
 }
 
+// A file is written as far as the kernel's quota goes.
+ssize_t write(int fd, const void *data, size_t len)
+{
+	struct stat st;
+	if (faults.write_fails && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (st.st_size > 0) {
+			errno = faults.number;
+			return -1;
+		}
+		len = len > 10 ? 10 : len;
+	}
+	return syscall(SYS_write, fd, data, len);
+}
+
 int linkat(int from_at, const char *from, int to_at, const char *to, int flags)
 {
+	if (faults.link_fails) {
+		errno = faults.number;
+		return -1;
+	}
 	faults.synced_before_link = faults.file_synced;
 	faults.linked = true;
 	return (int)syscall(SYS_linkat, from_at, from, to_at, to, flags);
@@ -99,6 +118,13 @@ static int drop_place(void **state)
 	quota_destroy(p->quota);
 	mem_free(p);
 	return 0;
+}
+
+static void remove_box(const struct place *p)
+{
+	char path[200];
+	snprintf(path, sizeof path, "%s/mail", p->folder);
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static struct smtp_result deliver(struct place *p, const struct job_words *words)
@@ -416,6 +442,39 @@ static void deliver_and_count(struct place *p, unsigned folders)
 }
 
 // Somebody else made the mailbox a moment ago: whether it is on the disk is not known.
+// The kernel's quota is met in mid message, or where the name needs a block: nothing torn is left,
+// and of our own quota nothing stays counted.
+static void test_the_quota_of_the_kernel(void **state)
+{
+	struct place *p = *state;
+	const struct quota_limits l = {.octets = 10000};
+	struct quota_usage now;
+	for (unsigned n = 0; n < 2; n++) {
+		struct job_words words = SIMPLE;
+		struct deliver_job *job = job_make(&words);
+		const struct maildir_options o = {.pattern = p->pattern, .hostname = "mail.pabal.example",
+			.known = p->known, .quota = p->quota};
+		job->recipients[0].quota = l;
+		faults.number = EDQUOT;
+		faults.write_fails = n == 0;
+		faults.link_fails = n == 1;
+		maildir_deliver(&o, job, &job->recipients[0]);
+		faults.write_fails = faults.link_fails = false;
+		assert_result(&job->recipients[0].result, SMTP_TEMPORARY, 452, "4.2.2", strerror(EDQUOT));
+		assert_int_equal(count_files(p, BOX "/new", NULL), 0);
+		assert_int_equal(count_files(p, BOX "/tmp", NULL), 0);
+		assert_int_equal(maildir_usage(&o, job->recipients[0].address, &l, false, &now), 0);
+		assert_int_equal(now.octets, 0);
+		assert_int_equal(now.messages, 0);
+		maildir_deliver(&o, job, &job->recipients[0]);
+		assert_int_equal(job->recipients[0].result.outcome, SMTP_DELIVERED);
+		assert_true(job->recipients[0].counted);
+		assert_int_equal(job->recipients[0].usage.messages, 1);
+		remove_box(p);
+		deliver_job_destroy(job);
+	}
+}
+
 static void test_folders_of_others_are_synced(void **state)
 {
 	struct place *p = *state;
@@ -518,6 +577,7 @@ int main(void)
 		WITH_PLACE(test_links_are_not_followed),
 		WITH_PLACE(test_base_folder),
 		WITH_PLACE(test_sync_failures),
+		WITH_PLACE(test_the_quota_of_the_kernel),
 		WITH_PLACE(test_folders_of_others_are_synced),
 		WITH_PLACE(test_what_is_not_synced_is_not_known),
 		WITH_PLACE(test_a_folder_that_cannot_be_read),
