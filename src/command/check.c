@@ -9,6 +9,7 @@
 #include "command/check_relay.h"
 #include "command/command.h"
 #include "command/options.h"
+#include "config/gateways.h"
 #include "role/grant.h"
 #include "role/master.h"
 #include "smtp/address.h"
@@ -155,6 +156,9 @@ int command_check(int argc, char **argv)
 	struct config *c = config_build(o.config_path, &reader, &findings);
 	struct tables *tables = c ? check_tables(c, &strict, &octets, &findings) : NULL;
 	if (c && !findings.errors) {
+		struct gateways gateways;
+		gateways_read(&gateways);
+		config_check_gateways(c, &gateways, &findings);
 		check_postmaster(c, &findings);
 		lacking = check_auth(c, &findings);
 		check_winbind(c, &findings);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The client rules: what an address may do.
 #include "config/config_internal.h"
+#include "config/gateways.h"
 
 #include "base/domain.h"
 #include "base/text.h"
@@ -14,16 +15,6 @@ static bool is_range(const struct ipnet *n, const char *text)
 	struct ipnet range;
 	return ipnet_parse(str_from(text), &range) == 0 && range.prefix == n->prefix &&
 	       ipaddr_equal(&range.addr, &n->addr);
-}
-
-// A single private address that ends in .1 or .254 is mostly a router or a
-// container bridge, behind which everybody looks the same.
-static bool looks_like_gateway(const struct ipnet *n)
-{
-	const uint8_t *o = n->addr.octets;
-	bool private_net =
-		o[0] == 10 || (o[0] == 172 && (o[1] & 0xf0) == 16) || (o[0] == 192 && o[1] == 168);
-	return n->addr.family == 4 && n->prefix == 32 && private_net && (o[3] == 1 || o[3] == 254);
 }
 
 static void check_relay(
@@ -44,7 +35,7 @@ static void check_relay(
 			TEXT("relay for the whole private range \"%.*s\": name only the networks "
 			     "you know"),
 			STR_ARG(t->text));
-	} else if (looks_like_gateway(n)) {
+	} else if (config_looks_like_gateway(n)) {
 		config_report(p, 'W', place,
 			TEXT("relay for \"%.*s\": if this is a gateway, a proxy or a container "
 			     "bridge, "

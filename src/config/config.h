@@ -452,6 +452,8 @@ int config_decode(struct str octets, struct config **out);
 // the caller's and must outlive c or the next call; NULL: only c's own arrays are asked.
 void config_use_tables(struct config *c, const struct tables *t);
 const struct tables *config_tables(const struct config *c); // NULL: none
+// Whether it names files of which tables have to be made.
+bool config_names_tables(const struct config *c);
 bool config_is_local_domain(const struct config *c, struct str normalised_domain);
 // Not local, but accepted from everybody and passed on.
 bool config_is_relay_domain(const struct config *c, struct str normalised_domain);

@@ -137,6 +137,11 @@ void config_use_tables(struct config *c, const struct tables *t)
 	c->tables = t;
 }
 
+bool config_names_tables(const struct config *c)
+{
+	return c->rules.count || c->domain_files.count || c->relay_domain_files.count || c->aliases.count;
+}
+
 const struct tables *config_tables(const struct config *c)
 {
 	return c->tables;

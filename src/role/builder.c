@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/gateways.h"
 #include "ipc/channel.h"
 
 #include <fcntl.h>
@@ -130,11 +131,13 @@ static void add_self_signed(struct config *c, struct config_reader *reader)
 	buf_finish_wipe(&pem);
 }
 
-static void build_configuration(const char *path)
+static void build_configuration(const char *path, const struct gateways *gateways)
 {
 	struct config_reader reader = {.read = read_source};
 	struct config_findings findings = {0};
 	struct config *c = config_build(path, &reader, &findings);
+	if (c && !findings.errors && !config_names_tables(c))
+		config_check_gateways(c, gateways, &findings);
 	if (c && !findings.errors && config_needs_certificate(c))
 		add_self_signed(c, &reader);
 	if (c && !findings.errors)
@@ -177,14 +180,29 @@ static void give_tables(struct str octets)
 	buf_finish(&body);
 }
 
-static void build_tables(uid_t server)
+// Only now it is known whom all rules together trust.
+static void look_for_gateways(struct config *c, struct str octets, const struct gateways *gateways,
+	struct config_findings *findings)
+{
+	struct tables *tables;
+	if (tables_open(octets, &tables))
+		fatal("the tables that were made cannot be read");
+	config_use_tables(c, tables);
+	config_check_gateways(c, gateways, findings);
+	config_use_tables(c, NULL);
+	tables_close(tables);
+}
+
+static void build_tables(uid_t server, const struct gateways *gateways)
 {
 	struct config_reader reader = {.read = read_source, .read_table = read_table, .arg = &server};
 	struct config_findings findings = {0};
 	struct buf tables = {.limit = TABLES_SIZE_MAX};
 	struct config *c = take_configuration();
-	if (!tables_build(c, &reader, &tables, &findings))
+	if (!tables_build(c, &reader, &tables, &findings)) {
+		look_for_gateways(c, buf_str(&tables), gateways, &findings);
 		give_tables(buf_str(&tables));
+	}
 	give_findings(&findings);
 	buf_finish(&tables);
 	config_findings_finish(&findings);
@@ -217,6 +235,7 @@ int builder_main(int argc, char **argv)
 {
 	bool tables = argc > 1 && !strcmp(argv[1], "--tables");
 	uid_t server = geteuid();
+	struct gateways gateways;
 	struct error err = {0};
 	if (argc < 2)
 		return 64;
@@ -224,11 +243,12 @@ int builder_main(int argc, char **argv)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	event_setup("builder", STDERR_FILENO, EVENT_SINK_LINES, EVENT_KEY_VALUE, EVENT_INFO);
+	gateways_read(&gateways);
 	if (confine_builder(tables, &err))
 		fatal("%s", err.text);
 	if (tables)
-		build_tables(server);
+		build_tables(server, &gateways);
 	else
-		build_configuration(argv[1]);
+		build_configuration(argv[1], &gateways);
 	return 0;
 }

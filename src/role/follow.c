@@ -50,11 +50,6 @@ static struct follower *follower_of(struct master *m)
 	return m->follower;
 }
 
-static bool has_files(const struct config *c)
-{
-	return c->rules.count || c->domain_files.count || c->relay_domain_files.count || c->aliases.count;
-}
-
 // ---- handing on
 void follow_send(struct child *c, bool with_config)
 {
@@ -301,7 +296,7 @@ void follow_complete(struct master *m, struct snapshot *s, const char *findings,
 	f->done = done;
 	watch_sources_finish(&f->next_files);
 	buf_add_text(&f->findings, findings);
-	if (!has_files(s->config)) {
+	if (!config_names_tables(s->config)) {
 		s->tables.generation = ++f->last_generation;
 		complete(f, s);
 	} else if (snapshot_build_tables(m, s, on_completed, &f->completing, &err)) {

@@ -64,6 +64,7 @@ int role_smtpd_prepare(struct role_context *c, struct error *err)
 {
 	(void)err;
 	tls_prepare();
+	gateways_read(&smtpd_of(c)->gateways);
 	// CA paths are read now, while there are folders.
 	make_tls(smtpd_of(c));
 	return 0;

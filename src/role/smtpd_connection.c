@@ -338,6 +338,8 @@ void connection_begin(const struct arrival *a)
 	struct smtpd *s = a->smtpd;
 	struct connection *c = make_connection(a);
 	const struct config_server *server = connection_server(c);
+	if (!c->rehearsal)
+		smtpd_look_for_gateway(s, &a->client);
 	c->opened_ms = uv_now(s->context->loop);
 	set_life(c);
 	if (server->listens[a->listen].tls == CONFIG_LISTEN_IMPLICIT && !c->rehearsal) {

@@ -6,6 +6,7 @@
 #include "auth/protocol.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "config/gateways.h"
 #include "net/dns.h"
 #include "net/listener.h"
 #include "net/stream.h"
@@ -92,6 +93,8 @@ struct smtpd {
 	struct outside *outside;      // the private socket; NULL: not given
 	struct map requests;          // 8 octets of the request id -> struct connection
 	struct map sessions;          // 8 octets of the session id -> struct connection
+	struct gateways gateways;     // as they were when the process began
+	uint64_t gateway_told_ms;     // monotonic: that clients hide behind one; 0: never
 	uint64_t last_request;
 	struct map guarded;           // subject -> struct guarded: what the guard does to whom
 	bool store_full;
@@ -191,6 +194,8 @@ bool smtpd_is_proxy(const struct config_server *server, const struct ipaddr *pee
 void smtpd_proxied(const struct arrival *a, int fd);
 void smtpd_proxied_configured(struct smtpd *s, const struct config *old);
 void smtpd_proxied_end(struct smtpd *s);
+// Warns, once an hour, when everybody behind our default gateway is trusted as one client.
+void smtpd_look_for_gateway(struct smtpd *s, const struct ipaddr *client);
 
 // ---- smtpd_queue.c: the channel to queue
 // Opens it in place of an older one; every open connection is counted anew.

@@ -4,6 +4,7 @@
 // that what follows, a ClientHello perhaps, is where everybody else's is.
 #include "role/smtpd_internal.h"
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 
 #define HEADER_TIME_MS 5000
+#define GATEWAY_TOLD_MS (3600ull * 1000)
 
 // A connection whose header has not come yet. It counts as one.
 struct proxied {
@@ -201,4 +203,30 @@ void smtpd_proxied_end(struct smtpd *s)
 {
 	LIST_EACH(link, &s->proxied)
 		end(LIST_ENTRY(link, struct proxied, link));
+}
+
+// ---- clients that hide behind a gateway which is no named proxy
+void smtpd_look_for_gateway(struct smtpd *s, const struct ipaddr *client)
+{
+	struct client_rule rule;
+	bool by_name;
+	struct event e;
+	if (!gateways_has_default(&s->gateways, client))
+		return;
+	uint64_t now = clock_monotonic_ms();
+	if (s->gateway_told_ms && now - s->gateway_told_ms < GATEWAY_TOLD_MS)
+		return;
+	if (!config_client_rule(s->context->config, client, STR_EMPTY, &rule, &by_name) ||
+		rule.action != CLIENT_RELAY)
+		return;
+	s->gateway_told_ms = now;
+	event_begin(&e, EVENT_WARNING, "proxy", 0);
+	event_addr(&e, "client", client);
+	event_text(&e, "rule", "gateway-trusted");
+	event_format(&e, "where", "%s %.*s:%u", rule.foreign ? "rules" : "clients",
+		STR_ARG(rule.place.file), rule.place.line);
+	event_text(&e, "reason", "this client is our own default gateway, and a rule lets it relay: the "
+		"real clients are hidden behind it, everybody may relay. Let the gateway or a proxy on it "
+		"speak the PROXY protocol (setting proxies), or take the right away");
+	event_emit(&e);
 }

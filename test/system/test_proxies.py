@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
 
 import pytest
 
@@ -151,3 +152,41 @@ def test_proxies_of_one_server(start, certificate):
     running.write_config(running.template.replace('"2001:db8:5::/64"', '"2001:db8:5::/64" "0.0.0.0/0"'))
     done = running.run("check", check=False)
     assert done.returncode and "proxies: expected" in done.stderr
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+@pytest.fixture
+def surroundings():
+    """A container bridge, and one that joins us to a network with a default gateway, in the tests'
+    own network."""
+    ip("link", "add", "inner7", "type", "bridge")
+    try:
+        ip("address", "add", "172.30.0.1/16", "dev", "inner7")
+        ip("link", "add", "uplink7", "type", "bridge")
+        ip("address", "add", "172.31.0.2/24", "dev", "uplink7")
+        ip("link", "set", "uplink7", "up")
+        ip("route", "add", "default", "via", "172.31.0.254", "dev", "uplink7")
+        yield
+    finally:
+        for name in ("inner7", "uplink7"):
+            subprocess.run(["ip", "link", "del", name], check=False)
+
+
+def test_trust_in_who_hides_others_is_warned_about(surroundings, start, certificate):
+    more = NAMED + 'clients { "172.31.0.254" relay  "172.31.0.2" relay  "172.30.0.0/16" relay  "198.51.100.0/24" relay }\n'
+    running = start(server.Pabal, certificate=certificate, more=more)
+    running.account("kim@example.kr", "secret")
+    said = running.run("check").stderr
+    for words in ("172.31.0.254 relay, which is the default gateway", "on the bridge inner7",
+                  "198.51.100.5 relay, which is one of proxies"):
+        assert len(re.findall(rf"pabal.conf:\d+:1: warning: .*{words}", said)) == 1, said
+        assert words in running.log.text()  # and at the start
+    assert "172.31.0.2 " not in said  # a bridge, but over which we reach the world ourselves
+    for _ in range(8):
+        with Proxied(running, v2("172.31.0.254")) as client:
+            assert may_relay(client)
+    hints = running.log.events("proxy", rule="gateway-trusted")
+    assert 1 <= len(hints) <= 2 and "PROXY protocol" in hints[0]["reason"], hints
