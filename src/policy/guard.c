@@ -6,7 +6,7 @@
 #include "base/text.h"
 
 #define CALM_MS	   GUARD_HOUR_MS // without a reason: slowness ends
-#define FULL_COUNT 5		 // recipients of a message count fully, those beyond by half
+#define FULL_COUNT 10		 // recipients of a message count fully, those beyond by half
 
 static const char *const actions[] = {"none", "slow", "hold", "suspend"};
 static const char *const profiles[] = {"normal", "bulk", "off"};
@@ -135,7 +135,7 @@ void guard_submit(struct guard_state *s, const struct guard_message *m,
 	fresh = guard_is_learning(s) ? 0 : count_fresh(s, m);
 	foreign = m->network && guard_note_network(s, m->network);
 	(void)guard_note_body(s, m->digest);
-	guard_count_message(s, m, fresh, weight, foreign);
+	guard_count_message(s, fresh, weight, foreign);
 	settle(s, settings, out);
 	if (s->action >= GUARD_HOLD) {
 		s->since_hold += weight;

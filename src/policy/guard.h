@@ -75,7 +75,8 @@ struct guard_settings {
 #define GUARD_CONTACTS_MOST 2000 // in one of them; then the older one is forgotten
 
 struct guard_counts {
-	uint32_t messages, recipients, fresh, foreign; // submitted
+	uint32_t messages, odd;                        // submitted; at an hour at which it never sends
+	uint32_t recipients, fresh, foreign;           // fresh: never written to before
 	uint32_t refused, finished;                    // what became of recipients
 };
 struct guard_network {

@@ -17,8 +17,7 @@ static inline bool guard_is_learning(const struct guard_state *s)
 // ---- guard_windows.c
 // The clock goes on to now_ms: windows that are over are emptied, days that are over are learned.
 void guard_advance(struct guard_state *s, uint64_t now_ms);
-void guard_count_message(struct guard_state *s, const struct guard_message *m, uint32_t fresh,
-	uint32_t weight, bool foreign);
+void guard_count_message(struct guard_state *s, uint32_t fresh, uint32_t weight, bool foreign);
 void guard_count_outcome(struct guard_state *s, uint32_t refused, uint32_t delivered);
 struct guard_counts guard_sum_tens(const struct guard_state *s, unsigned count);
 struct guard_counts guard_sum_day(const struct guard_state *s);

@@ -6,7 +6,7 @@
 
 #define HOUR	    1u
 #define DAY	    (24 * HOUR)
-#define YOUNG_HOURS (7 * DAY)  // a network counts as known after that
+#define YOUNG_HOURS (14 * DAY) // a network counts as known after that
 #define AGE_HOURS   (90 * DAY) // and is forgotten after that without use
 
 uint64_t guard_network_of(const struct ipaddr *address)

@@ -4,7 +4,7 @@
 #include "policy/guard_internal.h"
 
 #define RAMP_DAYS  14 // in which a new account's caps grow
-#define RAMP_START 4  // from this part of them
+#define RAMP_START 3  // from this part of them
 
 struct look {
 	const struct guard_state *s;
@@ -91,16 +91,16 @@ static void look_at_fresh(struct look *l)
 {
 	const struct guard_peaks *u = &l->s->usual;
 	struct window windows[] = {
-		{20, if_many(l->ten.fresh, l->ten.recipients), u->fresh_ten, limit_of(u->fresh_ten, 10, 16)},
+		{20, if_many(l->ten.fresh, l->ten.recipients), u->fresh_ten, limit_of(u->fresh_ten, 10, 13)},
 		{60, if_many(l->hour.fresh, l->hour.recipients), u->fresh_hour, limit_of(u->fresh_hour, 16, 24)},
 		{1440, if_many(l->day.fresh, l->day.recipients), u->fresh_day, limit_of(u->fresh_day, 30, 60)},
 	};
 	uint32_t creep = l->s->creep / 16 + l->day.fresh;
-	unsigned points = creep < 70 ? 0 : creep < 110 ? 1 : creep < 170 ? 2 : 3;
+	unsigned points = creep < 60 ? 0 : creep < 95 ? 1 : creep < 130 ? 2 : 3;
 
 	add_worst(l, GUARD_SIGNAL_FRESH, windows, ARRAY_SIZE(windows));
 	if (l->s->creep)
-		add_reason(l, GUARD_SIGNAL_CREEP, points, 0, creep, l->s->fresh_mean / 256, 70);
+		add_reason(l, GUARD_SIGNAL_CREEP, points, 0, creep, l->s->fresh_mean / 256, 60);
 }
 
 // ---------------------------------------------------------------- the others
@@ -138,8 +138,7 @@ static void look_at_rest(struct look *l)
 {
 	uint32_t same = guard_same_bodies(l->s), limit = most(10, 2 * l->s->usual.same);
 
-	add_reason(l, GUARD_SIGNAL_HOUR, l->hour.messages >= 3 && guard_is_odd_hour(l->s), 60,
-		l->hour.messages, 0, 3);
+	add_reason(l, GUARD_SIGNAL_HOUR, l->day.odd >= 4, 1440, l->day.odd, 0, 4);
 	add_reason(l, GUARD_SIGNAL_SAME, same < limit ? 0 : same < 4 * limit ? 1 : 2, 1440, same,
 		l->s->usual.same, limit);
 }
@@ -214,15 +213,17 @@ static enum guard_action by_points(const struct look *l)
 	const struct guard_verdict *v = l->v;
 	unsigned fresh = points_of(v, GUARD_SIGNAL_FRESH), creep = points_of(v, GUARD_SIGNAL_CREEP);
 	unsigned refused = points_of(v, GUARD_SIGNAL_REFUSED);
-	bool many = fresh || creep || points_of(v, GUARD_SIGNAL_VOLUME) || refused >= 2 ||
-		points_of(v, GUARD_SIGNAL_NETWORKS) >= 3;
+	// Much mail to whom it always writes is no reason as long as it comes from where it always does.
+	bool many = fresh || creep || refused >= 2 || points_of(v, GUARD_SIGNAL_NETWORKS) >= 3 ||
+		(points_of(v, GUARD_SIGNAL_VOLUME) && looks_stolen(v));
 
-	if (fresh >= 3 || creep >= 3 || (many && v->points >= 4)) {
+	if (fresh >= 3 || creep >= 3 || (many && v->points >= (looks_stolen(v) ? 4 : 5))) {
 		bool goes_on = l->s->action >= GUARD_HOLD && l->s->since_hold >= 50;
 
 		return goes_on && looks_stolen(v) ? GUARD_SUSPEND : GUARD_HOLD;
 	}
-	return v->points >= 2 ? GUARD_SLOW : GUARD_NONE;
+	many = many || points_of(v, GUARD_SIGNAL_VOLUME) >= 2;
+	return many && v->points >= (looks_stolen(v) ? 2 : 3) ? GUARD_SLOW : GUARD_NONE;
 }
 
 static bool is_calm(const struct look *l)

@@ -11,7 +11,9 @@
 #define STEP_LEAST    5   // a peak may grow by that much a day, or by half of itself
 #define DECAY	      64  // a peak shrinks by the 64th part of what is missing: half in 44 days
 #define MEAN_DAYS     20  // of the means
+#define YOUNG_DAYS    10 // somebody new writes to new people; the caps are lower then
 #define FRESH_MOST    10000
+#define CREEP_CALM    (30 * 16)
 #define CREEP_MOST    (1u << 24)
 #define LEARN_FACTOR  8   // larger steps while it is only learned
 
@@ -54,7 +56,7 @@ static void learn_peak(uint32_t *usual, uint32_t today, bool learning)
 static void learn_creep(struct guard_state *s)
 {
 	uint32_t fresh = (s->today.fresh_day < FRESH_MOST ? s->today.fresh_day : FRESH_MOST) * 16;
-	uint32_t usual = s->fresh_mean / 16 * 3 / 2 + 8 * 16;
+	uint32_t usual = s->fresh_mean / 16 * 5 / 4 + (s->days < YOUNG_DAYS ? 13 : 7) * 16;
 
 	if (fresh > usual)
 		s->creep += s->creep < CREEP_MOST ? fresh - usual : 0;
@@ -62,16 +64,16 @@ static void learn_creep(struct guard_state *s)
 		s->creep -= usual - fresh < s->creep ? usual - fresh : s->creep;
 }
 
-static void learn_means(struct guard_state *s, bool learning)
+static void learn_means(struct guard_state *s)
 {
 	const struct guard_counts day = guard_sum_day(s);
 	uint32_t fresh = (s->today.fresh_day < FRESH_MOST ? s->today.fresh_day : FRESH_MOST) * 256;
 	uint32_t bound = s->fresh_mean * 2 + 20 * 256;
 
-	if (fresh > bound && !learning)
+	if (fresh > bound) // one day that was allowed teaches no more than others
 		fresh = bound;
-	if (fresh > s->fresh_mean)
-		s->fresh_mean += (fresh - s->fresh_mean) / MEAN_DAYS;
+	if (fresh > s->fresh_mean) // what is suspicious is not learned
+		s->fresh_mean += s->creep < CREEP_CALM ? (fresh - s->fresh_mean) / MEAN_DAYS : 0;
 	else
 		s->fresh_mean -= (s->fresh_mean - fresh) / MEAN_DAYS;
 	s->refused_mean -= s->refused_mean / 16;
@@ -89,7 +91,7 @@ void guard_end_day(struct guard_state *s)
 	if (!s->held_today && s->action < GUARD_HOLD) {
 		for (size_t n = 0; n < sizeof(s->today) / sizeof(*today); n++)
 			learn_peak(&usual[n], today[n], learning);
-		learn_means(s, learning);
+		learn_means(s);
 		s->days++;
 	}
 	if (!learning && s->action < GUARD_HOLD)

@@ -14,6 +14,7 @@ static void add_one(uint32_t *to, uint32_t more)
 static void add(struct guard_counts *to, const struct guard_counts *c)
 {
 	add_one(&to->messages, c->messages);
+	add_one(&to->odd, c->odd);
 	add_one(&to->recipients, c->recipients);
 	add_one(&to->fresh, c->fresh);
 	add_one(&to->foreign, c->foreign);
@@ -89,13 +90,11 @@ void guard_advance(struct guard_state *s, uint64_t now_ms)
 	turn(s->hours, GUARD_HOURS, &s->hour, (uint32_t)(now_ms / GUARD_HOUR_MS));
 }
 
-void guard_count_message(struct guard_state *s, const struct guard_message *m, uint32_t fresh,
-	uint32_t weight, bool foreign)
+void guard_count_message(struct guard_state *s, uint32_t fresh, uint32_t weight, bool foreign)
 {
-	struct guard_counts c = {.messages = 1, .recipients = weight, .fresh = fresh,
+	struct guard_counts c = {.messages = 1, .odd = guard_is_odd_hour(s), .recipients = weight, .fresh = fresh,
 		.foreign = foreign ? weight : 0};
 
-	(void)m;
 	add(&s->tens[s->ten % GUARD_TENS], &c);
 	add(&s->hours[s->hour % GUARD_HOURS], &c);
 }
