@@ -240,16 +240,17 @@ static void replace(int folder, const struct quota_limits *l, const struct quota
 {
 	static atomic_uint serial;
 	char name[100];
-	snprintf(name, sizeof name, "tmp/%" PRIu64 ".P%dQ%u." NAME, clock_wall_ms() / 1000,
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int tmp = file_open_beneath(folder, "tmp", O_PATH | O_DIRECTORY, 0);
+	snprintf(name, sizeof name, "%" PRIu64 ".P%dQ%u." NAME, clock_wall_ms() / 1000,
 		(int)getpid(), atomic_fetch_add(&serial, 1));
-	int fd = file_open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	if (fd < 0)
-		return; // the next look counts again
-	if (write_whole(fd, l, now) || renameat(folder, name, folder, NAME) < 0) {
-		(void)unlinkat(folder, name, 0);
+	int fd = tmp < 0 ? -1 : openat(tmp, name, flags, 0600);
+	if (fd >= 0 && (write_whole(fd, l, now) || renameat(tmp, name, folder, NAME) < 0)) {
+		(void)unlinkat(tmp, name, 0);
 		(void)unlinkat(folder, NAME, 0);
 	}
-	fd_close(&fd);
+	fd_close(&fd); // without a file the next look counts again
+	fd_close(&tmp);
 }
 
 int quota_maildir_count(int folder, const struct quota_limits *l, struct quota_usage *out)

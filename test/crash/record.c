@@ -343,7 +343,28 @@ int remove(const char *path)
 	return result < 0 && errno == EISDIR ? rmdir(path) : result;
 }
 
-// Two entries that change together: nothing under test needs it yet.
+// Two entries that change together are recorded one after the other: a disk that shows both names is
+// looked at, too. For what may be lost (maildirsize); nothing that is promised is renamed.
+int renameat(int from_at, const char *from, int at, const char *path)
+{
+	struct place old, p;
+	struct stat st;
+	int result;
+
+	enter();
+	old = find_place(from_at, from);
+	p = find_place(at, path);
+	result = (int)syscall(SYS_renameat2, from_at, from, at, path, 0);
+	if (result == 0 && p.folder != RECORD_NOTHING) {
+		if (fstatat(at, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			find_node(&st) == RECORD_NOTHING || old.folder == RECORD_NOTHING)
+			give_up("a file from elsewhere was renamed");
+		add_entry(p.folder, p.name, find_node(&st));
+		add_entry(old.folder, old.name, RECORD_NOTHING);
+	}
+	return leave(result);
+}
+
 int rename(const char *from, const char *to)
 {
 	enter();
@@ -391,7 +412,10 @@ ssize_t write(int fd, const void *data, size_t len)
 		leave(0);
 		return syscall(SYS_write, fd, data, len);
 	}
-	offset = lseek(fd, 0, SEEK_CUR);
+	if (fcntl(fd, F_GETFL) & O_APPEND)
+		offset = lseek(fd, 0, SEEK_END);
+	else
+		offset = lseek(fd, 0, SEEK_CUR);
 	n = syscall(SYS_write, fd, data, len);
 	if (n > 0)
 		add_write(node, data, (size_t)n, (uint64_t)offset);
