@@ -69,9 +69,9 @@ def rcpt(client, to, size=None):
     return reply
 
 
-def send(client, to, text):
+def send(client, to, text, sender="lee@example.com"):
     """The code of the reply that decided."""
-    assert client.command("MAIL FROM:<lee@example.com>").code == 250
+    assert client.command(f"MAIL FROM:<{sender}>").code == 250
     reply = client.command(f"RCPT TO:<{to}>")
     if reply.code != 250:
         client.command("RSET")
@@ -141,6 +141,34 @@ def test_more_room_is_used_at_once(pabal):
     assert len(files_of(pabal, box)) == 1
     set_quota(pabal, box, messages=2)
     pabal.wait_messages(box, 2)
+
+
+def test_refused_at_rcpt_where_that_is_set_and_returned_at_the_end_of_its_life(pabal):
+    box = make(pabal, "refused", messages=1)
+    with pabal.client() as client:
+        client.ehlo()
+        pabal.signal_role("local", signal.SIGSTOP)
+        assert [send(client, box, body(100, f"returned {n}"), "kim@example.kr") for n in range(2)] \
+            == [250, 250]
+        pabal.signal_role("local", signal.SIGCONT)
+        (row,) = wait.until(lambda: [r for r in waiting(pabal, box) if r["tries"]])
+    usual = pabal.template
+    pabal.write_config(usual.replace("quota-over $over", "quota-over refuse")
+                       .replace("first-retry 1h", "life 1s  first-retry 1s"))
+    pabal.reload()
+    # Its time is over: one last try, and the sender is told.
+    pabal.run("queue", "retry", row["id"])
+    report = wait.until(lambda: [m for m in pabal.messages("kim@example.kr")
+                                 if b"report-type=delivery-status" in m])[0]
+    assert b"Status: 5.2.2\n" in report and b"mailbox-full" in report
+    assert not waiting(pabal, box)
+    with pabal.client() as client:
+        client.ehlo()
+        reply = wait.until(lambda: (lambda r: r.code == 552 and r)(rcpt(client, box)))
+        assert reply.enhanced == "5.2.2" and "mailbox-full" in reply.text
+    pabal.write_config(usual)
+    pabal.reload()
+    assert len(files_of(pabal, box)) == 1
 
 
 # ---- the soft quota
