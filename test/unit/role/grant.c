@@ -154,6 +154,85 @@ static void the_self_signed_certificate(void **state)
 	grant_destroy(g);
 }
 
+static void check_table(struct grant *g, const char *path, int kind)
+{
+	struct error err = {0};
+	enum config_table found;
+	int result = grant_check_table(g, path, &found, &err);
+	if ((result == 0) != (kind >= 0) || (kind >= 0 && (int)found != kind))
+		fail_msg("%s: %d", path, result);
+}
+
+static void remember_aliases(struct grant *g, const char *text, mode_t mode)
+{
+	FILE *file = tmpfile();
+	assert_non_null(file);
+	assert_int_equal(fd_write_all(fileno(file), text, strlen(text)), 0);
+	assert_int_equal(fchmod(fileno(file), mode), 0);
+	grant_remember_aliases(g, "/etc/aliases", fileno(file));
+	fclose(file);
+}
+
+static void what_tables_may_have(void **state)
+{
+	static struct str rules[] = {{"/etc/tcp.smtp", 13}}, domains[] = {{"/q/rcpthosts.cdb", 16}},
+			  aliases[] = {{"/etc/aliases", 12}};
+	struct config c = {.rules = {rules, 1}, .relay_domain_files = {domains, 1}, .aliases = {aliases, 1}};
+	struct grant *g = grant_create_for_tables(&c);
+	(void)state;
+	check_table(g, "/etc/tcp.smtp", CONFIG_TABLE_LIST);
+	check_table(g, "/etc/tcp.smtp.cdb", CONFIG_TABLE_LIST);
+	check_table(g, "/q/rcpthosts", CONFIG_TABLE_LIST);
+	check_table(g, "/etc/aliases", CONFIG_TABLE_ALIASES);
+	check_table(g, "/etc/aliases.cdb", -1);
+	check_table(g, "/etc/tcp.smtp.cdb.cdb", -1);
+	check_table(g, "/etc/pabal/key.pem", -1); // beside the configuration or not
+	check_table(g, "etc/tcp.smtp", -1);
+	check_table(g, "", -1);
+	remember_aliases(g, "a: :include:/lists/a, b\nb: \":include:/lists/b\"\nc: :Include: /lists/c\n"
+		"d: x:include:/lists/d,/lists/e\nf: :include:/lists/f", 0644);
+	check_table(g, "/lists/a", CONFIG_TABLE_INCLUDE);
+	check_table(g, "/lists/b", CONFIG_TABLE_INCLUDE);
+	check_table(g, "/lists/c", CONFIG_TABLE_INCLUDE);
+	check_table(g, "/lists/f", CONFIG_TABLE_INCLUDE);
+	check_table(g, "/lists/e", -1);
+	check_table(g, "/lists/", -1);
+	check_table(g, "/lists", -1);
+	check_table(g, "/etc/shadow", -1);
+	remember_aliases(g, "a: :include:/etc/shadow", 0666); // anybody's words
+	check_table(g, "/etc/shadow", -1);
+	grant_destroy(g);
+}
+
+static void check_include(struct grant *g, const char *name, mode_t mode, bool good)
+{
+	const char *path = in_folder(name);
+	struct error err = {0};
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fchmod(fileno(file), mode), 0);
+	int result = grant_check_include(g, fileno(file), path, &err);
+	if ((result == 0) != good)
+		fail_msg("%s %04o: %d", name, (unsigned)mode, result);
+	fclose(file);
+	unlink(path);
+}
+
+// Who may write a list must not have it lead to what only root may read.
+static void what_may_be_included(void **state)
+{
+	struct str aliases = str_from(in_folder("own/aliases"));
+	struct config c = {.aliases = {&aliases, 1}};
+	struct grant *g = grant_create_for_tables(&c);
+	(void)state;
+	check_include(g, "other/list", 0644, true);
+	check_include(g, "other/list", 0640, false);
+	check_include(g, "own/list", 0600, true);
+	check_include(g, "own/conf.d/list", 0600, true);
+	check_include(g, "own/link/list", 0600, false); // what counts is where it leads
+	grant_destroy(g);
+}
+
 static int make_folder(void **state)
 {
 	static const char *const folders[] = {"own", "own/conf.d", "other", "other/deep"};
@@ -182,6 +261,8 @@ int main(void)
 		cmocka_unit_test(what_is_named),
 		cmocka_unit_test(a_certificate_names_nothing),
 		cmocka_unit_test(the_self_signed_certificate),
+		cmocka_unit_test(what_tables_may_have),
+		cmocka_unit_test(what_may_be_included),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
