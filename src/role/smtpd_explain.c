@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "policy/guard.h"
 #include "policy/limits.h"
 
 #include <jansson.h>
@@ -72,10 +73,15 @@ static void add_client(json_t *o, const struct policy_facts *f)
 	set(o, "tls", json_boolean(f->tls));
 	set(o, "require_auth", json_boolean(f->server->require_auth));
 	set(o, "client_rule", rule_of_client(f->client_rule));
+	if (f->known & POLICY_FACT_HOSTNAME)
+		set(o, "client_name", text_of(f->client_name));
 	if (f->known & POLICY_FACT_CONNECTIONS) {
 		set(o, "connections", json_pack("{s:I, s:I, s:I}", "address",
 			(json_int_t)f->connections_address, "network", (json_int_t)f->connections_network,
 			"all", (json_int_t)f->connections_all));
+		set(o, "connections_minute", json_pack("{s:I, s:I, s:I}", "address",
+			(json_int_t)f->minute_address, "network", (json_int_t)f->minute_network, "all",
+			(json_int_t)f->minute_all));
 	}
 }
 
@@ -94,6 +100,7 @@ static void add_account(json_t *o, const struct policy_facts *f)
 	// Lines "WHO<tab>words"; "" : everywhere.
 	set(o, "account_networks", text_of(f->account_networks));
 	set(o, "account_servers", text_of(f->account_servers));
+	set(o, "account_groups", text_of(f->account_groups));
 }
 
 static void add_sender(json_t *o, const struct policy_facts *f)
@@ -105,6 +112,8 @@ static void add_sender(json_t *o, const struct policy_facts *f)
 	set(o, "max_size", number_of(f->server->max_message_size));
 	if (f->known & POLICY_FACT_SPACE)
 		set(o, "store_full", json_boolean(f->store_full));
+	if (f->known & POLICY_FACT_GUARD)
+		set(o, "guard", json_string(guard_action_name((enum guard_action)f->guard_action)));
 }
 
 static void add_domain(json_t *o, const struct policy_facts *f)
@@ -115,10 +124,18 @@ static void add_domain(json_t *o, const struct policy_facts *f)
 		config_is_local_domain(f->config, str_from(to->domain))));
 }
 
-static void add_recipient(json_t *o, const struct policy_facts *f)
+static void add_mailbox(json_t *o, const struct policy_facts *f)
 {
 	static const char *const exists[] = {[POLICY_EXISTS_NO] = "no", [POLICY_EXISTS_YES] = "yes",
 		[POLICY_EXISTS_UNKNOWN] = "uncertain"};
+	set(o, "exists", json_string(exists[f->recipient_exists]));
+	set(o, "mailbox_full", json_boolean(f->recipient_full));
+	set(o, "mailbox_max_size", number_of(f->local_size));
+	set(o, "mailbox_max_size_where", text_of(f->local_size ? f->local_size_where : STR_EMPTY));
+}
+
+static void add_recipient(json_t *o, const struct policy_facts *f)
+{
 	const struct smtp_address *to = f->recipient;
 	const char *rule;
 	if (!to)
@@ -130,7 +147,7 @@ static void add_recipient(json_t *o, const struct policy_facts *f)
 	set(o, "recipients", number_of(f->recipients_so_far));
 	set(o, "max_recipients", number_of(f->server->max_recipients));
 	if (f->known & POLICY_FACT_RECIPIENT)
-		set(o, "exists", json_string(exists[f->recipient_exists]));
+		add_mailbox(o, f);
 }
 
 // ---- what is in force, and who says so

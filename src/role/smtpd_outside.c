@@ -8,10 +8,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "control/control.h"
-#include "net/proxy.h"
+#include "role/outside_wish.h"
 #include "role/roles.h"
-#include "session/outside.h"
-#include "smtp/address.h"
 
 #include <unistd.h>
 
@@ -33,13 +31,6 @@ struct visitor {
 	struct stream *stream;
 };
 
-// What the header says.
-struct wish {
-	struct proxy_header header;
-	struct str server, account;
-	bool named, tls, logged_in, explain, vouched, brief;
-};
-
 static void visitor_destroy(struct visitor *v)
 {
 	list_remove(&v->link);
@@ -54,47 +45,6 @@ static void turn_away(struct visitor *v, const char *why)
 	visitor_destroy(v);
 }
 
-// ---- the header
-static const char *take_tlv(struct wish *w, uint8_t type, struct str value)
-{
-	bool *const flags[] = {&w->named, &w->tls, &w->logged_in, &w->explain, &w->vouched};
-	size_t i = (size_t)type - OUTSIDE_TLV_SERVER;
-	if (type < OUTSIDE_TLV_SERVER || i >= ARRAY_SIZE(flags))
-		return NULL; // of no matter here
-	if (*flags[i])
-		return TEXT("a wish is said twice");
-	*flags[i] = true;
-	if (type == OUTSIDE_TLV_SERVER)
-		w->server = value;
-	else if (type == OUTSIDE_TLV_ACCOUNT)
-		w->account = value;
-	else if (type == OUTSIDE_TLV_EXPLAIN && str_equal(value, STR("brief")))
-		w->brief = true;
-	else if (value.len)
-		return TEXT("a wish without value has one");
-	return NULL;
-}
-
-// NULL: it is a wish that can be fulfilled.
-static const char *read_wish(struct wish *w)
-{
-	struct str rest = w->header.tlvs, value;
-	const char *why = NULL;
-	uint8_t type;
-	if (w->header.version != 2 || w->header.local)
-		return TEXT("a PROXY header of version 2 with addresses is expected");
-	while (!why && proxy_next_tlv(&rest, &type, &value))
-		why = take_tlv(w, type, value);
-	if (why)
-		return why;
-	if (w->logged_in && !w->explain)
-		return TEXT("a login is taken for granted only where nothing but an explanation is wanted");
-	if (w->logged_in && (!w->account.len || w->account.len >= SMTP_ADDRESS_MAX ||
-		!str_is_utf8(w->account) || memchr(w->account.data, 0, w->account.len)))
-		return TEXT("this is no name of an account");
-	return NULL;
-}
-
 // Where mail from outside comes in: no login is asked for. With an account: where one is.
 static const struct config_server *usual_server(const struct config *c, bool account)
 {
@@ -107,7 +57,7 @@ static const struct config_server *usual_server(const struct config *c, bool acc
 	return c->server_count && c->servers[0].listen_count ? &c->servers[0] : NULL;
 }
 
-static const struct config_server *find_server(const struct config *c, const struct wish *w)
+static const struct config_server *find_server(const struct config *c, const struct outside_wish *w)
 {
 	if (!w->named)
 		return usual_server(c, w->logged_in);
@@ -131,7 +81,7 @@ static bool is_unspecified(const struct ipaddr *a)
 	return !memcmp(a->octets, zero, sizeof zero);
 }
 
-static void begin(struct visitor *v, const struct wish *w, const struct config_server *server)
+static void begin(struct visitor *v, const struct outside_wish *w, const struct config_server *server)
 {
 	struct smtpd *s = v->outside->smtpd;
 	struct session_rehearsal r = {.tls = w->tls, .account = w->account,
@@ -152,14 +102,14 @@ static void begin(struct visitor *v, const struct wish *w, const struct config_s
 static size_t on_input(struct stream *stream, void *arg, struct str octets)
 {
 	struct visitor *v = arg;
-	struct wish w = {0};
+	struct outside_wish w;
 	const struct config_server *server;
+	const char *why = NULL;
 	size_t used = 0;
-	int result = proxy_parse(octets, &w.header, &used);
+	int result = outside_wish_read(octets, &w, &used, &why);
 	if (result == ERR_NOT_FOUND)
 		return 0;
-	const char *why = result ? w.header.why : read_wish(&w);
-	if (why) {
+	if (result) {
 		turn_away(v, why);
 		return octets.len;
 	}

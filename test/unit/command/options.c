@@ -80,9 +80,32 @@ static void what_is_wrong(void **state)
 		assert_false(parse(rows[i]).good);
 }
 
+static void what_comes_several_times(void **state)
+{
+	const char *argv[140] = {"trace"};
+	int argc = 1;
+	struct option_values values = {0};
+	const struct option_row rows[] = {{"--rcpt", NULL, NULL, &values}};
+	struct options o;
+	(void)state;
+	argv[argc++] = "--rcpt";
+	argv[argc++] = "a@b.c";
+	argv[argc++] = "--rcpt=d@e.f";
+	assert_true(options_parse(argc, (char **)argv, rows, 1, &o));
+	assert_int_equal(values.count, 2);
+	assert_string_equal(values.items[0], "a@b.c");
+	assert_string_equal(values.items[1], "d@e.f");
+	while (argc < (int)ARRAY_SIZE(argv) - 1)
+		argv[argc++] = "--rcpt=x";
+	values.count = 0;
+	assert_false(options_parse(argc, (char **)argv, rows, 1, &o));
+	assert_int_equal(values.count, ARRAY_SIZE(values.items));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_comes_several_times),
 		cmocka_unit_test(what_is_right),
 		cmocka_unit_test(what_is_wrong),
 	};
