@@ -3,6 +3,7 @@
 // answered, and let it pass.
 #include "base/text.h"
 #include "base/unit.h"
+#include "command/caller.h"
 #include "command/explain_internal.h"
 #include "command/rows.h"
 
@@ -46,12 +47,40 @@ void explain_size(struct explain *e, const json_t *mail)
 	json_object_set_new(step, "limit", json_incref((json_t *)limit_of(mail, "message-size")));
 }
 
-// Rates that this step looks at: of messages at MAIL, of recipients at RCPT.
+// ---- how much of a rate is used: `pabal limits` knows
+static void take_count(const json_t *row, void *arg)
+{
+	json_t *rates = arg, *rate;
+	size_t i;
+	json_array_foreach(rates, i, rate) {
+		if (strcmp(row_word(rate, "key"), row_word(row, "key")))
+			continue;
+		json_object_set_new(rate, "count",
+			json_integer(row_number(row, "used") + row_number(row, "reserved")));
+	}
+}
+
+static void add_counts(const struct explain *e, const json_t *seen, json_t *rates)
+{
+	const json_t *facts = facts_of(seen);
+	const char *account = row_word(facts, "account");
+	json_t *arguments = json_pack("{s:s, s:s}", "client", row_word(facts, "client"), "server",
+		row_word(facts, "server"));
+	struct error err = {0};
+	if (account[0])
+		json_object_set_new(arguments, "name", json_string(account));
+	(void)caller_run(e->config, "limits", arguments, take_count, rates, NULL, &err);
+	json_decref(arguments);
+}
+
+// What is counted by messages is looked at when MAIL is answered, by recipients at RCPT; shown together.
 void explain_rates(struct explain *e, const json_t *seen, const char *recipient)
 {
-	const json_t *rates = json_object_get(facts_of(seen), "rates");
+	json_t *rates = json_deep_copy(json_object_get(facts_of(seen), "rates"));
 	json_t *step = explain_add_step(e, "rate", recipient, NULL), *rate;
 	size_t i;
+	if (json_array_size(rates))
+		add_counts(e, seen, rates);
 	json_array_foreach(rates, i, rate) {
 		if (json_object_get(rate, "count"))
 			explain_note(step, TEXT("in force: %s, %lld so far, from %s"), row_word(rate, "text"),
@@ -63,16 +92,20 @@ void explain_rates(struct explain *e, const json_t *seen, const char *recipient)
 	if (!json_array_size(rates))
 		explain_note(step, "%s", TEXT("no rate is limited"));
 	note_limit(step, seen, "recipients", TEXT("any number of recipients a message"));
-	if (rates)
-		json_object_set(step, "rates", (json_t *)rates);
+	json_object_set_new(step, "rates", rates ? rates : json_array());
 }
 
 void explain_quota(struct explain *e, const json_t *rcpt, const char *recipient)
 {
 	const json_t *facts = facts_of(rcpt);
+	long long most = row_number(facts, "mailbox_max_size");
+	char text[UNIT_TEXT_MAX];
 	json_t *step;
 	if (!json_is_true(json_object_get(facts, "local_domain")))
 		return; // not ours to count
 	step = explain_add_step(e, "quota", recipient, NULL);
 	explain_note(step, "%s", TEXT("its mailbox has room"));
+	if (most)
+		explain_note(step, TEXT("in force: local-size %s, from %s"),
+			unit_format_size((uint64_t)most, text), row_word(facts, "mailbox_max_size_where"));
 }

@@ -310,6 +310,19 @@ def test_the_rule_with_its_line(running):
     assert f"limit network 192.0.2.64/26 {line_of('192.0.2.64/26')}" in flat
 
 
+def test_rates_with_their_counts(running):
+    """Lee has sent one message of one a day (test_a_thousand_cases)."""
+    words = "--from-ip 192.0.2.7 --tls --auth lee --mail-from lee@example.kr --rcpt kim@example.kr"
+    report = json.loads(explain(running, words + " --json", 1))
+    step = report["steps"][-1]
+    assert (step["step"], step["command"], step["rule"]) == ("rate", "mail", "rate")
+    assert re.match(rf"limit account lee@example.kr {running.config}:\d+$", step["where"])
+    running.run("limits", "reset", "account lee@example.kr messages day")
+    said = explain(running, words, 0)
+    assert "in force: rate account messages 1 per day" in " ".join(said.split())
+    assert " 0 so far, from limit account lee@example.kr " in " ".join(said.split()), said
+
+
 def test_exit_status_and_json(running):
     report = json.loads(explain(running, "--from-ip 2001:db8::7 --tls --auth kim --mail-from "
                                 "kim@example.kr --rcpt x@example.com --json", 0))
