@@ -2,41 +2,44 @@
 // RCPT (RFC 5321 4.1.1.3): whether the recipient is taken is policy's question alone.
 #include "session/session_internal.h"
 
-#include <stdio.h>
+static int add_quoted(struct buf *out, struct str local)
+{
+	int err = buf_add_char(out, '"');
+
+	for (size_t i = 0; i < local.len && !err; i++) {
+		if (local.data[i] == '"' || local.data[i] == '\\')
+			err = buf_add_char(out, '\\');
+		if (!err)
+			err = buf_add_char(out, local.data[i]);
+	}
+	return err ? err : buf_add_char(out, '"');
+}
 
 // RELAYCLIENT's value is put behind the whole address, as qmail-smtpd does, so it may change the
 // domain: kim@example.org and "@fixme" are "kim@example.org"@fixme.
 static enum reply add_suffix(struct smtp_address *to, struct str suffix)
 {
-	char text[2 * SMTP_ADDRESS_MAX];
-	struct buf quoted = {.limit = sizeof(text) - DOMAIN_MAX};
-	struct smtp_address made;
-	struct str local, domain;
-	ptrdiff_t at;
-	int err = 0;
+	struct buf whole = {.limit = 2 * SMTP_ADDRESS_MAX}, made = {.limit = 4 * SMTP_ADDRESS_MAX};
+	struct smtp_address parsed;
+	int err;
 
 	if (!suffix.len || to->null || to->postmaster)
 		return REPLY_NONE;
-	if (to->local[0] == '\0' || strlen(to->local) + strlen(to->domain) + suffix.len + 2 > sizeof(text))
-		return REPLY_RECIPIENT_BAD;
-	snprintf(text, sizeof(text), "%s@%s%.*s", to->local, to->domain, STR_ARG(suffix));
-	at = str_find_last(str_from(text), '@');
-	local = str_slice(str_from(text), 0, (size_t)at);
-	domain = str_skip(str_from(text), (size_t)at + 1);
-	err |= buf_add_char(&quoted, '"');
-	for (size_t i = 0; i < local.len; i++) {
-		if (local.data[i] == '"' || local.data[i] == '\\')
-			err |= buf_add_char(&quoted, '\\');
-		err |= buf_add_char(&quoted, local.data[i]);
+	err = buf_add_format(&whole, "%s@%s%.*s", to->local, to->domain, STR_ARG(suffix));
+	if (!err) {
+		struct str text = buf_str(&whole);
+		size_t at = (size_t)str_find_last(text, '@');
+		err = add_quoted(&made, str_slice(text, 0, at));
+		if (!err)
+			err = buf_add_str(&made, str_skip(text, at));
 	}
-	err |= buf_add_text(&quoted, "\"@") | buf_add_str(&quoted, domain);
 	if (!err)
-		err = smtp_address_parse(buf_str(&quoted), &made);
-	buf_finish(&quoted);
-	if (err)
-		return REPLY_RECIPIENT_BAD;
-	*to = made;
-	return REPLY_NONE;
+		err = smtp_address_parse(buf_str(&made), &parsed);
+	if (!err)
+		*to = parsed;
+	buf_finish(&whole);
+	buf_finish(&made);
+	return err ? REPLY_RECIPIENT_BAD : REPLY_NONE;
 }
 
 static enum reply parse(struct session *s, struct transaction *t, struct str argument)
@@ -60,8 +63,10 @@ enum reply session_rcpt(struct session *s, struct str argument)
 	enum reply reply = parse(s, t, argument);
 
 	// Only where the address alone gives the right: who logs in is no RELAYCLIENT.
-	if (!reply && rule && rule->action == CLIENT_RELAY && !s->account && !s->facts.server->require_auth)
+	if (!reply && rule && rule->action == CLIENT_RELAY && !s->account && !s->facts.server->require_auth) {
 		reply = add_suffix(&t->recipient, rule->relay_suffix);
+		s->detail = reply ? rule->relay_suffix : STR_EMPTY; // what is wrong is not the client's
+	}
 	if (reply) {
 		t->recipient.text[0] = '\0'; // is not the one before either
 		return reply;

@@ -327,9 +327,29 @@ static void names_are_read_up_to_their_bound(void **state)
 	buf_finish(&list);
 }
 
+static void addresses_have_names_to_ask(void **state)
+{
+	static const struct {
+		const char *address, *name;
+	} rows[] = {
+		{"192.0.2.1", "1.2.0.192.in-addr.arpa"},
+		{"255.255.255.255", "255.255.255.255.in-addr.arpa"},
+		{"2001:db8::567:89ab",
+			"b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"},
+	};
+	char name[DNS_REVERSE_MAX];
+	struct ipaddr a;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(ipaddr_parse(str_from(rows[i].address), &a), 0);
+		assert_string_equal(dns_reverse_name(&a, name), rows[i].name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_have_names_to_ask),
 		cmocka_unit_test(questions_are_answered),
 		cmocka_unit_test(questions_wait_for_a_resolver_and_survive_its_restart),
 		cmocka_unit_test(cancelled_questions_are_not_answered),

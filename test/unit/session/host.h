@@ -52,6 +52,7 @@ struct host {
 	enum policy_account account_state;
 	bool may_relay;
 	uint32_t connections;
+	const char *client_name; // checked; NULL: none
 	const struct session_rehearsal *rehearsal;
 	struct buf seen;      // by its observer
 };
@@ -86,6 +87,7 @@ static void host_answer_facts(struct host *h)
 	f.account_may_submit = true;
 	f.account_may_relay = h->may_relay;
 	f.recipient_exists = h->exists;
+	f.client_name = str_from(h->client_name);
 	session_facts(h->session, h->no_facts ? 0 : h->need, &f);
 }
 
