@@ -74,6 +74,51 @@ static void whose_it_is(void **state)
 	assert_int_equal(rights_of(0600, 65534, true, &err), ERR_DENIED);
 }
 
+// What is said of a table at this path.
+static int table_rights(const char *path)
+{
+	struct error err = {0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	assert_true(fd >= 0);
+	int result = snapshot_check_table(fd, path, &err);
+	close(fd);
+	return result;
+}
+
+// Tables may be another program's, which must not have root open somebody else's file for it.
+static void whose_tables_are(void **state)
+{
+	char folder[] = "/tmp/pabal-tables.XXXXXX", own[64], other[64], link[64];
+	struct error err = {0};
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(folder));
+	snprintf(own, sizeof own, "%s/own", folder);
+	snprintf(other, sizeof other, "%s/other", folder);
+	snprintf(link, sizeof link, "%s/link", folder);
+	int fd = open(own, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	close(fd);
+	fd = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	close(fd);
+	assert_int_equal(chown(own, 65534, 65534), 0);
+	assert_int_equal(table_rights(own), 0);
+	assert_int_equal(symlink("own", link), 0);
+	assert_int_equal(table_rights(link), 0); // root's link
+	assert_int_equal(lchown(link, 65534, 65534), 0);
+	assert_int_equal(table_rights(link), 0);
+	assert_int_equal(unlink(link) | symlink("other", link) | lchown(link, 65534, 65534), 0);
+	assert_int_equal(table_rights(link), ERR_DENIED);
+	// what was opened is no longer what the name says
+	fd = open(own, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(snapshot_check_table(fd, other, &err), ERR_UNAVAILABLE);
+	close(fd);
+	assert_int_equal(chmod(own, 0646), 0);
+	assert_int_equal(table_rights(own), ERR_DENIED);
+	assert_int_equal(table_rights("/dev/null"), ERR_DENIED);
+	assert_int_equal(unlink(own) | unlink(other) | unlink(link) | rmdir(folder), 0);
+}
+
 static void which_group_may_write(void **state)
 {
 	char path[] = "/tmp/pabal-rights.XXXXXX";
@@ -295,6 +340,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_may_read_and_write),
 		cmocka_unit_test(whose_it_is),
+		cmocka_unit_test(whose_tables_are),
 		cmocka_unit_test(which_group_may_write),
 		cmocka_unit_test(what_is_no_file),
 		cmocka_unit_test(a_builder_gets_what_the_configuration_names),
