@@ -182,6 +182,7 @@ static const struct action {
 	{"disable", FIRST_NAME, true, false, false, false, disable},
 	{"set", FIRST_NAME, true, false, true, false, account_set},
 	{"group", 0, false, false, false, true, account_group},
+	{"send-as", FIRST_NAME, true, false, false, true, account_send_as},
 	{"app-password", LATER_NAME, true, false, false, true, account_application},
 	{"remove", FIRST_NAME, true, false, false, false, remove_account},
 };
@@ -209,11 +210,13 @@ static bool take_words(const struct action *action, const struct options *o, str
 	const char **out_name)
 {
 	unsigned at = 1;
+	if (action->has_action && action->names == FIRST_NAME && at < o->word_count)
+		*out_name = o->words[at++];
 	if (action->has_action)
 		w->action = at < o->word_count ? o->words[at++] : NULL;
 	if (action->has_action && !w->action)
 		return false;
-	if (action->names && at < o->word_count)
+	if (action->names && !*out_name && at < o->word_count)
 		*out_name = o->words[at++];
 	else if (action->has_action && at < o->word_count)
 		w->group = o->words[at++];

@@ -14,8 +14,8 @@
 struct account_words {
 	const char *submit, *relay, *from, *servers, *groups, *expires, *lock, *legacy, *act_as, *label,
 		*otp;
-	const char *action; // of group and app-password: "add"
-	const char *group;
+	const char *action; // of group, app-password and send-as: "add"
+	const char *group;  // of send-as: the address, domain or group
 	bool unlock, hash, json;
 };
 
@@ -30,6 +30,8 @@ int account_call(const struct config *c, const char *command, const char *name, 
 int account_set(const struct config *c, const char *name, const struct account_words *w, struct error *err);
 int account_group(const struct config *c, const char *name, const struct account_words *w, struct error *err);
 int account_application(const struct config *c, const char *name, const struct account_words *w,
+	struct error *err);
+int account_send_as(const struct config *c, const char *name, const struct account_words *w,
 	struct error *err);
 int account_show(const struct config *c, const char *name, const struct account_words *w, struct error *err);
 

@@ -110,6 +110,44 @@ int account_set(const struct config *c, const char *name, const struct account_w
 	return result || !w->otp ? result : set_otp(c, name, w->otp, err);
 }
 
+// ---- send-as
+static void print_send_as(const json_t *row, void *arg)
+{
+	const char *words = row_word(row, "send_as");
+	(void)arg;
+	for (size_t n; *words; words += n + (words[n] == ' ')) {
+		n = strcspn(words, " ");
+		printf("%.*s\n", (int)n, words);
+	}
+}
+
+static int list_send_as(const struct config *c, const char *name, bool json, struct error *err)
+{
+	json_t *arguments = json_pack("{s:s}", "name", name);
+	int result = caller_run(c, "account show", arguments, json ? caller_print_json : print_send_as, NULL,
+		NULL, err);
+	json_decref(arguments);
+	return result;
+}
+
+int account_send_as(const struct config *c, const char *name, const struct account_words *w, struct error *err)
+{
+	bool add = is(w->action, "add");
+	if (is(w->action, "list") && !w->group)
+		return list_send_as(c, name, w->json, err);
+	if ((!add && !is(w->action, "remove")) || !w->group)
+		return error_set(err, ERR_SYNTAX,
+			TEXT("say send-as NAME add or remove with an address, or send-as NAME list"));
+	json_t *arguments = json_pack("{s:s, s:s}", "name", name, w->action, w->group);
+	int result = arguments ? caller_run(c, "account send-as", arguments, NULL, NULL, NULL, err) :
+		error_set(err, ERR_SYNTAX, TEXT("the words must be UTF-8"));
+	json_decref(arguments);
+	if (!result)
+		printf(add ? TEXT("%s may send as %s\n") : TEXT("%s may not send as %s any more\n"), name,
+			w->group);
+	return result;
+}
+
 // ---- groups
 static void add_group(const json_t *row, void *arg)
 {
@@ -276,6 +314,7 @@ static void print_state(const json_t *row)
 	print_limit(TEXT("servers"), json_object_get(row, "servers"));
 	print_words(TEXT("groups"), row_word(row, "groups"));
 	print_words(TEXT("may act as"), row_word(row, "act_as"));
+	print_words(TEXT("may send as"), row_word(row, "send_as"));
 }
 
 #define OTP_FEW 10

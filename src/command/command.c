@@ -24,6 +24,8 @@ const struct command commands[] = {
 		"enable|disable|remove NAME\n"
 		"set NAME [RIGHTS] [--groups GROUP,…|none] [--expires DATE|never] [--lock REASON|--unlock] "
 		"[--legacy on|off] [--act-as NAME,…|none]\n"
+		"send-as NAME add|remove ADDRESS|@DOMAIN|group:GROUP|\"<>\"\n"
+		"send-as NAME list\n"
 		"group add|set NAME [RIGHTS]\n"
 		"group remove NAME\n"
 		"group list [--json]\n"
@@ -33,6 +35,18 @@ const struct command commands[] = {
 		"RIGHTS: --submit yes|no|default --relay yes|no|default --from NETWORK,…|any|default "
 		"--servers SERVER,…|default",
 		TEXT_MARK("accounts that log in and receive mail"), command_account},
+	{"address",
+		"add ADDRESS|@DOMAIN TARGET... [--json]\n"
+		"remove ADDRESS|@DOMAIN [TARGET...] [--json]\n"
+		"list [--json]\n"
+		"show ADDRESS|@DOMAIN [--json]\n"
+		"explain ADDRESS [--json]",
+		TEXT_MARK("aliases, and what an address becomes"), command_address},
+	{"domain",
+		"alias add DOMAIN OTHER [--json]\n"
+		"alias remove DOMAIN [--json]\n"
+		"alias list [--json]",
+		TEXT_MARK("domains that are another name of one of ours"), command_domain},
 	{"auth", "blocks list [--json]\nblocks clear [ADDRESS|NETWORK|NAME] [--json]",
 		TEXT_MARK("who is taken for a guesser of passwords"), command_auth},
 	{"queue",

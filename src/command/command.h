@@ -30,6 +30,8 @@ int command_main(int argc, char **argv);
 // Prints "usage: pabal NAME ARGUMENTS" for each form to stderr and returns COMMAND_USAGE.
 int command_usage(const char *name);
 
+int command_address(int argc, char **argv);
+int command_domain(int argc, char **argv);
 int command_auth(int argc, char **argv);
 int command_account(int argc, char **argv);
 int command_guard(int argc, char **argv);

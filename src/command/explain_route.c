@@ -74,6 +74,8 @@ static void words_of(const struct explain *e, const json_t *row, struct buf *out
 			(void)buf_add_format(out, TEXT(", port %lld"), port);
 	} else if (!strcmp(kind, "refuse")) {
 		(void)buf_add_format(out, TEXT("refused by its route: %s"), row_word(row, "text"));
+	} else if (!strcmp(kind, "program") || !strcmp(kind, "file")) {
+		(void)buf_add_format(out, TEXT("to the %s of an alias, in the rights of alias-user"), TEXT(kind));
 	} else if (!strcmp(kind, "none")) {
 		(void)buf_add_format(out, TEXT("there is no %s here: it would be returned"), target);
 	} else {

@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 
+#define OPTIONS_WORDS_MAX 64
 #define OPTIONS_CONFIG "/etc/pabal/pabal.conf"
 
 // One option with a value ("--sender A") or a flag.
@@ -23,7 +24,7 @@ struct option_values {
 struct options {
 	const char *config_path;
 	bool json;
-	const char *words[8];  // what is no option
+	const char *words[OPTIONS_WORDS_MAX];  // what is no option
 	unsigned word_count;
 };
 

@@ -10,6 +10,7 @@
 
 extern const struct stage_class stage_limits;
 extern const struct stage_class stage_submission;
+extern const struct stage_class stage_senders;
 
 // Sets the refusal unless there is one already. rule is a literal.
 void stage_refuse(struct stage_result *result, unsigned code, const char *enhanced,

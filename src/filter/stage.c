@@ -14,6 +14,7 @@
 static const struct stage_class *const classes[] = {
 	&stage_limits,
 	&stage_submission,
+	&stage_senders,
 };
 
 struct stage_run {
@@ -81,5 +82,6 @@ void stage_run_destroy(struct stage_run *r)
 		r->stages[i].class->destroy(r->stages[i].stage);
 	buf_finish(&r->result.fields);
 	buf_finish(&r->result.edits);
+	buf_finish(&r->result.authors);
 	mem_free(r);
 }

@@ -13,6 +13,8 @@
 struct stage_facts {
 	const struct config *config;
 	const struct config_server *server;
+	bool authors;               // gather who From: and Sender: say it is from
+	struct str sender;          // of MAIL, "" for <>: the From: of a submission that has none
 	bool submission;            // from an authenticated client: RFC 6409 fix-up applies
 	uint64_t header_size;       // octets; 0: as the configuration says for everybody
 	uint64_t header_fields;     // 0: any number
@@ -27,7 +29,7 @@ struct stage_result {
 	unsigned code;              // 0: accepted
 	char enhanced[12];
 	char text[256];             // of the refusal
-	const char *rule;           // "hops", "header-size", "header-fields"
+	const char *rule;           // "hops", "header-size", "header-fields", "header-from"
 	bool is_limit;              // it was this one that was reached, and how far it was passed
 	enum config_limit_id limit_id;
 	uint64_t count;
@@ -35,6 +37,8 @@ struct stage_result {
 	char hold_reason[128];
 	struct buf fields;          // added in front, behind our Received
 	struct buf edits;           // message/edit.h
+	struct buf authors;         // addresses of From:, then of Sender:, an LF between
+	unsigned author_count;      // of From:
 };
 
 struct stage;                    // one stage at work on one body
@@ -47,7 +51,9 @@ struct stage_class {
 	void (*destroy)(struct stage *s);
 };
 
-// The stages in order; the table is in stage.c: limits (sizes, hops), submission.
+#define STAGE_AUTHORS_MAX 100 // addresses in result.authors
+
+// The stages in order; the table is in stage.c: limits (sizes, hops), submission, senders.
 struct stage_run;
 struct stage_run *stage_run_create(const struct stage_facts *facts);
 void stage_run_octets(struct stage_run *r, struct str octets);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-// What a submission server mends (RFC 6409 8): a missing Date and Message-ID, blind copies that
+// What a submission server mends (RFC 6409 8): a missing From, Date and Message-ID, blind copies that
 // must not be seen, and the empty line behind the header section. Nothing is done to mail
 // that others submitted.
 #include "filter/filter_internal.h"
@@ -17,6 +17,7 @@ struct stage {
 	struct edit removal; // fields next to each other leave in one edit
 	uint64_t octets;     // of the body so far
 	bool has_date;
+	bool has_from;
 	bool has_message_id;
 	struct stage_result *result; // during octets and end
 };
@@ -66,6 +67,8 @@ static void see_field(
 		remove_field(s, offset, length);
 	else if (str_equal_nocase(name, STR("Date")))
 		s->has_date = true;
+	else if (str_equal_nocase(name, STR("From")))
+		s->has_from = true;
 	else if (str_equal_nocase(name, STR("Message-ID")))
 		s->has_message_id = true;
 }
@@ -84,7 +87,10 @@ static void add_missing(struct stage *s)
 	const struct stage_facts *f = s->facts;
 	int err = 0;
 
-	if (!s->has_date)
+	// It was looked at as the sender already.
+	if (!s->has_from && f->sender.len)
+		err = buf_add_format(&s->result->fields, "From: <%.*s>\r\n", STR_ARG(f->sender));
+	if (!err && !s->has_date)
 		err = trace_add_date(&s->result->fields, f->wall_ms);
 	if (!err && !s->has_message_id)
 		err = trace_add_message_id(&s->result->fields, f->id, f->config->hostname);

@@ -61,6 +61,13 @@ static const struct advice {
 	{"submit-denied", "mail", ALWAYS, TEXT_MARK("`pabal account set $ACCOUNT --submit yes`, or its "
 		"group's right")},
 	{"sender-without-domain", "mail", ALWAYS, TEXT_MARK("give the sender a domain")},
+	{"sender-not-yours", "mail", ALWAYS, TEXT_MARK("`pabal account send-as $ACCOUNT add $SENDER`, or "
+		"`senders` of server \"$SERVER\" in $CONFIGURATION")},
+	{"sender-domain", "mail", ALWAYS, TEXT_MARK("send from a domain that the rule at $WHERE names, or add "
+		"the domain there")},
+	{"sender-uncertain", "mail", ALWAYS, TEXT_MARK("ask again; `pabal status` shows whether role queue "
+		"runs")},
+	{"null-sender", "mail", ALWAYS, TEXT_MARK("`pabal account send-as $ACCOUNT add \"<>\"`")},
 	{"guard-suspended", "mail", ALWAYS, TEXT_MARK("`pabal guard list` shows why it was stopped; change "
 		"the password, then `pabal guard allow`")},
 	{"store-full", "mail", ALWAYS, TEXT_MARK("make room on the disk of the state folder, or lower "
@@ -80,6 +87,8 @@ static const struct advice {
 		"second @")},
 	{"unknown-recipient", "rcpt", ALWAYS, TEXT_MARK("`pabal account add $RECIPIENT`, or an alias of "
 		"that name; check the spelling")},
+	{"recipient-nowhere", "rcpt", ALWAYS, TEXT_MARK("`pabal address explain $RECIPIENT` shows where it goes "
+		"round, or whom it names that is not there")},
 	{"recipient-uncertain", "rcpt", ALWAYS, TEXT_MARK("ask again; `pabal status` shows whether role "
 		"queue runs")},
 	{"mailbox-full", "quota", ALWAYS, TEXT_MARK("delete mail of $RECIPIENT, or raise its quota (`pabal "

@@ -96,11 +96,13 @@ void policy_mail(const struct policy_facts *f, struct policy_verdict *v)
 	}
 	need = (POLICY_FACT_SPACE | (f->account.len ? POLICY_FACT_ACCOUNT : 0u) |
 		(policy_is_guarded(f) ? POLICY_FACT_GUARD : 0u)) & ~f->known;
+	if (f->account.len && f->server->senders != CONFIG_SENDERS_ANY)
+		need |= POLICY_FACT_SENDER & ~f->known;
 	if (need) {
 		policy_verdict_need(v, need);
 		return;
 	}
-	if (is_suspended(f, v) || policy_account_refused(f, v))
+	if (is_suspended(f, v) || policy_account_refused(f, v) || policy_sender_refused(f, v))
 		return;
 	if (f->store_full)
 		policy_verdict_set(v, POLICY_RULE_STORE_FULL,

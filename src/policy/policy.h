@@ -9,6 +9,7 @@
 #include "config/tables.h"
 #include "smtp/address.h"
 #include "smtp/parameters.h"
+#include "policy/senders.h"
 #include "smtp/reply.h"
 
 enum policy_kind {
@@ -28,11 +29,13 @@ enum {
 	POLICY_FACT_RECIPIENT = 4,   // whether the local recipient exists (queue)
 	POLICY_FACT_SPACE = 8,       // free space of the store (queue, with the account's answer or the message)
 	POLICY_FACT_HOSTNAME = 16,   // the client's checked name (resolver)
+	POLICY_FACT_SENDER = 32,     // whose the addresses in authors are (queue)
 	POLICY_FACT_RATE = 64,       // room in every rate in force, reserved for this transaction (queue)
 	POLICY_FACT_GUARD = 128,     // what the guard does to this account or client (smtpd knows)
 };
 
-enum policy_existence { POLICY_EXISTS_NO, POLICY_EXISTS_YES, POLICY_EXISTS_UNKNOWN };
+enum policy_existence { POLICY_EXISTS_NO, POLICY_EXISTS_YES, POLICY_EXISTS_UNKNOWN,
+	POLICY_EXISTS_NOWHERE }; // an alias that leads to itself, or to nobody
 enum policy_account { POLICY_ACCOUNT_NONE, POLICY_ACCOUNT_ENABLED, POLICY_ACCOUNT_DISABLED,
 	POLICY_ACCOUNT_UNKNOWN, POLICY_ACCOUNT_LOCKED, POLICY_ACCOUNT_EXPIRED };
 
@@ -82,6 +85,10 @@ struct policy_facts {
 	struct policy_rate rate_full;
 	uint64_t rate_count, rate_left_ms;
 	bool rate_uncertain;                  // nobody could tell
+	struct str authors;                   // as whom it is sent, an LF between, "" for <>: the sender at
+	                                      // MAIL; behind the body the addresses of From:, then Sender:
+	unsigned author_count;                // of them of From:
+	struct str owners;                    // an octet of enum policy_owner for each of them
 	unsigned recipients_so_far;           // accepted in this transaction
 	unsigned messages_so_far;             // in this connection
 };
@@ -109,6 +116,9 @@ void policy_auth(const struct policy_facts *f, struct policy_verdict *v);   // m
 void policy_mail(const struct policy_facts *f, struct policy_verdict *v);
 void policy_rcpt(const struct policy_facts *f, struct policy_verdict *v);
 void policy_data(const struct policy_facts *f, struct policy_verdict *v);
+void policy_body(const struct policy_facts *f, struct policy_verdict *v); // its authors are known
+// Does policy_body want to see the addresses of From: and Sender:?
+bool policy_wants_authors(const struct policy_facts *f);
 // Whether this session has the right to relay, and the rule that gives or denies it.
 bool policy_may_relay(const struct policy_facts *f, const char **out_rule);
 // What is said to EHLO needs nothing but the limits of who has logged in.

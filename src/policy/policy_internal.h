@@ -31,6 +31,10 @@ enum policy_rule {
 	POLICY_RULE_ACCOUNT_SERVERS,
 	POLICY_RULE_SUBMIT_DENIED,
 	POLICY_RULE_SENDER_BAD,
+	POLICY_RULE_SENDER_NOT_YOURS,
+	POLICY_RULE_SENDER_DOMAIN,
+	POLICY_RULE_SENDER_UNKNOWN,
+	POLICY_RULE_NULL_SENDER,
 	POLICY_RULE_STORE_FULL,
 	POLICY_RULE_GUARD_SUSPENDED,
 	POLICY_RULE_MAX_RECIPIENTS,
@@ -49,6 +53,7 @@ enum policy_rule {
 	POLICY_RULE_RECIPIENT_UNCERTAIN,
 	POLICY_RULE_MAILBOX_FULL,
 	POLICY_RULE_MAILBOX_FULL_REFUSED,
+	POLICY_RULE_RECIPIENT_NOWHERE,
 	POLICY_RULE_RELAY_ACCOUNT,
 	POLICY_RULE_RELAY_CLIENT,
 	POLICY_RULE_RELAY_DOMAIN,
@@ -86,6 +91,8 @@ void policy_client_refused(const struct policy_facts *f, enum policy_rule rule,
 	struct policy_verdict *v);
 // "Must be under TLS" and "must have logged in", the same at MAIL and RCPT. True when v was set.
 bool policy_session_refused(const struct policy_facts *f, struct policy_verdict *v);
+// As whom it may not send. True when v was set. SENDER must be known where it is needed.
+bool policy_sender_refused(const struct policy_facts *f, struct policy_verdict *v);
 // What the account's state forbids. True when v was set. ACCOUNT must be known.
 bool policy_account_refused(const struct policy_facts *f, struct policy_verdict *v);
 

@@ -190,6 +190,11 @@ static void decide_existence(const struct policy_facts *f, struct policy_verdict
 		policy_verdict_set(v, POLICY_RULE_RECIPIENT_UNKNOWN,
 			TEXT("there is no %s here; check the spelling"), f->recipient->text);
 		return;
+	case POLICY_EXISTS_NOWHERE:
+		policy_verdict_set(v, POLICY_RULE_RECIPIENT_NOWHERE,
+			TEXT("%s is an alias that leads to itself, or to nobody; its postmaster must mend it"),
+			f->recipient->text);
+		return;
 	case POLICY_EXISTS_UNKNOWN:
 		break;
 	}

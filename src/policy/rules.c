@@ -42,6 +42,10 @@ static const struct rule {
 	[POLICY_RULE_SUBMIT_DENIED] = {"submit-denied", POLICY_REFUSE, false, 550, "5.7.1"},
 	[POLICY_RULE_SENDER_BAD] = {"sender-without-domain", POLICY_REFUSE, false, 553, "5.1.7"},
 	[POLICY_RULE_GUARD_SUSPENDED] = {"guard-suspended", POLICY_REFUSE, false, 550, "5.7.1"},
+	[POLICY_RULE_SENDER_NOT_YOURS] = {"sender-not-yours", POLICY_REFUSE, false, 553, "5.7.1"},
+	[POLICY_RULE_SENDER_DOMAIN] = {"sender-domain", POLICY_REFUSE, false, 553, "5.7.1"},
+	[POLICY_RULE_SENDER_UNKNOWN] = {"sender-uncertain", POLICY_DEFER, false, 451, "4.3.0"},
+	[POLICY_RULE_NULL_SENDER] = {"null-sender", POLICY_REFUSE, false, 553, "5.7.1"},
 	[POLICY_RULE_STORE_FULL] = {"store-full", POLICY_DEFER, false, 452, "4.3.1"},
 	// rcpt
 	[POLICY_RULE_MAX_RECIPIENTS] = {"max-recipients", POLICY_DEFER, false, 452, "4.5.3"},
@@ -60,6 +64,7 @@ static const struct rule {
 	[POLICY_RULE_RECIPIENT_UNCERTAIN] = {"recipient-uncertain", POLICY_DEFER, false, 451, "4.3.0"},
 	[POLICY_RULE_MAILBOX_FULL] = {"mailbox-full", POLICY_DEFER, false, 452, "4.2.2"},
 	[POLICY_RULE_MAILBOX_FULL_REFUSED] = {"mailbox-full", POLICY_REFUSE, false, 552, "5.2.2"},
+	[POLICY_RULE_RECIPIENT_NOWHERE] = {"recipient-nowhere", POLICY_REFUSE, false, 550, "5.4.6"},
 	[POLICY_RULE_RELAY_ACCOUNT] = {"relay-account", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_CLIENT] = {"relay-client", POLICY_ALLOW},
 	[POLICY_RULE_RELAY_DOMAIN] = {"relay-domain", POLICY_ALLOW},

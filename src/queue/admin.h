@@ -18,7 +18,10 @@ struct queue_admin {
 // "account list|show" {name}, "account add" {name (required), rights, quota}, "account enable|disable|
 // remove" {name (required)}, "account set" {name (required), submit, relay (yes, no, default), from,
 // servers, groups, act_as (words), expires, lock, unlock}, "account group add|set" {group (required),
-// submit, relay, from, servers}, "account group remove" {group}, "account group list" {}, "trace" {id | address | client, name, since, limit}, "queue status" {},
+// submit, relay, from, servers}, "account group remove" {group}, "account group list" {},
+// "account send-as" {name, add | remove (an address, "@domain", "group:NAME", "<>")}, "address add|remove"
+// {name, targets (list)}, "address list" {}, "address show|explain" {name}, "domain alias add" {name, of},
+// "domain alias remove" {name}, "domain alias list" {}, "trace" {id | address | client, name, since, limit}, "queue status" {},
 // "queue explain" {recipient (required)},
 // "quota list" {}, "quota show" {name or domain:NAME}, "quota set" {name, hard, soft, messages,
 // messages_soft}, "quota recount" {name; missing: all}, "guard list" {all}, "guard show|release" {subject},

@@ -62,6 +62,15 @@ void queue_admin_group_add(struct control_call *call, const json_t *arguments, v
 void queue_admin_group_set(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_group_remove(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_group_list(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_address_add(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_address_remove(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_address_list(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_address_show(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_address_explain(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_domain_add(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_domain_remove(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_domain_list(struct control_call *call, const json_t *arguments, void *arg);
+void queue_admin_account_send_as(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_enable(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_disable(struct control_call *call, const json_t *arguments, void *arg);
 void queue_admin_account_remove(struct control_call *call, const json_t *arguments, void *arg);

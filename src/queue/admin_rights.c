@@ -64,6 +64,7 @@ void queue_admin_add_rights(json_t *row, const struct store_account *a)
 	json_object_set_new(row, "servers", limits_of(a, true));
 	json_object_set_new(row, "groups", queue_json_text(a->group_names));
 	json_object_set_new(row, "act_as", queue_json_text(a->act_as));
+	json_object_set_new(row, "send_as", queue_json_text(a->send_as));
 	json_object_set_new(row, "expires", queue_json_number(a->expires_ms));
 	json_object_set_new(row, "lock", a->locked ? queue_json_text(a->lock_reason) : json_null());
 }

@@ -26,7 +26,7 @@ static bool wants_failure(const struct item *i)
 static bool wants_success(const struct item *i)
 {
 	return (i->notify & SMTP_NOTIFY_SUCCESS) && !(i->notify & SMTP_NOTIFY_NEVER) &&
-		i->mail->envelope.sender.len && !i->outcome->relayed_dsn;
+		queue_item_sender(i).len && !i->outcome->relayed_dsn;
 }
 
 static bool is_told(const struct item *i)
@@ -54,14 +54,15 @@ static bool is_told(const struct item *i)
 // another address of the same account when the directory says so.
 static bool is_for_postmaster(const struct queue *q, const struct item *i)
 {
-	return i->mapped || str_equal_nocase(i->address, q->config->postmaster) ||
+	// Of a report that went to an alias: it may be the postmaster's own.
+	return i->mapped || (i->mail->envelope.bounce && i->depth) || str_equal_nocase(i->address, q->config->postmaster) ||
 		str_equal_nocase(queue_item_target(i), q->config->postmaster);
 }
 
 // The sender; the postmaster for what has none: a report of ours or of somebody else.
 static bool has_reader(const struct queue *q, const struct item *i)
 {
-	return i->mail->envelope.sender.len ||
+	return queue_item_sender(i).len ||
 		(q->config->postmaster.len && !is_for_postmaster(q, i));
 }
 
@@ -128,7 +129,7 @@ static struct str host_of(const struct outcome *o)
 }
 
 static unsigned collect(struct queue *q, struct job *j, struct report_recipient *out,
-	struct item **items, struct buf *words)
+	struct item **items, struct buf *words, char (*addresses)[SMTP_ADDRESS_MAX])
 {
 	uint64_t now = clock_wall_ms();
 	unsigned count = 0;
@@ -138,8 +139,8 @@ static unsigned collect(struct queue *q, struct job *j, struct report_recipient 
 			continue;
 		items[count] = i;
 		out[count] = (struct report_recipient){
-			.address = i->address,
-			.orcpt = i->orcpt,
+			.address = queue_item_words(i, addresses[count]),
+			.orcpt = queue_item_orcpt(i),
 			.action = action_of(q, i),
 			.status = str_from(status_of(i)),
 			.remote = host_of(i->outcome),
@@ -236,28 +237,34 @@ static unsigned add_report(struct queue *q, struct job *j, const struct report *
 }
 
 // The sender, unless it is none that one could write to.
-static struct str reader_of(const struct queue *q, const struct envelope *e)
+static struct str reader_of(const struct queue *q, struct str sender)
 {
 	struct smtp_address address;
-	return e->sender.len && !smtp_address_parse(e->sender, &address) ? e->sender : q->config->postmaster;
+	return sender.len && !smtp_address_parse(sender, &address) ? sender : q->config->postmaster;
 }
 
 void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool whole)
 {
-	const struct envelope *e = &j->mail->envelope;
+	struct str sender = queue_item_sender(LIST_ENTRY(j->items.next, struct item, link));
+	struct envelope original = j->mail->envelope;
+	char (*addresses)[SMTP_ADDRESS_MAX] = mem_array(j->count, sizeof *addresses);
 	struct report_recipient *recipients = mem_array(j->count, sizeof *recipients);
 	struct item **items = mem_array(j->count, sizeof(struct item *));
 	struct buf *words = mem_array(j->count, sizeof *words);
 	struct report r = {
-		.original = e,
+		.original = &original,
 		.original_body = body,
 		.body_complete = whole,
 		.recipients = recipients,
 		.hostname = q->config->hostname,
-		.to = reader_of(q, e),
+		.to = reader_of(q, sender),
 		.wall_ms = clock_wall_ms(),
 	};
-	r.recipient_count = collect(q, j, recipients, items, words);
+	if (!str_equal(sender, original.sender)) { // of a list: its owner asked for nothing
+		original.envid = STR_EMPTY;
+		original.ret = 0;
+	}
+	r.recipient_count = collect(q, j, recipients, items, words, addresses);
 	j->reports = mem_array(j->count, sizeof(struct item *));
 	for (unsigned from = 0; from < r.recipient_count;)
 		from += add_report(q, j, &r, items, from);
@@ -266,6 +273,7 @@ void queue_bounce_make(struct queue *q, struct job *j, struct str body, bool who
 	for (unsigned n = 0; n < j->count; n++)
 		buf_finish(&words[n]);
 	mem_free(words);
+	mem_free(addresses);
 	mem_free(items);
 	mem_free(recipients);
 }

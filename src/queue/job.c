@@ -99,10 +99,12 @@ struct job *queue_job_take(struct queue *q, struct group *g)
 {
 	struct item *first = LIST_ENTRY(g->items.next, struct item, link);
 	struct job *j = create(q, first->mail);
+	struct str sender = queue_item_sender(first);
 	// Recipients of one message came together and so stand together.
 	LIST_EACH(link, &g->items) {
 		struct item *i = LIST_ENTRY(link, struct item, link);
-		if (i->mail != j->mail || j->count == QUEUE_JOB_RECIPIENTS)
+		if (i->mail != j->mail || j->count == QUEUE_JOB_RECIPIENTS ||
+			(i != first && !str_equal(queue_item_sender(i), sender)))
 			break;
 		queue_group_remove(g, i);
 		add_item(j, i);
@@ -170,6 +172,7 @@ static void add_quota(const struct queue *q, const struct item *i, struct ipc_re
 
 static int add_recipients(const struct job *j, struct buf *list)
 {
+	char words[SMTP_ADDRESS_MAX];
 	int err = 0;
 	LIST_EACH(link, &j->items) {
 		const struct item *i = LIST_ENTRY(link, struct item, link);
@@ -177,8 +180,11 @@ static int add_recipients(const struct job *j, struct buf *list)
 			.id = i->id,
 			.address = queue_item_target(i),
 			.domain = i->target ? i->target_domain : i->domain,
-			.orcpt = i->orcpt,
+			.orcpt = queue_item_orcpt(i),
 			.notify = i->notify,
+			.kind = i->kind,
+			.detail = str_from(i->detail),
+			.original = i->target ? queue_item_words(i, words) : STR_EMPTY,
 		};
 		if (j->deliverer->kind == QUEUE_LOCAL)
 			add_quota(j->queue, i, &r);
@@ -187,11 +193,19 @@ static int add_recipients(const struct job *j, struct buf *list)
 	return err;
 }
 
+// Of all its items: queue_job_take puts none together that have different ones.
+static struct str sender_of(const struct job *j)
+{
+	return queue_item_sender(LIST_ENTRY(j->items.next, struct item, link));
+}
+
 static void hand_over(struct queue *q, struct job *j)
 {
 	const struct mail *m = j->mail;
 	const struct envelope *e = &m->envelope;
 	struct buf recipients = BUF_INIT;
+	struct str sender = sender_of(j);
+	bool list = !str_equal(sender, e->sender);
 	if (add_recipients(j, &recipients))
 		fatal("out of memory");
 	struct ipc_try t = {
@@ -199,9 +213,9 @@ static void hand_over(struct queue *q, struct job *j)
 		.message = e->id,
 		.destination = j->group->domain,
 		.route = j->group->route,
-		.sender = e->sender,
-		.envid = e->envid,
-		.ret = e->ret,
+		.sender = sender,
+		.envid = list ? STR_EMPTY : e->envid,
+		.ret = list ? 0 : e->ret,
 		.smtputf8 = e->smtputf8,
 		.eightbit = e->eightbit,
 		.size = e->size,

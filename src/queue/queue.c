@@ -252,13 +252,7 @@ void queue_deliverer_gone(struct queue *q, enum queue_deliverer kind, unsigned i
 
 struct question {
 	struct answer answer;
-	struct queue *queue;
-	uint64_t octets;       // of the message that a recipient is asked for
-	bool full;             // its mailbox
-	uint64_t local_size;
-	char local_size_where[POLICY_WHERE_MAX];
 	bool later;            // the call that asked has not returned yet
-	queue_recipient_known recipient;
 	queue_account_known account;
 	void *arg;
 	struct queue_account found;
@@ -269,17 +263,11 @@ static void give_question(struct queue *q, struct answer *a)
 {
 	struct question *x = LIST_ENTRY(a, struct question, answer);
 	(void)q;
-	const struct queue_recipient r = {x->found.state, x->found.name, x->full, x->local_size,
-		x->local_size_where};
-	if (x->recipient)
-		x->recipient(x->arg, &r);
-	else
-		x->account(x->arg, &x->found);
+	x->account(x->arg, &x->found);
 	mem_free(x->texts);
 	mem_free(x);
 }
 
-enum { EXISTS_NO, EXISTS_YES, EXISTS_UNKNOWN };
 enum { ACCOUNT_NONE, ACCOUNT_ENABLED, ACCOUNT_DISABLED, ACCOUNT_UNKNOWN, ACCOUNT_LOCKED, ACCOUNT_EXPIRED };
 
 static uint8_t account_state(const struct directory_entry *e)
@@ -311,58 +299,22 @@ static void copy_texts(struct question *x, const struct directory_entry *e)
 	}
 }
 
-static void finish(struct question *x)
+static void on_known(void *arg, const struct directory_entry *e)
 {
+	struct question *x = arg;
+	x->found.state = account_state(e);
+	x->found.rights = e->rights;
+	if (!e->err)
+		copy_texts(x, e);
 	if (!x->later)
 		give_question(NULL, &x->answer);
 	else
 		x->later = false; // what the memory knew, at once
 }
 
-static void on_room_known(void *arg, bool full)
-{
-	struct question *x = arg;
-	x->full = full;
-	finish(x);
-}
-
-// Only of mailboxes that are here, and only when there is a limit.
-static bool ask_room(struct question *x, const struct directory_entry *e)
-{
-	const struct config *c = x->queue->config;
-	struct quota_limits l = queue_quota_in_force(c, &e->quota);
-	ptrdiff_t at = str_find_last(e->name, '@');
-	struct str domain = str_skip(e->name, at < 0 ? 0 : (size_t)at + 1);
-	if ((!l.octets && !l.messages) || queue_route_for(c, domain).kind == ROUTE_HOST)
-		return false;
-	if (!c->deliver.quota_counts_postmaster && str_equal_nocase(e->name, c->postmaster))
-		return false;
-	queue_mailbox_room(x->queue, x->found.name, &l, x->octets, on_room_known, x);
-	return true;
-}
-
-static void on_known(void *arg, const struct directory_entry *e)
-{
-	struct question *x = arg;
-	if (x->recipient)
-		x->found.state = e->err ? e->err == ERR_NOT_FOUND ? EXISTS_NO : EXISTS_UNKNOWN : EXISTS_YES;
-	else
-		x->found.state = account_state(e);
-	x->found.rights = e->rights;
-	if (!e->err)
-		copy_texts(x, e);
-	if (!e->err && x->recipient)
-		x->local_size = policy_local_size(x->queue->config, e->name, e->groups,
-			x->local_size_where);
-	if (!e->err && x->recipient && ask_room(x, e))
-		return;
-	finish(x);
-}
-
-static struct question *create_question(struct queue *q, void *arg)
+static struct question *create_question(void *arg)
 {
 	struct question *x = mem_alloc(sizeof *x);
-	x->queue = q;
 	x->answer.give = give_question;
 	x->arg = arg;
 	x->later = true;
@@ -377,29 +329,9 @@ static void asked(struct queue *q, struct question *x)
 	x->later = false;
 }
 
-void queue_recipient(struct queue *q, struct str key, uint64_t octets, queue_recipient_known done,
-	void *arg)
-{
-	struct question *x = create_question(q, arg);
-	ptrdiff_t at = str_find_last(key, '@');
-	struct str domain = at < 0 ? STR_EMPTY : str_skip(key, (size_t)at + 1);
-	bool role = queue_is_role_address(q->config, key, domain);
-	x->recipient = done;
-	x->octets = octets;
-	if (role || queue_takes_any(q->config, domain)) {
-		struct directory_entry found = {.name = role ? q->config->postmaster : key};
-		x->found.state = EXISTS_YES;
-		copy_texts(x, &found);
-		x->later = false;
-	} else {
-		queue_directory_address(q->directory, key, on_known, x);
-	}
-	asked(q, x);
-}
-
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg)
 {
-	struct question *x = create_question(q, arg);
+	struct question *x = create_question(arg);
 	x->account = done;
 	queue_directory_account(q->directory, name, on_known, x);
 	asked(q, x);

@@ -57,7 +57,7 @@ typedef void (*queue_submitted)(void *arg, int err, uint64_t message);
 void queue_submit(struct queue *q, const struct ipc_submit *m, int fd, queue_submitted done, void *arg);
 struct queue_recipient {
 	uint8_t exists;            // of ipc recipient_answer
-	struct str account;
+	struct str account;        // whose mailbox it is, when it is one and no other
 	bool full;                 // its mailbox has no room for a message of so many octets (0: not declared)
 	uint64_t local_size;       // octets of one message that it takes, 0: any
 	const char *local_size_where; // who says that
@@ -71,6 +71,11 @@ typedef void (*queue_user_known)(void *arg, uint8_t exists);
 void queue_user(struct queue *q, struct str name, queue_user_known done, void *arg);
 void queue_user_answered(struct queue *q, uint64_t request, uint8_t exists);
 void queue_usage_answered(struct queue *q, const struct ipc_usage_answer *m);
+typedef void (*queue_senders_known)(void *arg, struct str owners);
+// authors, owners: as in ipc sender_query and sender_answer. Of more than POLICY_AUTHORS_MAX the rest
+// is not told.
+void queue_senders(struct queue *q, struct str account, struct str authors, queue_senders_known done,
+	void *arg);
 // What may be done with an account now. Texts live as long as the call.
 struct queue_account {
 	uint8_t state;             // of ipc account_answer
@@ -78,7 +83,7 @@ struct queue_account {
 	struct str name;
 	struct str networks, servers; // limits, as queue/rights.h writes them
 	struct str act_as, reason; // reason: why it is locked
-	struct str groups;         // words
+	struct str send_as, groups; // as whom it may send; a space between
 };
 typedef void (*queue_account_known)(void *arg, const struct queue_account *a);
 void queue_account(struct queue *q, struct str name, queue_account_known done, void *arg);

@@ -13,6 +13,7 @@
 #include "config/limits.h"
 #include "queue/queue.h"
 #include "queue/rates.h"
+#include "store/addresses.h"
 #include "base/domain.h"
 #include "smtp/address.h"
 #include "smtp/reply.h"
@@ -50,6 +51,7 @@ struct mail {
 	bool counted;               // a body that is read is in octets
 	bool passes_quota;          // labelled so
 	struct queue *queue;
+	struct map reached;         // what expansions of its recipients led to
 };
 // One reference is the caller's. body.data NULL: it is read when needed.
 struct mail *queue_mail_create(struct queue *q, const struct envelope *e, uint64_t spool,
@@ -103,6 +105,8 @@ struct item {
 	struct quota_limits quota; // of the mailbox, as its account and domain say
 	char *target;              // address it is delivered to, when that is another one
 	struct str target_domain;  // of target
+	uint8_t kind;              // enum ipc_target, of a try at local
+	char *detail;              // of a subaddress; NULL: none
 	uint8_t notify;
 	bool delay_warned;
 	bool hold;                 // new, to be inserted as held
@@ -130,6 +134,11 @@ static inline struct str queue_item_target(const struct item *i)
 {
 	return i->target ? str_from(i->target) : i->address;
 }
+// Who is told what becomes of it: the sender, or who keeps the list that it is a member of.
+struct str queue_item_sender(const struct item *i);
+struct str queue_item_orcpt(const struct item *i); // "" for a member of a list
+// Its address for people and reports: that of the alias where it is a program or a file.
+struct str queue_item_words(const struct item *i, char space[SMTP_ADDRESS_MAX]);
 bool queue_window_has_room(const struct queue *q, unsigned items, size_t octets);
 // How many may be claimed: 0 until it is worth it. Their bodies stay in the store, so what the bodies
 // of one destination take away does not stop them.
@@ -295,12 +304,19 @@ struct directory_entry {
 	uint64_t expires_ms;       // 0: never
 	uint32_t rights;
 	struct quota_limits quota; // as the account and its domain say
-	struct str name, networks, servers, act_as, reason, groups; // as of struct queue_account
+	struct str name, networks, servers, act_as, reason, send_as, groups; // as of struct queue_account
+	// of an address
+	enum store_address_kind kind; // err is ERR_NOT_FOUND for what is no account
+	struct str key;            // in the domain that its own is an alias of
+	struct str targets;        // of an alias
 };
-// The texts of an entry, for copying.
-#define DIRECTORY_TEXTS(e) \
-	{&(e)->name, &(e)->networks, &(e)->servers, &(e)->act_as, &(e)->reason, &(e)->groups}
-#define DIRECTORY_TEXT_COUNT 6
+// The texts of an entry, for copying: those of an account, and all.
+#define DIRECTORY_ACCOUNT_TEXTS(e) &(e)->name, &(e)->networks, &(e)->servers, &(e)->act_as, &(e)->reason, \
+	&(e)->send_as, &(e)->groups
+#define DIRECTORY_TEXTS(e) {DIRECTORY_ACCOUNT_TEXTS(e)}
+#define DIRECTORY_TEXT_COUNT 7
+#define DIRECTORY_ALL_TEXTS(e) {DIRECTORY_ACCOUNT_TEXTS(e), &(e)->key, &(e)->targets}
+#define DIRECTORY_ALL_COUNT 9
 typedef void (*directory_done)(void *arg, const struct directory_entry *e);
 struct directory;
 struct directory *queue_directory_create(struct store *s);

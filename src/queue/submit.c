@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Messages come in: checked, committed, and then tried at once when there is room in memory, so
 // that nothing has to be read again.
+#include "queue/address.h"
 #include "queue/guard.h"
 
 #include "base/clock.h"
@@ -58,6 +59,9 @@ static int read_recipients(struct submission *s, const struct ipc_submit *m)
 	while (ipc_next_recipient(&list, &r, &err)) {
 		if (s->count == RECIPIENTS_MAX)
 			return ERR_LIMIT;
+		// Forms that only an expansion of ours makes.
+		if (queue_address_is_made(r.address, r.domain) || str_starts(r.orcpt, STR("<")) || !r.address.len)
+			return ERR_CORRUPT;
 		if (s->count == size) {
 			size = size ? size * 4 : 4;
 			s->recipients = mem_resize(s->recipients, size * sizeof *s->recipients);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: ISC
 // The way of a recipient from the store or a submission to its group: whose mailbox it is, where it
 // goes, or why it goes nowhere.
+#include "base/arena.h"
+#include "queue/address.h"
 #include "queue/queue_internal.h"
+#include "smtp/parameters.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -71,11 +74,11 @@ static bool was_stopped(struct queue *q, struct item *i)
 
 // More than this mailbox takes of one message (limit local-size): told to the sender now, as no later
 // try would change it.
-static bool is_too_large(struct queue *q, struct item *i, const struct directory_entry *e)
+static bool is_too_large(struct queue *q, struct item *i, const struct address_end *e)
 {
 	char where[POLICY_WHERE_MAX], text[2][UNIT_TEXT_MAX];
 	uint64_t size = i->mail->envelope.size;
-	uint64_t most = policy_local_size(q->config, e->name, e->groups, where);
+	uint64_t most = policy_local_size(q->config, e->address, e->groups, where);
 	if (!most || size <= most)
 		return false;
 	queue_log_limit(i, "max-local-size", where, size, most);
@@ -87,7 +90,168 @@ static bool is_too_large(struct queue *q, struct item *i, const struct directory
 	return true;
 }
 
-static void on_account(void *arg, const struct directory_entry *e)
+// ---- what the address became
+
+// A program, a file: domain is no domain, whatever the command line looks like.
+static void set_special(struct item *i, struct str text)
+{
+	mem_free(i->target);
+	i->target = str_dup(text);
+	i->target_domain = STR_EMPTY;
+}
+
+static void set_detail(struct item *i, struct str detail)
+{
+	mem_free(i->detail);
+	i->detail = detail.len ? str_dup(detail) : NULL;
+}
+
+// A mailbox of ours, or behind a host that has it: that one parts names and details itself.
+static void join_mailbox(struct queue *q, struct item *i, const struct address_end *e, bool is_alias)
+{
+	struct route r = queue_route_for(q->config, e->domain);
+	if (is_too_large(q, i, e))
+		return;
+	struct str address = r.kind == ROUTE_HOST && !is_alias && e->reached.len ? e->reached : e->address;
+	char key[SMTP_ADDRESS_MAX];
+	if (r.kind != ROUTE_HOST)
+		r = (struct route){.kind = ROUTE_LOCAL};
+	bool same = str_equal(address, queue_item_target(i)) || (r.kind == ROUTE_HOST && !is_alias &&
+		queue_address_key(queue_item_target(i), i->target ? i->target_domain : i->domain, key) &&
+		str_equal(address, str_from(key)));
+	if (!same)
+		set_target(i, address);
+	i->kind = IPC_TARGET_MAILBOX;
+	i->quota = e->quota;
+	set_detail(i, e->detail);
+	queue_group_join(q, i, &r, i->target ? i->target_domain : i->domain);
+}
+
+// In the rights of a user of the system, or of alias-user.
+static void join_user(struct queue *q, struct item *i, const struct address_end *e)
+{
+	struct route r = queue_route_of_user();
+	ptrdiff_t at = str_find_last(e->address, '@');
+	bool user = e->kind == ADDRESS_USER;
+	i->kind = user ? IPC_TARGET_USER : e->kind == ADDRESS_PROGRAM ? IPC_TARGET_PROGRAM : IPC_TARGET_FILE;
+	if (user)
+		set_target(i, e->address);
+	else
+		set_special(i, e->address);
+	set_detail(i, e->detail);
+	queue_group_join(q, i, &r, user && at > 0 ? str_slice(e->address, 0, (size_t)at) : STR_EMPTY);
+}
+
+static void join_elsewhere(struct queue *q, struct item *i, const struct address_end *e)
+{
+	struct route r = queue_route_for(q->config, e->domain);
+	if (!str_equal(e->address, queue_item_target(i)))
+		set_target(i, e->address);
+	queue_group_join(q, i, &r, i->target ? i->target_domain : i->domain);
+}
+
+static void fail(struct queue *q, struct item *i, const struct address_end *e)
+{
+	if (i->mapped) {
+		has_no_account(q, i, false);
+		return;
+	}
+	queue_item_set_result(i, TRY_PERMANENT, e->status, "%.*s", STR_ARG(e->words));
+	queue_job_settle_item(q, i);
+}
+
+static void go_on(struct queue *q, struct item *i, const struct address_end *e, bool is_alias)
+{
+	switch (e->kind) {
+	case ADDRESS_MAILBOX:
+		join_mailbox(q, i, e, is_alias);
+		break;
+	case ADDRESS_USER:
+	case ADDRESS_PROGRAM:
+	case ADDRESS_FILE:
+		join_user(q, i, e);
+		break;
+	case ADDRESS_HOST:
+	case ADDRESS_FOREIGN:
+		join_elsewhere(q, i, e);
+		break;
+	case ADDRESS_POSTMASTER:
+		has_no_account(q, i, true);
+		break;
+	case ADDRESS_ERROR:
+		fail(q, i, e);
+		break;
+	}
+}
+
+// ---- several ends: each becomes a recipient of its own
+
+// RFC 3461 5.2.7.2: the alias itself tells of success; members of a list with an owner have no part
+// in what was asked of the list.
+static void fill_child(const struct item *i, const struct address_end *e, struct arena *arena,
+	struct queue_child *out)
+{
+	char text[1200], orcpt[SMTP_ORCPT_MAX] = "rfc822;", words[SMTP_ADDRESS_MAX];
+	uint8_t notify = i->notify & (uint8_t)~SMTP_NOTIFY_SUCCESS;
+	struct str original = queue_item_orcpt(i);
+	out->address = arena_str(arena, queue_address_child(e, text));
+	out->domain = arena_str(arena, e->domain);
+	out->notify = i->notify && !notify ? SMTP_NOTIFY_NEVER : notify;
+	if (e->owner.len && queue_item_sender(i).len) {
+		out->notify = 0;
+		out->orcpt = str_from(arena_format(arena, "<%.*s>", STR_ARG(e->owner)));
+	} else if (i->orcpt.len) {
+		out->orcpt = arena_str(arena, i->orcpt);
+	} else {
+		if (smtp_xtext_encode(queue_item_words(i, words), orcpt + 7, sizeof orcpt - 7))
+			orcpt[0] = '\0';
+		out->orcpt = original.len ? original : arena_str(arena, str_from(orcpt));
+	}
+}
+
+static unsigned make_children(struct item *i, const struct address_answer *a, struct arena *arena,
+	struct queue_child *out)
+{
+	unsigned count = 0;
+	for (unsigned n = 0; n < a->end_count; n++) {
+		struct queue_child *c = &out[count];
+		fill_child(i, &a->ends[n], arena, c);
+		struct str key = str_from(arena_format(arena, "%.*s %.*s", STR_ARG(c->address),
+			STR_ARG(c->orcpt.len && c->orcpt.data[0] == '<' ? c->orcpt : STR_EMPTY)));
+		if (map_get(&i->mail->reached, key))
+			continue; // by another recipient of this message
+		map_set(&i->mail->reached, key, i->mail);
+		count++;
+	}
+	return count;
+}
+
+static void expand(struct queue *q, struct item *i, const struct address_answer *a)
+{
+	struct arena arena = {0};
+	struct queue_child *children = mem_array(a->end_count, sizeof *children);
+	unsigned count = make_children(i, a, &arena, children);
+	if (!count) // all of them have it by another recipient
+		queue_item_set_result(i, TRY_EXPANDED, "2.0.0", "%s", "");
+	else if (i->mail->reached.count > QUEUE_EXPANSION_MAX)
+		queue_item_set_result(i, TRY_PERMANENT, "5.4.6", TEXT("%.*s leads to too many addresses"),
+			STR_ARG(i->address));
+	else
+		queue_job_expand(q, i, children, count);
+	queue_job_settle_item(q, i);
+	mem_free(children);
+	arena_finish(&arena);
+}
+
+static void leads_nowhere(struct queue *q, struct item *i, const struct address_answer *a)
+{
+	queue_item_set_result(i, TRY_PERMANENT, "5.4.6", a->too_many ?
+		TEXT("%.*s is an alias that leads to too many addresses, or over too many aliases") :
+		TEXT("%.*s is an alias that leads to itself, or to nobody"), STR_ARG(i->address));
+	queue_job_settle_item(q, i);
+}
+
+static void on_resolved(void *arg, const struct address_answer *a)
 {
 	struct item *i = arg;
 	struct queue *q = i->mail->queue;
@@ -95,37 +259,21 @@ static void on_account(void *arg, const struct directory_entry *e)
 	i->place = ITEM_TRYING;
 	if (was_stopped(q, i))
 		return;
-	bool role = queue_is_role_address(q->config, i->address, i->domain);
-	if (e->err == ERR_NOT_FOUND) {
-		has_no_account(q, i, role);
-		return;
-	}
-	if (e->err) {
+	if (a->err)
 		queue_item_give_back(q, i, QUEUE_RETURN_MS);
-		return;
-	}
-	if (is_too_large(q, i, e))
-		return;
-	if (!str_equal(e->name, queue_item_target(i)))
-		set_target(i, e->name);
-	i->quota = e->quota;
-	struct str domain = i->target ? i->target_domain : i->domain;
-	struct route r = queue_route_for(q->config, domain);
-	if (r.kind != ROUTE_HOST)
-		r = (struct route){.kind = ROUTE_LOCAL};
-	queue_group_join(q, i, &r, domain);
+	else if (!a->end_count)
+		leads_nowhere(q, i, a);
+	else if (a->end_count == 1 && (!a->ends[0].owner.len || !queue_item_sender(i).len))
+		go_on(q, i, &a->ends[0], a->is_alias);
+	else
+		expand(q, i, a);
 }
 
-static void ask_directory(struct queue *q, struct item *i, struct str domain)
+static void resolve(struct queue *q, struct item *i, struct str domain)
 {
-	char key[SMTP_ADDRESS_MAX];
-	if (!queue_address_key(queue_item_target(i), domain, key)) {
-		has_no_account(q, i, false);
-		return;
-	}
 	list_add_last(&q->routing, &i->link);
 	i->place = ITEM_ROUTING;
-	queue_directory_address(q->directory, str_from(key), on_account, i);
+	queue_address_resolve(q, queue_item_target(i), domain, ADDRESS_OWNERS, on_resolved, i);
 }
 
 static void refuse(struct queue *q, struct item *i, const struct config_route *route)
@@ -144,8 +292,9 @@ static void find_way(struct queue *q, struct item *i)
 		return;
 	}
 	struct route r = queue_route_for(q->config, domain);
-	if (role || r.kind == ROUTE_LOCAL)
-		ask_directory(q, i, domain);
+	if (role || r.kind == ROUTE_LOCAL || queue_address_is_made(queue_item_target(i), domain) ||
+		config_is_local_domain(q->config, domain))
+		resolve(q, i, domain);
 	else if (r.kind == ROUTE_REFUSE)
 		refuse(q, i, r.config);
 	else
@@ -160,6 +309,8 @@ void queue_item_enter(struct queue *q, struct item *i)
 		return;
 	mem_free(i->target);
 	i->target = NULL;
+	set_detail(i, STR_EMPTY);
+	i->kind = IPC_TARGET_MAILBOX;
 	i->mapped = false;
 	find_way(q, i);
 }

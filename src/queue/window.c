@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "smtp/parameters.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +77,7 @@ void queue_mail_unref(struct mail *m)
 	m->queue->mails--;
 	fd_close(&m->fd);
 	mem_free(m->loaded);
+	map_finish(&m->reached);
 	mem_free(m);
 }
 
@@ -124,12 +126,40 @@ void queue_item_destroy(struct queue *q, struct item *i)
 	outcome_destroy(q, i->outcome);
 	queue_mail_unref(i->mail);
 	mem_free(i->target);
+	mem_free(i->detail);
 	mem_free(i);
 }
 
 struct item *queue_item_find(struct queue *q, uint64_t id)
 {
 	return map_get(&q->items, str_make(&id, sizeof id));
+}
+
+// A member of a list with an owner has the owner's address in place of an ORCPT, "<owner-x@y>",
+// which no client can give: a list's members are told nothing of the original's facts, and what
+// fails comes back to the owner (RFC 3461 5.2.7.3).
+struct str queue_item_sender(const struct item *i)
+{
+	if (i->orcpt.len < 2 || i->orcpt.data[0] != '<')
+		return i->mail->envelope.sender;
+	return str_slice(i->orcpt, 1, i->orcpt.len - 1);
+}
+
+struct str queue_item_orcpt(const struct item *i)
+{
+	return i->orcpt.len && i->orcpt.data[0] == '<' ? STR_EMPTY : i->orcpt;
+}
+
+struct str queue_item_words(const struct item *i, char space[SMTP_ADDRESS_MAX])
+{
+	struct str a = i->address, from = queue_item_orcpt(i), type;
+	if (str_starts(a, STR("\\")))
+		return str_skip(a, 1);
+	if (i->domain.len || !a.len || (a.data[0] != '|' && a.data[0] != '/'))
+		return a;
+	if (!str_split(&from, ';', &type) || smtp_xtext_decode(from, space, SMTP_ADDRESS_MAX))
+		return str_slice(a, 0, 1);
+	return str_from(space);
 }
 
 struct outcome *queue_item_outcome(struct item *i)

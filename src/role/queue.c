@@ -115,6 +115,24 @@ static void take_recipient_query(void *arg, struct str body, int fd)
 		queue_recipient(p->role->queue, m.key, m.size, on_recipient_known, ask(p, m.request));
 }
 
+static void on_senders_known(void *arg, struct str owners)
+{
+	struct question *q = arg;
+	struct ipc_sender_answer m = {.request = q->request, .owners = owners};
+	if (q->peer->channel)
+		(void)ipc_send_sender_answer(q->peer->channel, &m);
+	answered(q);
+}
+
+static void take_sender_query(void *arg, struct str body, int fd)
+{
+	struct peer *p = arg;
+	struct ipc_sender_query m;
+	fd_close(&fd);
+	if (!ipc_decode_sender_query(body, &m))
+		queue_senders(p->role->queue, m.account, m.authors, on_senders_known, ask(p, m.request));
+}
+
 static void on_account_known(void *arg, const struct queue_account *a)
 {
 	struct question *q = arg;
@@ -382,6 +400,7 @@ static const ipc_handler from_smtpd[IPC_TYPES] = {
 	[IPC_TYPE_account_query] = take_account_query,
 	[IPC_TYPE_rate_query] = take_rate_query,
 	[IPC_TYPE_rate_release] = take_rate_release,
+	[IPC_TYPE_sender_query] = take_sender_query,
 	[IPC_TYPE_spool_open] = take_spool_open,
 	[IPC_TYPE_submit] = take_submit,
 	[IPC_TYPE_event] = take_event,

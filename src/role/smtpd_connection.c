@@ -252,6 +252,7 @@ static void connection_destroy(struct connection *c)
 	mem_free(c->limits);
 	mem_free(c->local_size_where);
 	mem_free(c->name);
+	mem_free(c->owners);
 	if (c->counted) {
 		(void)map_remove(&s->sessions, smtpd_key(&c->id));
 		struct ipc_client_close m = {.session = c->id};

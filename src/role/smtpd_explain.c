@@ -127,7 +127,7 @@ static void add_domain(json_t *o, const struct policy_facts *f)
 static void add_mailbox(json_t *o, const struct policy_facts *f)
 {
 	static const char *const exists[] = {[POLICY_EXISTS_NO] = "no", [POLICY_EXISTS_YES] = "yes",
-		[POLICY_EXISTS_UNKNOWN] = "uncertain"};
+		[POLICY_EXISTS_UNKNOWN] = "uncertain", [POLICY_EXISTS_NOWHERE] = "nowhere"};
 	set(o, "exists", json_string(exists[f->recipient_exists]));
 	set(o, "mailbox_full", json_boolean(f->recipient_full));
 	set(o, "mailbox_max_size", number_of(f->local_size));

@@ -53,6 +53,7 @@ struct connection {
 	char *name;                   // that was found, for facts->client_name
 	char *limits;                 // octets of facts->account_networks and the like
 	char *local_size_where;       // octets of facts->local_size_where
+	char *owners;                 // octets of facts->owners
 	struct auth_exchange *exchange;
 	char offered[256];            // of a foreign server's mechanisms, those that the block wants
 	struct spool_writer *spool;
@@ -212,6 +213,7 @@ static inline struct str smtpd_key(const uint64_t *id)
 void smtpd_client_counts(void *arg, struct str body, int fd);
 void smtpd_account_answer(void *arg, struct str body, int fd);
 void smtpd_recipient_answer(void *arg, struct str body, int fd);
+void smtpd_sender_answer(void *arg, struct str body, int fd);
 void smtpd_spool_file(void *arg, struct str body, int fd);
 void smtpd_submitted(void *arg, struct str body, int fd);
 

@@ -74,6 +74,26 @@ static void ask_recipient(struct connection *c)
 	}
 }
 
+static void keep_owners(struct connection *c, struct str owners)
+{
+	mem_free(c->owners);
+	c->owners = str_dup(owners);
+	c->facts->owners = str_make(c->owners, owners.len);
+}
+
+static void ask_senders(struct connection *c)
+{
+	struct smtpd *s = c->smtpd;
+	if (s->queue) {
+		struct ipc_sender_query m = {.request = connection_ask(c), .account = c->facts->account,
+			.authors = c->facts->authors};
+		(void)ipc_send_sender_query(s->queue, &m);
+	} else {
+		keep_owners(c, STR_EMPTY); // policy takes what is missing for not to be told now
+		connection_fact_known(c, POLICY_FACT_SENDER);
+	}
+}
+
 void connection_ask_next_fact(struct connection *c)
 {
 	if (c->facts_need & POLICY_FACT_CONNECTIONS) {
@@ -86,16 +106,19 @@ void connection_ask_next_fact(struct connection *c)
 		connection_ask_rates(c);
 	} else if (c->facts_need & POLICY_FACT_HOSTNAME) {
 		connection_ask_name(c);
+	} else if (c->facts_need & POLICY_FACT_SENDER) {
+		ask_senders(c);
 	} else {
 		struct policy_facts filled = *c->facts;
 		unsigned known = filled.known;
-		char *limits = c->limits, *where = c->local_size_where;
+		char *limits = c->limits, *where = c->local_size_where, *owners = c->owners;
 		mem_free(c->facts);
 		c->facts = NULL;
-		c->limits = c->local_size_where = NULL;
+		c->limits = c->local_size_where = c->owners = NULL;
 		ANSWER(c, session_facts(c->session, known, &filled));
 		mem_free(limits);
 		mem_free(where);
+		mem_free(owners);
 	}
 }
 
@@ -105,7 +128,7 @@ void connection_ask_facts(void *arg, unsigned need, const struct policy_facts *f
 	c->facts = mem_alloc(sizeof *c->facts);
 	*c->facts = *f;
 	c->facts_need = need & (POLICY_FACT_CONNECTIONS | POLICY_FACT_ACCOUNT | POLICY_FACT_RECIPIENT |
-		POLICY_FACT_RATE | POLICY_FACT_HOSTNAME);
+		POLICY_FACT_RATE | POLICY_FACT_HOSTNAME | POLICY_FACT_SENDER);
 	if (need & POLICY_FACT_GUARD)
 		connection_guard_fact(c);
 	if (need & POLICY_FACT_SPACE) {
@@ -207,12 +230,26 @@ void smtpd_recipient_answer(void *arg, struct str body, int fd)
 	struct connection *c = smtpd_answered(arg, m.request);
 	if (!c || !c->facts)
 		return;
-	c->facts->recipient_exists = m.exists == 1 ? POLICY_EXISTS_YES :
-		m.exists == 0 ? POLICY_EXISTS_NO : POLICY_EXISTS_UNKNOWN;
+	static const enum policy_existence exists[] = {POLICY_EXISTS_NO, POLICY_EXISTS_YES,
+		POLICY_EXISTS_UNKNOWN, POLICY_EXISTS_NOWHERE};
+	c->facts->recipient_exists = m.exists < ARRAY_SIZE(exists) ? exists[m.exists] : POLICY_EXISTS_UNKNOWN;
 	c->facts->recipient_full = m.over == QUOTA_OVER_HARD;
 	c->facts->local_size = m.local_size;
 	c->facts->local_size_where = keep_where(c, m.local_size_where);
 	connection_fact_known(c, POLICY_FACT_RECIPIENT);
+}
+
+void smtpd_sender_answer(void *arg, struct str body, int fd)
+{
+	struct ipc_sender_answer m;
+	fd_close(&fd);
+	if (ipc_decode_sender_answer(body, &m))
+		return;
+	struct connection *c = smtpd_answered(arg, m.request);
+	if (!c || !c->facts)
+		return;
+	keep_owners(c, m.owners);
+	connection_fact_known(c, POLICY_FACT_SENDER);
 }
 
 // ---- AUTH

@@ -41,6 +41,7 @@ static const ipc_handler from_queue[IPC_TYPES] = {
 	[IPC_TYPE_account_answer] = smtpd_account_answer,
 	[IPC_TYPE_recipient_answer] = smtpd_recipient_answer,
 	[IPC_TYPE_rate_answer] = smtpd_rate_answer,
+	[IPC_TYPE_sender_answer] = smtpd_sender_answer,
 	[IPC_TYPE_spool_file] = smtpd_spool_file,
 	[IPC_TYPE_submitted] = smtpd_submitted,
 	[IPC_TYPE_store_state] = on_store_state,

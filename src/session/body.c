@@ -14,6 +14,8 @@ static struct stage_facts stage_facts_of(struct session *s, uint64_t now)
 	return (struct stage_facts){
 		.config = s->facts.config,
 		.server = s->facts.server,
+		.authors = policy_wants_authors(&s->facts),
+		.sender = str_from(t->sender.text),
 		.submission = s->account != NULL,
 		.header_size = session_limit(s, CONFIG_LIMIT_HEADER_SIZE),
 		.header_fields = session_limit(s, CONFIG_LIMIT_HEADER_FIELDS),

@@ -110,6 +110,39 @@ static void refuse(struct session *s, const struct body *b)
 		session_answer(s, REPLY_BODY_END_UNSURE);
 }
 
+// The sender of MAIL was looked at; mostly it is the one author, too.
+static bool is_known_author(const struct transaction *t, const struct stage_result *result)
+{
+	struct str rest = buf_str(&result->authors), author;
+
+	while (rest.len && str_split(&rest, '\n', &author))
+		if (!str_equal(author, str_from(t->sender.text)))
+			return false;
+	return true;
+}
+
+// Nothing is left to be said against it.
+static void keep_message(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	struct body *b = t->body;
+	const struct stage_result *result = b->result;
+
+	if (result->hold || t->hold_reason[0])
+		transaction_hold_all(t, t->hold_reason[0] ? t->hold_reason : result->hold_reason);
+	if (write_headers(s, result)) {
+		session_transaction_done(s, REPLY_UNAVAILABLE);
+		return;
+	}
+	fill_envelope(s, result);
+	if (b->spool_state != SPOOL_OPEN) {
+		submit(s);
+		return;
+	}
+	s->wait = SESSION_WAIT_SYNC;
+	s->host->spool_sync(s->arg);
+}
+
 void body_finish(struct session *s)
 {
 	struct transaction *t = s->transaction;
@@ -132,19 +165,25 @@ void body_finish(struct session *s)
 	}
 	if (session_refuse_local_size(s))
 		return;
-	if (result->hold || t->hold_reason[0])
-		transaction_hold_all(t, t->hold_reason[0] ? t->hold_reason : result->hold_reason);
-	if (write_headers(s, result)) {
-		session_transaction_done(s, REPLY_UNAVAILABLE);
+	b->result = result;
+	if (is_known_author(t, result)) {
+		keep_message(s);
 		return;
 	}
-	fill_envelope(s, result);
-	if (b->spool_state != SPOOL_OPEN) {
-		submit(s);
+	s->facts.authors = buf_str(&result->authors);
+	s->facts.author_count = result->author_count;
+	s->facts.known &= ~(unsigned)POLICY_FACT_SENDER;
+	(void)session_ask(s, QUESTION_BODY);
+}
+
+void session_decided_body(struct session *s, const struct policy_verdict *v)
+{
+	if (v->kind == POLICY_ALLOW) {
+		keep_message(s);
 		return;
 	}
-	s->wait = SESSION_WAIT_SYNC;
-	s->host->spool_sync(s->arg);
+	session_answer_verdict(s, v);
+	session_reset(s);
 }
 
 static enum reply failure_reply(int err)

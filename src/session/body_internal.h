@@ -32,6 +32,7 @@ struct body {
 	uint64_t wire;          // octets received, refused ones too
 	uint64_t size;          // octets kept
 	uint64_t received_ms;
+	const struct stage_result *result; // of the stages, at the end; theirs
 	enum reply failure;     // a fault of ours, told at the end; REPLY_NONE: none
 	// what the end makes of it; lives until the answer of the host
 	struct buf headers;

@@ -29,7 +29,7 @@ enum reply session_command_fault(enum smtp_fault fault, enum reply address)
 static void renew_facts(struct session *s)
 {
 	s->facts.known &= ~(unsigned)(POLICY_FACT_ACCOUNT | POLICY_FACT_SPACE | POLICY_FACT_GUARD |
-		POLICY_FACT_RATE);
+		POLICY_FACT_RATE | POLICY_FACT_SENDER);
 	s->facts.account_may_submit = s->facts.account_may_relay = false;
 	s->facts.login_untrusted = false;
 	session_renew_client(s);
@@ -75,6 +75,9 @@ enum reply session_mail(struct session *s, struct str argument)
 	s->transaction = t;
 	s->facts.sender = &t->sender;
 	s->facts.mail = &t->mail;
+	s->facts.authors = str_from(t->sender.text);
+	s->facts.author_count = 0;
+	s->facts.owners = STR_EMPTY;
 	return session_ask(s, QUESTION_MAIL);
 }
 

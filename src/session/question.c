@@ -16,6 +16,7 @@ static const struct {
 	[QUESTION_RCPT] = {policy_rcpt, session_decided_rcpt},
 	[QUESTION_DATA] = {policy_data, session_decided_data},
 	[QUESTION_BDAT] = {policy_data, session_decided_bdat},
+	[QUESTION_BODY] = {policy_body, session_decided_body},
 };
 
 static void set_unavailable(struct session *s, struct policy_verdict *v)
@@ -107,6 +108,8 @@ static void merge(struct session *s, unsigned known, const struct policy_facts *
 	}
 	if (known & POLICY_FACT_RATE)
 		take_rates(s, filled);
+	if (known & POLICY_FACT_SENDER && s->transaction)
+		own->owners = arena_str(&s->transaction->arena, filled->owners);
 	if (known & POLICY_FACT_SPACE)
 		own->store_full = filled->store_full;
 	if (known & POLICY_FACT_GUARD) {

@@ -49,6 +49,7 @@ enum question {
 	QUESTION_RCPT,
 	QUESTION_DATA,
 	QUESTION_BDAT,
+	QUESTION_BODY,
 	QUESTIONS
 };
 
@@ -164,6 +165,7 @@ void session_decided_mail(struct session *s, const struct policy_verdict *v);
 void session_decided_rcpt(struct session *s, const struct policy_verdict *v);
 void session_decided_data(struct session *s, const struct policy_verdict *v);
 void session_decided_bdat(struct session *s, const struct policy_verdict *v);
+void session_decided_body(struct session *s, const struct policy_verdict *v);
 
 // ---- client.c: the rule for the client, as it is in force
 void session_look_up_client(struct session *s);

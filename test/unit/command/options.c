@@ -73,7 +73,6 @@ static void what_is_wrong(void **state)
 	static const char *const rows[][ARGUMENTS_MAX] = {
 		{"trace", "--nothing"}, {"trace", "--since"}, {"trace", "a", "-c"}, {"trace", "--all=yes"},
 		{"trace", "--json=1"}, {"trace", "-x"}, {"trace", "--sinc", "2h"}, {"trace", "--since2h"},
-		{"trace", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -102,12 +101,25 @@ static void what_comes_several_times(void **state)
 	assert_int_equal(values.count, ARRAY_SIZE(values.items));
 }
 
+static void too_many_words(void **state)
+{
+	static char name[] = "trace", word[] = "word";
+	char *words[OPTIONS_WORDS_MAX + 3] = {name};
+	struct options o;
+	(void)state;
+	for (int n = 1; n <= OPTIONS_WORDS_MAX + 1; n++)
+		words[n] = word;
+	assert_true(options_parse(OPTIONS_WORDS_MAX + 1, words, NULL, 0, &o));
+	assert_int_equal(o.word_count, OPTIONS_WORDS_MAX);
+	assert_false(options_parse(OPTIONS_WORDS_MAX + 2, words, NULL, 0, &o));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_comes_several_times),
 		cmocka_unit_test(what_is_right),
-		cmocka_unit_test(what_is_wrong),
+		cmocka_unit_test(what_is_wrong), cmocka_unit_test(too_many_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
