@@ -411,7 +411,7 @@ def held(start, certificate):
                              ("lee", ["kim@example.kr"])):
         with made.session(f"{user}@example.kr") as client:
             reply = client.deliver(f"{user}@example.kr", recipients, smtp.text_message(
-                subject="\x1b]0;title\x07 한글 \u202e", extra="X-Long: a\r\n\tb\r\n"))
+                f"{user}@example.kr", subject="\x1b]0;title\x07 한글 \u202e", extra="X-Long: a\r\n\tb\r\n"))
             assert reply.code == 250, reply
     return made
 

@@ -97,6 +97,8 @@ def ours(start, ca):
     def make(more=""):
         smart = start(server.Pabal, certificate=ca.issue("smart.a.test", stem="ours"), name="smart", more=more)
         smart.account("me@example.kr", "open-sesame")
+        # the account of a whole server sends as everybody there
+        smart.run("account", "send-as", "me@example.kr", "add", "@example.kr")
         return smart
     return make
 

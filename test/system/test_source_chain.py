@@ -227,7 +227,7 @@ def test_msmtp(start, certificate, ca, machine, kinds):  # noqa: F811
              "--domain=client.example", f"--from={user}@example.kr", "--tls=on", "--tls-starttls=on",
              f"--tls-trust-file={ca.cert}", "--auth=plain", f"--user={user}",
              f"--passwordeval=echo {password}", "--", "lee@example.kr"],
-            input=smtp.text_message(subject=f"from {user}").decode().replace("\r\n", "\n"),
+            input=smtp.text_message(f"{user}@example.kr", subject=f"from {user}").decode().replace("\r\n", "\n"),
             text=True, capture_output=True, timeout=60)
 
     assert send("kim", "wrong").returncode == 77  # EX_NOPERM

@@ -68,6 +68,11 @@ def mail(code):
     return run
 
 
+def null_sender(m):
+    """Who logged in sends as somebody; reports come from servers."""
+    return mail(553 if m.login else 250)(m)
+
+
 def rcpt(code, who=None):
     def run(m):
         if m.unsure:
@@ -136,11 +141,11 @@ COMMANDS = {
     "EHLO c": greet,
     "EHLO": always(501),
     "HELO a b": always(501),
-    "MAIL FROM:<a@b.test>": mail(250),
-    "MAIL FROM:<>": mail(250),
-    "MAIL FROM:a@b.test": mail(501),
-    "MAIL FROM:<a@b.test> FOO=1": mail(555),
-    "MAIL FROM:<a@b.test> SIZE=99999999999": mail(552),
+    "MAIL FROM:<kim@example.kr>": mail(250),
+    "MAIL FROM:<>": null_sender,
+    "MAIL FROM:kim@example.kr": mail(501),
+    "MAIL FROM:<kim@example.kr> FOO=1": mail(555),
+    "MAIL FROM:<kim@example.kr> SIZE=99999999999": mail(552),
     "MAIL": mail(501),
     "RCPT TO:<kim@example.kr>": rcpt(250, "kim"),
     "RCPT TO:<lee@example.kr>": rcpt(250, "lee"),
@@ -194,9 +199,9 @@ ALL = {**COMMANDS, **PLAIN_ONLY, **TLS_ONLY}
 PLACES = {
     "greeted": [],
     "ready": ["EHLO c"],
-    "sender": ["EHLO c", "MAIL FROM:<a@b.test>"],
-    "recipient": ["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<kim@example.kr>"],
-    "chunks": ["EHLO c", "MAIL FROM:<a@b.test>", "RCPT TO:<kim@example.kr>",
+    "sender": ["EHLO c", "MAIL FROM:<kim@example.kr>"],
+    "recipient": ["EHLO c", "MAIL FROM:<kim@example.kr>", "RCPT TO:<kim@example.kr>"],
+    "chunks": ["EHLO c", "MAIL FROM:<kim@example.kr>", "RCPT TO:<kim@example.kr>",
                "BDAT 6\r\nx: y\r\n\\"],
 }
 
@@ -354,7 +359,7 @@ def test_starttls_that_fails_ends_the_connection(running):
 
 # ---- the connection is cut
 
-STORY = [b"EHLO c\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<kim@example.kr>\r\n",
+STORY = [b"EHLO c\r\n", b"MAIL FROM:<kim@example.kr>\r\n", b"RCPT TO:<kim@example.kr>\r\n",
          b"DATA\r\n", b"Subject: cut\r\n\r\n" + b"line\r\n" * 5, b"."]
 STORY_BDAT = STORY[:3] + [b"BDAT 16\r\nSubject: cut\r\n\r\n", b"BDAT 20 LAST\r\n", b"0123456789"]
 STORY_LARGE = STORY[:4] + [b"Subject: cut\r\n\r\n" + (b"x" * 98 + b"\r\n") * 1000, b"."]
