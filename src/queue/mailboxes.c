@@ -42,6 +42,7 @@ struct entry {
 	bool fetched, fetching;    // what the store remembers
 	bool dirty;                // differs from it
 	bool wake;                 // what waits is to be tried
+	bool of_user;              // of the system: only a delivery to it can look
 	char name[];
 };
 
@@ -596,7 +597,10 @@ void queue_mailbox_told(struct queue *q, const struct item *i, const struct ipc_
 	e->limits = queue_quota_in_force(q->config, &i->quota);
 	remember(e, &usage);
 	fetch(q, e);
-	if (i->result == TRY_TEMPORARY && (!e->waits_for || size < e->waits_for))
+	e->of_user = i->job->group && i->job->group->kind == ROUTE_USER;
+	bool full = i->result == TRY_TEMPORARY && // and not for another reason
+		quota_judge(&e->limits, &e->usage, size) == QUOTA_OVER_HARD;
+	if (full && (!e->waits_for || size < e->waits_for))
 		e->waits_for = size;
 	else if (i->result == TRY_DELIVERED)
 		wake_if_room(q, e);
@@ -613,7 +617,8 @@ void queue_mailboxes_beat(struct queue *q)
 	LIST_EACH(link, &m->used) {
 		struct entry *e = LIST_ENTRY(link, struct entry, link);
 		tell_askers(q, e, ERR_TIMEOUT, now);
-		if (!e->waits_for || e->request || looks == LOOKS_MAX || now - e->looked_ms < LOOK_MS)
+		if (!e->waits_for || e->of_user || e->request || looks == LOOKS_MAX ||
+			now - e->looked_ms < LOOK_MS)
 			continue;
 		e->looked_ms = now;
 		looks += !ask_local(q, e, false);
