@@ -29,9 +29,10 @@ build() {
 
 build_release_options='--buildtype=release -Dlayering=false --prefix=/usr --libdir=lib'
 
+# what a task needs beside the server
 build_release() {
 	# shellcheck disable=SC2086 # a list of words
-	build "$run/build" server $build_release_options
+	build "$run/build" "server $*" $build_release_options
 }
 
 build_sanitized() {

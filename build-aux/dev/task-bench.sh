@@ -6,7 +6,7 @@ task_bench() {
 	need_packages "$packages_build $packages_test" || exit 1
 	need_peers || exit 1
 	step "Build"
-	build_release || exit 1
+	build_release test/tables/ask-tables || exit 1
 	good "${run#"$tree"/}/build/pabal"
 	PABAL_BIN=$run/build/pabal exec "$tree/test/lib/enter-network" \
 		/usr/bin/python3 -B "$tree/test/bench/run" "$@"
