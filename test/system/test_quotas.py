@@ -16,8 +16,10 @@ import pytest
 from pabal import peers, server, wait
 
 DOMAIN = "example.kr"
-CONFIG = server.USUAL.replace('deliver { maildir "$folder/mail/%d/%u/Maildir" }', """\
+CONFIG = server.USUAL.replace('domains { "example.kr" }', 'domains { "example.kr" "mbox.example" }') \
+    .replace('deliver { maildir "$folder/mail/%d/%u/Maildir" }', """\
 deliver { maildir "$folder/mail/%d/%u/Maildir"  quota 10M  quota-over $over }
+mailboxes "mbox.example" { mbox "$folder/mail/mbox.example/%u" }
 queue { first-retry 1h  max-retry 1h }
 """).replace("queue { senders 2 }\n", "").replace("limits { workers 2 }", """\
 limits { workers 2  connections-address 100 }""")
@@ -386,3 +388,26 @@ def test_dovecot_and_deliverquota_agree(pabal):
     octets, messages = counted(pabal, box)
     assert maildirsize(pabal, box) == ("10485760S,1000C", octets, messages)
     assert recount(pabal, box)["octets"] == octets
+
+
+# ---- an mbox
+
+def test_an_mbox_has_a_quota_too(pabal):
+    pabal.account("kim@mbox.example", "secret")
+    set_quota(pabal, "kim@mbox.example", hard="10K", messages=3)
+    path = pabal.folder / "mail" / "mbox.example" / "kim"
+    here = lambda: path.read_bytes().count(b"Subject: mbox") if path.exists() else 0
+    with pabal.client() as client:
+        client.ehlo()
+        pabal.signal_role("local", signal.SIGSTOP)
+        assert [send(client, "kim@mbox.example", body(100, f"mbox {n}")) for n in range(5)] == [250] * 5
+        pabal.signal_role("local", signal.SIGCONT)
+        wait.until(lambda: all(r["tries"] for r in waiting(pabal, "kim@mbox.example")))
+        assert here() == 3 and len(waiting(pabal, "kim@mbox.example")) == 2
+        row = show(pabal, "kim@mbox.example")
+        assert (row["octets"], row["messages"], row["state"]) == (path.stat().st_size, 3, "full")
+        assert rcpt(client, "kim@mbox.example").code == 452
+    os.truncate(path, 0)
+    assert recount(pabal, "kim@mbox.example")["messages"] <= 2
+    wait.until(lambda: here() == 2)
+    wait.until(lambda: not waiting(pabal, "kim@mbox.example"))
