@@ -58,7 +58,8 @@ def machine(folder, certificate):
         return {"certificate": certificate.pem.read_text(), "ca-file": certificate.pem.read_text(),
                 "client-certificate": certificate.pem.read_text(), "key": certificate.pem.read_text(),
                 "client-key": certificate.pem.read_text(), "jwks-file": KEYS,
-                "keytab": "\x05\x02", "password-file": "secret\n"}[setting]
+                "keytab": "\x05\x02", "password-file": "secret\n", "rules": "1.2.3.4:deny\n",
+                "from": "example.kr\n", "aliases": "root: kim\n"}[setting]
 
     def put(text):
         def place(match):
@@ -70,7 +71,7 @@ def machine(folder, certificate):
             return f'{setting} "{local}"'
 
         text = re.sub(r'(?<![\w-])(certificate|key|ca-file|client-certificate|client-key|jwks-file|'
-                      r'keytab|password-file) "(/[^"]+)"', place, text)
+                      r'keytab|password-file|rules|from|aliases) "(/[^"]+)"', place, text)
         return f'state-folder "{folder}/state"\nrun-folder "{folder}/run"\n{text}'
 
     return put
