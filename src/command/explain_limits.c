@@ -104,7 +104,7 @@ void explain_quota(struct explain *e, const json_t *rcpt, const char *recipient)
 	if (!json_is_true(json_object_get(facts, "local_domain")))
 		return; // not ours to count
 	step = explain_add_step(e, "quota", recipient, NULL);
-	explain_note(step, "%s", TEXT("its mailbox has room"));
+	explain_note(step, "%s", TEXT("there is room in what it leads to"));
 	if (most)
 		explain_note(step, TEXT("in force: local-size %s, from %s"),
 			unit_format_size((uint64_t)most, text), row_word(facts, "mailbox_max_size_where"));

@@ -84,7 +84,7 @@ static void print_rule(const json_t *step)
 {
 	struct buf rule = BUF_INIT;
 	const char *name = row_word(step, "rule"), *where = row_word(step, "where");
-	if (!strcmp(row_word(step, "step"), "route") || !name[0] || !strcmp(name, "allow"))
+	if (!row_word(step, "command")[0] || !name[0] || !strcmp(name, "allow"))
 		return;
 	(void)buf_add_format(&rule, where[0] ? TEXT("%s (%s)") : TEXT("%s (built in)"), name, where);
 	print_line(TEXT("rule: "), buf_cstr(&rule));

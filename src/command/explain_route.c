@@ -65,6 +65,8 @@ static void words_of(const struct explain *e, const json_t *row, struct buf *out
 	long long port = row_number(row, "port");
 	if (!strcmp(kind, "mailbox") || !strcmp(kind, "user")) {
 		add_mailbox(e->config, row, out);
+	} else if (!strcmp(kind, "program") || !strcmp(kind, "file")) {
+		(void)buf_add_text(out, target);
 	} else if (!strcmp(kind, "mx")) {
 		(void)buf_add_format(out, TEXT("to the mail hosts (MX) of %s"), row_word(row, "domain"));
 	} else if (!strcmp(kind, "host")) {
@@ -74,10 +76,10 @@ static void words_of(const struct explain *e, const json_t *row, struct buf *out
 			(void)buf_add_format(out, TEXT(", port %lld"), port);
 	} else if (!strcmp(kind, "refuse")) {
 		(void)buf_add_format(out, TEXT("refused by its route: %s"), row_word(row, "text"));
-	} else if (!strcmp(kind, "program") || !strcmp(kind, "file")) {
-		(void)buf_add_format(out, TEXT("to the %s of an alias, in the rights of alias-user"), TEXT(kind));
+	} else if (row_word(row, "words")[0]) {
+		(void)buf_add_text(out, row_word(row, "words"));
 	} else if (!strcmp(kind, "none")) {
-		(void)buf_add_format(out, TEXT("there is no %s here: it would be returned"), target);
+		(void)buf_add_text(out, TEXT("nobody would get it: it would be returned"));
 	} else {
 		(void)buf_add_text(out, TEXT("cannot be told now"));
 	}
@@ -90,6 +92,24 @@ static const char *answer_of(const char *kind)
 	return !strcmp(kind, "uncertain") ? "defer" : "allow";
 }
 
+static const char *route_words(const char *kind, const char *where)
+{
+	static const struct {
+		const char *kind, *words;
+	} all[] = {
+		{"mailbox", TEXT_MARK("a mailbox of this machine")},
+		{"user", TEXT_MARK("a user of this system")},
+		{"program", TEXT_MARK("a program, by an alias")},
+		{"file", TEXT_MARK("a file, by an alias")},
+		{"mx", TEXT_MARK("no route is written for it")},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(all) && !where[0]; i++)
+		if (!strcmp(all[i].kind, kind))
+			return TEXT(all[i].words);
+	return where;
+}
+
+// One end of the way of a recipient: how it goes there, and what is there.
 static void add_way(struct explain *e, const char *recipient, const json_t *row)
 {
 	char where[1100];
@@ -100,9 +120,9 @@ static void add_way(struct explain *e, const char *recipient, const json_t *row)
 	json_object_set_new(step, "rule", json_string(kind));
 	json_object_set_new(step, "where", json_string(where));
 	if (target[0] && strcmp(target, recipient))
-		explain_note(step, TEXT("it is %s"), target);
-	explain_note(step, "%s", where[0] ? where : !strcmp(kind, "mailbox") ? TEXT("a domain of ours") :
-		TEXT("no route is written for it"));
+		explain_note(step, "%s: %s", target, route_words(kind, where));
+	else
+		explain_note(step, "%s", route_words(kind, where));
 	step = explain_add_step(e, "delivery", recipient, NULL);
 	words_of(e, row, &words);
 	explain_note(step, "%s", buf_cstr(&words));
@@ -111,10 +131,26 @@ static void add_way(struct explain *e, const char *recipient, const json_t *row)
 	buf_finish(&words);
 }
 
+// What an alias makes of it, on the way.
+static void add_alias(struct explain *e, const char *recipient, const json_t *row)
+{
+	const char *to = row_word(row, "to"), *where = row_word(row, "where");
+	if (!to[0] || !strcmp(to, row_word(row, "address")))
+		return; // an end: a row of its own tells of it
+	json_t *step = explain_add_step(e, "alias", recipient, NULL);
+	json_object_set_new(step, "rule", json_string(row_word(row, "step")));
+	json_object_set_new(step, "where", json_string(where));
+	explain_note(step, "%s -> %s", row_word(row, "address"), to);
+	explain_note(step, "%s%s%s", row_word(row, "step"), where[0] ? ", " : "", where);
+}
+
 static void take_row(const json_t *row, void *arg)
 {
 	struct targets *t = arg;
-	add_way(t->e, t->recipient, row);
+	if (json_object_get(row, "kind"))
+		add_way(t->e, t->recipient, row);
+	else
+		add_alias(t->e, t->recipient, row);
 }
 
 void explain_route(struct explain *e, const json_t *rcpt, const char *recipient)

@@ -176,7 +176,8 @@ def test_a_thousand_cases(running):
     rng = random.Random(4)
     groups = [Group(rng) for _ in range(GROUPS)]
     with running.session("lee@example.kr") as client:  # uses up the rate of the day
-        assert client.deliver("lee@example.kr", "kim@example.kr", smtp.text_message()).code == 250
+        assert client.deliver("lee@example.kr", "kim@example.kr",
+                              smtp.text_message("lee@example.kr", "kim@example.kr")).code == 250
     clients = [log_in(running, group) for group in groups]
     for words in LATER.values():
         running.run("account", *words)
@@ -308,6 +309,27 @@ def test_the_rule_with_its_line(running):
     flat = " ".join(explain(running, "--from-ip 192.0.2.77 --mail-from a@b.test "
                             "--rcpt kim@example.kr --size 20001", 1).split())
     assert f"limit network 192.0.2.64/26 {line_of('192.0.2.64/26')}" in flat
+
+
+def test_an_alias_and_its_ends(running):
+    running.run("address", "add", "sales@example.kr", "kim@example.kr", "x@a.smart.test")
+    report = json.loads(explain(running, "--from-ip 192.0.2.7 --mail-from a@b.test "
+                                "--rcpt sales@example.kr --rcpt postmaster --json", 0))
+    found = [(s["step"], s["recipient"], s.get("rule", ""), s["notes"][0] if s["notes"] else "")
+             for s in report["steps"] if s["recipient"]]
+    maildir = f"Maildir {running.maildir('kim@example.kr')}"
+    assert found == [
+        ("rcpt", "sales@example.kr", "local-recipient", ""),
+        ("quota", "sales@example.kr", "", "there is room in what it leads to"),
+        ("alias", "sales@example.kr", "alias", "sales@example.kr -> kim@example.kr, x@a.smart.test"),
+        ("route", "sales@example.kr", "mailbox", "kim@example.kr: a mailbox of this machine"),
+        ("delivery", "sales@example.kr", "", maildir),
+        ("route", "sales@example.kr", "host", found[5][3]),
+        ("delivery", "sales@example.kr", "", "to mx.smart.test by SMTP, port 2525"),
+        ("rcpt", "postmaster", "postmaster", ""),
+        ("route", "postmaster", "mailbox", "kim@example.kr: a mailbox of this machine"),
+        ("delivery", "postmaster", "", maildir)]
+    running.run("address", "remove", "sales@example.kr")
 
 
 def test_rates_with_their_counts(running):
