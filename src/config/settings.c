@@ -786,7 +786,7 @@ static const struct config_setting settings[] = {
 	{CONFIG_BLOCK_GUARD, "messages", &config_type_number, FIELD(config, guard.messages), "1000", 'l',
 		MASTER | QUEUE, TEXT_MARK("Messages that an account may send in a day before it is held; it "
 		"is slowed from four fifths of that on, and suspended from twice of it. An account "
-		"that is new begins with a quarter. 0: any number."), .least = 0, .most = 10000000},
+		"that is new begins with a third. 0: any number."), .least = 0, .most = 10000000},
 	{CONFIG_BLOCK_GUARD, "new-recipients", &config_type_number, FIELD(config, guard.recipients), "200",
 		'l', MASTER | QUEUE, TEXT_MARK("The same for recipients that it never wrote to before."),
 		.least = 0, .most = 10000000},

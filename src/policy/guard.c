@@ -142,7 +142,6 @@ void guard_submit(struct guard_state *s, const struct guard_message *m,
 		return;
 	}
 	s->since_hold = 0;
-	guard_note_peaks(s);
 	learn_message(s, m);
 }
 

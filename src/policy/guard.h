@@ -106,6 +106,9 @@ struct guard_state {
 	// now
 	uint32_t ten, hour;       // numbers of the newest windows; of the clock
 	struct guard_counts tens[GUARD_TENS], hours[GUARD_HOURS];
+	struct guard_counts of_hour, of_day; // their sums
+	uint32_t odd_for;         // the hour that odd is about
+	bool odd;
 	struct guard_body bodies[GUARD_BODIES];
 	struct guard_network networks[GUARD_NETWORKS];
 	uint32_t creep;           // sixteenths

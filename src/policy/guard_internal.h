@@ -19,8 +19,8 @@ static inline bool guard_is_learning(const struct guard_state *s)
 void guard_advance(struct guard_state *s, uint64_t now_ms);
 void guard_count_message(struct guard_state *s, uint32_t fresh, uint32_t weight, bool foreign);
 void guard_count_outcome(struct guard_state *s, uint32_t refused, uint32_t delivered);
-struct guard_counts guard_sum_tens(const struct guard_state *s, unsigned count);
-struct guard_counts guard_sum_day(const struct guard_state *s);
+struct guard_counts guard_sum_lately(const struct guard_state *s); // 10 to 20 minutes
+void guard_sum_up(struct guard_state *s); // of_hour, of_day
 
 // ---- guard_networks.c
 // Notes that the network is used. True: it is young, so what comes from it is foreign.
@@ -34,7 +34,7 @@ uint32_t guard_same_bodies(const struct guard_state *s);
 // ---- guard_usual.c
 void guard_end_day(struct guard_state *s);
 void guard_note_peaks(struct guard_state *s);
-bool guard_is_odd_hour(const struct guard_state *s);
+bool guard_is_odd_hour(struct guard_state *s);
 
 // ---- guard_signals.c
 void guard_judge(const struct guard_state *s, const struct guard_settings *settings,

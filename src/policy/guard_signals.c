@@ -181,7 +181,7 @@ static enum guard_action look_at_caps(struct look *l)
 		GUARD_NONE : by_cap(l->day.fresh, recipients);
 
 	if (l->v->learning) // held only from twice the cap on
-		by_messages = l->settings->client || l->day.messages < cap ? GUARD_NONE :
+		by_messages = l->day.messages < cap ? GUARD_NONE :
 			l->day.messages < 2 * cap ? GUARD_SLOW : GUARD_HOLD;
 	if (by_messages)
 		add_reason(l, GUARD_SIGNAL_CAP_MESSAGES, by_messages, 1440, l->day.messages,
@@ -235,17 +235,22 @@ static bool is_calm(const struct look *l)
 void guard_judge(const struct guard_state *s, const struct guard_settings *settings,
 	struct guard_verdict *out)
 {
-	struct look l = {.s = s, .settings = settings, .v = out, .ten = guard_sum_tens(s, 2),
-		.hour = guard_sum_tens(s, GUARD_TENS), .day = guard_sum_day(s)};
+	struct look l;
 	enum guard_action wanted, capped;
 
-	*out = (struct guard_verdict){.learning = guard_is_learning(s)};
-	if (settings->profile == GUARD_PROFILE_OFF || s->now_ms < s->allowed_until_ms)
+	out->action = GUARD_NONE;
+	out->stepped = false;
+	out->points = out->reason_count = 0;
+	out->learning = guard_is_learning(s);
+	// A client that is learned may carry everybody's mail: its numbers are not known yet.
+	if (settings->profile == GUARD_PROFILE_OFF || s->now_ms < s->allowed_until_ms ||
+		(settings->client && out->learning))
 		return;
+	l = (struct look){.s = s, .settings = settings, .v = out, .ten = guard_sum_lately(s),
+		.hour = s->of_hour, .day = s->of_day};
 	capped = look_at_caps(&l);
 	if (!is_calm(&l)) {
-		bool numbers = settings->profile == GUARD_PROFILE_NORMAL &&
-			!(settings->client && out->learning);
+		bool numbers = settings->profile == GUARD_PROFILE_NORMAL;
 
 		if (numbers)
 			look_at_volume(&l);
@@ -260,8 +265,6 @@ void guard_judge(const struct guard_state *s, const struct guard_settings *setti
 	wanted = by_points(&l);
 	if (out->learning && wanted > GUARD_SLOW)
 		wanted = GUARD_SLOW;
-	if (out->learning && settings->client)
-		wanted = GUARD_NONE; // its numbers are not known yet: it may carry everybody's mail
 	out->action = wanted > capped ? wanted : capped;
 	if (out->action > settings->most)
 		out->action = settings->most;

@@ -201,6 +201,7 @@ int guard_decode(struct str octets, struct guard_state *out)
 	carry_state(&c, out);
 	if (!c.err && (c.rest.len || !is_sane(out)))
 		c.err = ERR_CORRUPT;
+	guard_sum_up(out);
 	if (c.err)
 		*out = (struct guard_state){0};
 	return c.err;

@@ -25,8 +25,7 @@ static void raise(uint32_t *value, uint32_t now)
 
 void guard_note_peaks(struct guard_state *s)
 {
-	struct guard_counts ten = guard_sum_tens(s, 2), hour = guard_sum_tens(s, GUARD_TENS);
-	struct guard_counts day = guard_sum_day(s);
+	const struct guard_counts ten = guard_sum_lately(s), hour = s->of_hour, day = s->of_day;
 	struct guard_peaks *t = &s->today;
 
 	raise(&t->ten, ten.recipients);
@@ -66,7 +65,7 @@ static void learn_creep(struct guard_state *s)
 
 static void learn_means(struct guard_state *s)
 {
-	const struct guard_counts day = guard_sum_day(s);
+	const struct guard_counts day = s->of_day;
 	uint32_t fresh = (s->today.fresh_day < FRESH_MOST ? s->today.fresh_day : FRESH_MOST) * 256;
 	uint32_t bound = s->fresh_mean * 2 + 20 * 256;
 
@@ -104,12 +103,10 @@ void guard_end_day(struct guard_state *s)
 }
 
 // Days of the week count from the first day of 1970, a Thursday; which one it is does not matter.
-bool guard_is_odd_hour(const struct guard_state *s)
+static bool is_odd(const struct guard_state *s)
 {
 	uint32_t all = 0, at_hour = 0, on_day = 0, now = s->hour % WEEK_HOURS;
 
-	if (s->days < ODD_DAYS)
-		return false;
 	for (unsigned h = 0; h < WEEK_HOURS; h++) {
 		unsigned apart = (h % 24 + 24 - now % 24) % 24;
 
@@ -120,4 +117,14 @@ bool guard_is_odd_hour(const struct guard_state *s)
 			on_day += s->week[h];
 	}
 	return all >= ODD_MESSAGES && (at_hour * 100 < all || on_day * 100 < all);
+}
+
+bool guard_is_odd_hour(struct guard_state *s)
+{
+	if (s->days < ODD_DAYS)
+		return false;
+	if (s->odd_for != s->hour)
+		s->odd = is_odd(s);
+	s->odd_for = s->hour;
+	return s->odd;
 }

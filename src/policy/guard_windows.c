@@ -22,22 +22,21 @@ static void add(struct guard_counts *to, const struct guard_counts *c)
 	add_one(&to->finished, c->finished);
 }
 
-struct guard_counts guard_sum_tens(const struct guard_state *s, unsigned count)
+struct guard_counts guard_sum_lately(const struct guard_state *s)
 {
-	struct guard_counts sum = {0};
+	struct guard_counts sum = s->tens[s->ten % GUARD_TENS];
 
-	for (unsigned n = 0; n < count; n++)
-		add(&sum, &s->tens[(s->ten + GUARD_TENS - n) % GUARD_TENS]);
+	add(&sum, &s->tens[(s->ten + GUARD_TENS - 1) % GUARD_TENS]);
 	return sum;
 }
 
-struct guard_counts guard_sum_day(const struct guard_state *s)
+void guard_sum_up(struct guard_state *s)
 {
-	struct guard_counts sum = {0};
-
+	s->of_hour = s->of_day = (struct guard_counts){0};
+	for (unsigned n = 0; n < GUARD_TENS; n++)
+		add(&s->of_hour, &s->tens[n]);
 	for (unsigned n = 0; n < GUARD_HOURS; n++)
-		add(&sum, &s->hours[n]);
-	return sum;
+		add(&s->of_day, &s->hours[n]);
 }
 
 // Empties the windows between the newest one and now.
@@ -54,6 +53,7 @@ static void forget_windows(struct guard_state *s)
 {
 	memset(s->tens, 0, sizeof(s->tens));
 	memset(s->hours, 0, sizeof(s->hours));
+	guard_sum_up(s);
 	memset(s->bodies, 0, sizeof(s->bodies));
 	s->today = (struct guard_peaks){0};
 }
@@ -70,7 +70,7 @@ static void begin(struct guard_state *s, uint64_t now_ms)
 
 void guard_advance(struct guard_state *s, uint64_t now_ms)
 {
-	uint32_t day = (uint32_t)(now_ms / GUARD_DAY_MS);
+	uint32_t day = (uint32_t)(now_ms / GUARD_DAY_MS), ten = (uint32_t)(now_ms / (10 * GUARD_MINUTE_MS));
 
 	if (s->now_ms && now_ms + BACK_MS < s->now_ms) {
 		forget_windows(s);
@@ -80,14 +80,29 @@ void guard_advance(struct guard_state *s, uint64_t now_ms)
 		begin(s, now_ms);
 	if (now_ms <= s->now_ms)
 		return;
+	if (s->ten == ten) {
+		s->now_ms = now_ms;
+		return;
+	}
+	if (s->action < GUARD_HOLD) // the highest of a window is what it is at its end
+		guard_note_peaks(s);
 	for (unsigned n = 0; s->day < day && n < 400; n++) { // days of silence are learned, too
 		guard_end_day(s);
 		s->day++;
 	}
 	s->day = day;
 	s->now_ms = now_ms;
-	turn(s->tens, GUARD_TENS, &s->ten, (uint32_t)(now_ms / (10 * GUARD_MINUTE_MS)));
+	turn(s->tens, GUARD_TENS, &s->ten, ten);
 	turn(s->hours, GUARD_HOURS, &s->hour, (uint32_t)(now_ms / GUARD_HOUR_MS));
+	guard_sum_up(s);
+}
+
+static void count(struct guard_state *s, const struct guard_counts *c)
+{
+	add(&s->tens[s->ten % GUARD_TENS], c);
+	add(&s->hours[s->hour % GUARD_HOURS], c);
+	add(&s->of_hour, c);
+	add(&s->of_day, c);
 }
 
 void guard_count_message(struct guard_state *s, uint32_t fresh, uint32_t weight, bool foreign)
@@ -95,14 +110,12 @@ void guard_count_message(struct guard_state *s, uint32_t fresh, uint32_t weight,
 	struct guard_counts c = {.messages = 1, .odd = guard_is_odd_hour(s), .recipients = weight, .fresh = fresh,
 		.foreign = foreign ? weight : 0};
 
-	add(&s->tens[s->ten % GUARD_TENS], &c);
-	add(&s->hours[s->hour % GUARD_HOURS], &c);
+	count(s, &c);
 }
 
 void guard_count_outcome(struct guard_state *s, uint32_t refused, uint32_t delivered)
 {
 	struct guard_counts c = {.refused = refused, .finished = refused + delivered};
 
-	add(&s->tens[s->ten % GUARD_TENS], &c);
-	add(&s->hours[s->hour % GUARD_HOURS], &c);
+	count(s, &c);
 }

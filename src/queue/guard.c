@@ -16,7 +16,6 @@
 #define WRITE_MOST    50      // in one batch
 #define EARLY_MAX     (64 * 1024) // octets of events that wait for a state
 #define RECIPIENTS_MAX 1000   // of one message that are looked at one by one
-#define EXAMPLE_MAX   100     // octets
 #define OWN_OCTETS    32
 
 // An event of a subject whose state is not there yet; recipients follow.
@@ -84,8 +83,6 @@ static void forget(struct guard_subject *s)
 	list_remove(&s->link);
 	list_remove(&s->dirty);
 	buf_finish(&s->early);
-	for (unsigned n = 0; n < GUARD_EXAMPLES; n++)
-		mem_free((char *)(uintptr_t)s->examples[n].data);
 	mem_free(s);
 }
 
@@ -295,10 +292,8 @@ static bool name_of(struct str account, struct str client, bool by_rule, char sp
 
 static void keep_example(struct guard_subject *s, struct str address)
 {
-	struct str *place = &s->examples[s->next_example++ % GUARD_EXAMPLES];
-	address = str_slice(address, 0, EXAMPLE_MAX);
-	mem_free((char *)(uintptr_t)place->data);
-	*place = str_make(str_dup(address), address.len);
+	char *place = s->examples[s->next_example++ % GUARD_EXAMPLES];
+	(void)str_copy(str_slice(address, 0, GUARD_EXAMPLE_MAX), place, GUARD_EXAMPLE_MAX + 1);
 }
 
 static void keep_early(struct guard_subject *s, const struct guard_message *m)

@@ -17,6 +17,7 @@
 #define GUARD_HOLD_REASON "guard: unusual sending"
 #define GUARD_LOCK_REASON "guard: unusual sending"
 #define GUARD_EXAMPLES	  5
+#define GUARD_EXAMPLE_MAX 100 // octets
 
 struct guard;
 struct guard_wait;
@@ -39,7 +40,7 @@ struct guard_subject {
 	uint64_t incident_ms;
 	enum guard_action incident_most;
 	uint64_t reported_ms[GUARD_SUSPEND + 1]; // wall clock, by action
-	struct str examples[GUARD_EXAMPLES]; // recipients lately; owned
+	char examples[GUARD_EXAMPLES][GUARD_EXAMPLE_MAX + 1]; // recipients lately
 	unsigned next_example;
 	unsigned users;            // callers that wait: it stays in memory
 	struct list waiting;       // struct guard_wait

@@ -112,7 +112,7 @@ static void add_examples(struct letter *l)
 {
 	bool any = false;
 	for (unsigned n = 0; n < GUARD_EXAMPLES; n++) {
-		struct str a = l->subject->examples[n];
+		struct str a = str_from(l->subject->examples[n]);
 		if (!a.len || !str_is_utf8(a))
 			continue;
 		if (!any)

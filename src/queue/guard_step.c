@@ -64,7 +64,7 @@ static json_t *networks_of(const struct guard_state *state)
 			continue;
 		json_array_append_new(list, json_pack("{s:s, s:I, s:b}", "network",
 			guard_network_format(w->network, text), "messages", (json_int_t)w->messages,
-			"new", state->hour - w->first_hour < 7 * 24));
+			"new", state->hour - w->first_hour < 14 * 24));
 	}
 	return list;
 }
@@ -73,8 +73,8 @@ static json_t *examples_of(const struct guard_subject *s)
 {
 	json_t *list = json_array();
 	for (unsigned n = 0; n < GUARD_EXAMPLES; n++)
-		if (s->examples[n].len)
-			json_array_append_new(list, queue_json_text(s->examples[n]));
+		if (s->examples[n][0])
+			json_array_append_new(list, queue_json_text(str_from(s->examples[n])));
 	return list;
 }
 

@@ -97,6 +97,7 @@ limits { connections 20000 connections-address 20000 connections-network 20000 }
 queue { hold $hold }
 destination "*" { connections 50 messages 1000000 }
 clients { "127.0.0.0/8" relay }
+guard { action report notify nobody }
 route "*" { smtp "127.0.0.1:$sink" tls never }
 max-messages 1000000
 server "mx" { listen "$listen_mx" }

@@ -12,7 +12,7 @@ import pytest
 from pabal import peers, server
 
 MANUAL = peers.TREE / "doc" / "manual"
-BLOCKS = "auth deliver destination domains limits log queue resolver route server source tls".split()
+BLOCKS = "auth deliver destination domains guard limits log queue resolver route server source tls".split()
 BEGIN = re.compile(rf'^({"|".join(BLOCKS)})( "[^"\n]*")? +{{')
 HEAD = {"hostname": 'hostname "mail.example.kr"', "domains": 'domains { "example.kr" }',
         "postmaster": 'postmaster "kim@elsewhere.example"'}
