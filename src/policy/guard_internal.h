@@ -8,6 +8,7 @@
 #define GUARD_MINUTE_MS ((uint64_t)60 * 1000)
 #define GUARD_HOUR_MS	(60 * GUARD_MINUTE_MS)
 #define GUARD_DAY_MS	(24 * GUARD_HOUR_MS)
+#define GUARD_DAYS_MOST 100000 // learned; more are as good
 
 static inline bool guard_is_learning(const struct guard_state *s)
 {

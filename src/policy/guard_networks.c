@@ -6,6 +6,7 @@
 
 #define HOUR	    1u
 #define DAY	    (24 * HOUR)
+#define SAME_MOST   1000000 // more are as good
 #define YOUNG_HOURS (14 * DAY) // a network counts as known after that
 #define AGE_HOURS   (90 * DAY) // and is forgotten after that without use
 
@@ -120,7 +121,8 @@ uint32_t guard_note_body(struct guard_state *s, uint64_t digest)
 
 		if (b->count && b->digest == digest && is_within(s, b->hour, DAY)) {
 			b->hour = s->hour;
-			return ++b->count;
+			b->count += b->count < SAME_MOST;
+			return b->count;
 		}
 		if (!is_within(s, b->hour, DAY))
 			b->count = 0;

@@ -181,12 +181,15 @@ static bool is_sane(const struct guard_state *s)
 		for (size_t n = 0; n < counts[i] / sizeof(uint32_t); n++)
 			if (all[i][n] > NUMBER_MOST)
 				return false;
+	for (size_t n = 0; n < GUARD_BODIES; n++)
+		if (s->bodies[n].count > NUMBER_MOST)
+			return false;
 	return s->hour == (uint32_t)(s->now_ms / GUARD_HOUR_MS) &&
 		s->ten == (uint32_t)(s->now_ms / (10 * GUARD_MINUTE_MS)) &&
 		s->day == (uint32_t)(s->now_ms / GUARD_DAY_MS) && s->first_ms <= s->now_ms &&
 		s->contact_count <= GUARD_CONTACTS_MOST && s->fresh_mean < UINT32_MAX / 4 &&
 		s->creep < UINT32_MAX / 4 && s->refused_mean < UINT32_MAX / 4 &&
-		s->finished_mean < UINT32_MAX / 4 && s->days < 1000000;
+		s->finished_mean < UINT32_MAX / 4 && s->days <= GUARD_DAYS_MOST;
 }
 
 int guard_decode(struct str octets, struct guard_state *out)

@@ -91,7 +91,7 @@ void guard_end_day(struct guard_state *s)
 		for (size_t n = 0; n < sizeof(s->today) / sizeof(*today); n++)
 			learn_peak(&usual[n], today[n], learning);
 		learn_means(s);
-		s->days++;
+		s->days += s->days < GUARD_DAYS_MOST;
 	}
 	if (!learning && s->action < GUARD_HOLD)
 		learn_creep(s);
