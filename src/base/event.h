@@ -17,7 +17,7 @@ enum event_sink { EVENT_SINK_LINES, EVENT_SINK_SYSLOG }; // a file or pipe; a /d
 
 // Lives on the stack of the one who reports; event_emit ends it.
 // Names used as first argument of event_begin: connect disconnect auth refuse
-// accept try result bounce defer expire hold release role config tls dns queue
+// accept try result bounce defer expire hold release role config tables proxy tls dns queue
 // admin limit. Keys: id (the session or message id), session, client, server,
 // account, from, to, code, status, rule, reason, host, tls, size, delay.
 struct event {
