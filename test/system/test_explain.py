@@ -24,12 +24,16 @@ clients {
   "2001:db8:1::/48" relay
   "172.17.0.1" relay
 }
+rules "$folder/tcp.smtp"
+relay-domains { "backup.test" }
+aliases "$folder/aliases"
 limits { connections-address 200 connections-network 200 }
 route "refused.test" { refuse "we do not talk to them" }
 route "*.smart.test" { smtp "mx.smart.test:2525" }
 limit "everywhere" { errors 100000 messages 100000 }
 limit "network 192.0.2.64/26" { message-size 20000 }
 limit "network 203.0.113.0/24" { recipients 1 }
+limit "account choi@example.kr" { local-size 3000 }
 limit "account lee@example.kr" { message-size 5000 rate account messages 1 per day refuse }
 server "mx" { listen "$listen_mx" listen "$listen6_mx" }
 server "offer" { auth offer listen "$listen_offer" listen "$listen6_offer" }
@@ -40,11 +44,26 @@ server "submissions" { require { auth }
   listen "$listen_submissions" tls implicit listen "$listen6_submissions" tls implicit }
 """
 
-CLIENTS = ["192.0.2.7", "192.0.2.77", "198.51.100.9", "198.51.100.66", "203.0.113.5",
+RULES = """\
+192.0.2.200:allow,RBLSMTPD="-listed"
+192.0.2.201:allow,RBLSMTPD="listed for now"
+192.0.2.202:allow,MAXRCPT="2",DATABYTES="3500"
+192.0.2.203:allow,RELAYCLIENT="@fixed.test"
+192.0.2.204:deny
+:allow
+"""
+ALIASES = """\
+staff: kim, lee
+outside: kim@a.smart.test
+loop: loop
+"""
+
+CLIENTS = ["192.0.2.7", "192.0.2.7", "192.0.2.200", "192.0.2.201", "192.0.2.202", "192.0.2.203",
+           "192.0.2.204", "192.0.2.77", "198.51.100.9", "198.51.100.66", "203.0.113.5",
            "203.0.113.13", "203.0.113.14", "2001:db8::7", "2001:db8:1::9"]
 SERVERS = ["mx", "mx", "offer", "offer", "secure", "submission", "submission", "submissions"]
 ACCOUNTS = {"kim@example.kr": [], "lee@example.kr": ["--relay", "no"],
-            "park@example.kr": [], "choi@example.kr": []}
+            "park@example.kr": [], "choi@example.kr": [], "full@example.kr": []}
 # After they have logged in: rights are asked for at each MAIL.
 LATER = {"park@example.kr": ["disable", "park@example.kr"],
          "choi@example.kr": ["set", "choi@example.kr", "--from", "198.51.100.0/24"]}
@@ -57,10 +76,12 @@ RECIPIENTS = [
     "<elsewhere.test!x@example.kr>", "<@elsewhere.test:kim@example.kr>", "<x@[192.0.2.25]>",
     "<x@[127.0.0.1]>", "<postmaster@[127.0.0.1]>", "<kim@[IPv6:::1]>", "<x@localhost>", "<x>",
     "<>", "x@elsewhere.test", "<x@elsewhere.test", "<kim@example.kr> NOTIFY=NEVER",
+    "<staff@example.kr>", "<outside@example.kr>", "<loop@example.kr>", "<kim+tag@example.kr>",
+    "<full@example.kr>", "<choi@example.kr>", "<x@backup.test>", "<x@fixed.test>",
     "<kim@example.kr> FOO=BAR", "<kim@\uff45xample.kr>", "<x@\uff45lsewhere.test>"]
 SIZES = ["", "", " SIZE=4000", " SIZE=10000", " SIZE=30000", " SIZE=99999999999", " SIZE=x"]
 
-GROUPS, CASES = 60, 20  # a session each, transactions in it
+GROUPS, CASES = 70, 14  # a session each, transactions in it
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +89,22 @@ def running(tmp_path_factory, certificate):
     folder = tmp_path_factory.mktemp("explain")
     for path in (folder, folder.parent):
         path.chmod(0o755)
-    with server.Pabal(folder, CONFIG, certificate=certificate) as one:
+    with server.Pabal(folder, CONFIG, certificate=certificate, start=False) as one:
+        (one.folder / "tcp.smtp").write_text(RULES)
+        (one.folder / "aliases").write_text(ALIASES)
+        one._give_folder()
+        one.start()
         for name, rights in ACCOUNTS.items():
             one.account(name, "secret")
             if rights:
                 one.run("account", "set", name, *rights)
+        with one.client("mx") as client:
+            assert client.ehlo().code == 250
+            reply = client.deliver("a@b.test", "full@example.kr", smtp.text_message())
+            assert reply.code == 250, reply
+        one.wait_messages("full@example.kr")
+        one.run("quota", "set", "full@example.kr", "--messages", "1")
+        one.run("quota", "recount", "full@example.kr")
         yield one
 
 
@@ -88,7 +120,7 @@ class Group:
         may_log_in = self.server not in ("mx", "secure") and self.tls
         self.account = rng.choice([None, *ACCOUNTS]) if may_log_in else None
         self.cases = [(rng.choice(SENDERS), rng.choice(SIZES), rng.choice(["", " SMTPUTF8"]),
-                       [rng.choice(RECIPIENTS) for _ in range(rng.choice([1, 1, 1, 3]))])
+                       [rng.choice(RECIPIENTS) for _ in range(rng.choice([1, 1, 2, 4]))])
                       for _ in range(CASES)]
 
     def listener(self, running):
@@ -196,6 +228,7 @@ def test_a_thousand_cases(running):
     assert compared > 1000
     missing = {"client-denied", "require-tls", "require-auth", "max-message-size", "rate",
                "account-disabled", "account-from-networks", "relay-denied", "route-refused",
+               "sender-not-yours", "null-sender", "mailbox-full", "max-local-size", "rbl-text",
                "unknown-recipient", "hidden-route", "literal-local", "max-recipients", "syntax",
                "sequence"} - seen
     assert not missing, sorted(map(str, seen))
@@ -389,8 +422,9 @@ def test_check_relay(running):
     assert asked and int(asked[1]) > 5000, done.stdout
     report = json.loads(running.run("check", "--relay", "--json").stdout)
     assert report["open_relay"] is False and report["accepted"] == 0
-    assert [(r["client"], r["outsider"]) for r in report["relays"]] == [
-        ("172.17.0.1", False)] * 3  # mx, offer, secure
+    assert sorted((r["client"], r["server"], r["outsider"]) for r in report["relays"]) == [
+        (client, name, False) for client in ("172.17.0.1", "192.0.2.203")
+        for name in ("mx", "offer", "secure")]
     assert not running.log.events("refuse", client="192.0.2.66")
 
 
