@@ -137,7 +137,8 @@ static void a_recipient_without_a_message_is_put_aside(void **state)
 static void statements_use_indexes(void **state)
 {
 	static const bool walks[QUERY_COUNT] = {
-		[QUERY_OLDEST] = true, [QUERY_COUNTERS] = true, [QUERY_ACCOUNT_GROUPS] = true, [QUERY_GROUP_LIST] = true};
+		[QUERY_OLDEST] = true, [QUERY_COUNTERS] = true, [QUERY_ACCOUNT_GROUPS] = true, [QUERY_GROUP_LIST] = true,
+		[QUERY_DOMAIN_ALIASED] = true};
 	static char texts[QUERY_COUNT][1000];
 	const char *pointers[QUERY_COUNT];
 	struct sql_options options = {.path = in_folder(folder, "plan.db"),
