@@ -49,6 +49,7 @@
 	" quota_messages BIGINT NOT NULL,"                                                         \
 	" quota_messages_soft BIGINT NOT NULL,"                                                    \
 	" changed_ms BIGINT NOT NULL) WITHOUT ROWID;"                                              \
+	"CREATE INDEX domain_alias_of ON domain (alias_of);"                                       \
 	"CREATE TABLE mailbox ("                                                                   \
 	" name TEXT PRIMARY KEY,"    /* of the account */                                          \
 	" octets BIGINT NOT NULL,"   /* as it was counted last */                                  \
