@@ -159,8 +159,15 @@ static void answered(struct senders *s)
 		run(s);
 }
 
-// A name that is known to a foreign source of passwords only has no mailbox here, and still is the
-// account's own when an alias leads to it.
+// Whose it is when nobody else gets what is sent there. A name that is known to a foreign source of
+// passwords only has no mailbox here, and still is the account's own when an alias leads to it.
+static struct str target_of(const struct queue *q, const struct address_end *e)
+{
+	if (e->kind == ADDRESS_POSTMASTER)
+		return q->config->postmaster;
+	return e->kind == ADDRESS_ERROR && e->reached.len ? e->reached : e->address;
+}
+
 static void on_author(void *arg, const struct address_answer *a)
 {
 	struct senders *s = arg;
@@ -170,7 +177,7 @@ static void on_author(void *arg, const struct address_answer *a)
 	} else {
 		if (a->end_count == 1) {
 			const struct address_end *e = &a->ends[0];
-			author.target = e->kind == ADDRESS_MAILBOX ? e->address : e->reached;
+			author.target = target_of(s->queue, e);
 			author.groups = e->groups;
 			author.by_rest = e->by_rest;
 		}

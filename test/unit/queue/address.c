@@ -585,6 +585,10 @@ static void whose_addresses(void **state)
 	// Of a source without rows here: its own name, and what leads to it.
 	add("boss@example.kr", "park@example.kr");
 	assert_string_equal(owners_of("park@example.kr", "park@example.kr\nboss@example.kr\n" KIM), "ssn");
+	add("boxed@example.kr", "kim@box.example");
+	assert_string_equal(owners_of("kim@box.example", "kim@box.example\nboxed@example.kr"), "ss");
+	assert_string_equal(owners_of(KIM, "boxed@example.kr\npostmaster@example.kr"), "ns");
+	assert_string_equal(owners_of("lee@example.kr", "postmaster@example.kr"), "n");
 	for (int n = 0; n < 120; n++)
 		strcat(many, "\n" KIM);
 	assert_int_equal(strlen(owners_of(KIM, many)), 100);
