@@ -246,7 +246,7 @@ def test_defer_is_exact_under_parallel_sessions(running):
     clients[0].command("RSET")
     clients[1].close()
     for client in clients[2:6]:
-        client.data(smtp.text_message())
+        client.data(smtp.text_message("many@example.kr"))
     for client in clients[6:]:
         client.close()
     wait.until(lambda: shown(running)[key]["reserved"] == 0, 10, "nothing is reserved any more")
@@ -276,7 +276,7 @@ def test_an_smtpd_that_dies_gives_back(running):
 def test_refuse_by_account_and_by_client(running):
     with user(running, "no") as client:
         for _ in range(2):
-            assert client.deliver("no@example.kr", "lee@example.kr", smtp.text_message()).code == 250
+            assert client.deliver("no@example.kr", "lee@example.kr", smtp.text_message("no@example.kr")).code == 250
         mark = running.log.mark()
         event = refused(running, mark, client.mail("no@example.kr"), 550, "5.7.1", "rate",
                         "account no@example.kr")
@@ -297,7 +297,7 @@ def test_hold_takes_the_message(running):
         for count, to in ((2, ["lee", "kim"]), (1, ["lee"])):
             mark = running.log.mark()
             reply = client.deliver("later@example.kr", [f"{name}@example.kr" for name in to],
-                                   smtp.text_message(subject=f"held {count}"))
+                                   smtp.text_message("later@example.kr", subject=f"held {count}"))
             assert reply.code == 250
         event = running.await_event("hold", since=mark, rule="rate")
         assert event["reason"] == "rate account recipients 2 per day"
