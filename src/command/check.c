@@ -8,6 +8,7 @@
 #include "command/check_auth.h"
 #include "command/check_relay.h"
 #include "command/command.h"
+#include "config/limits.h"
 #include "command/options.h"
 #include "config/gateways.h"
 #include "role/grant.h"
@@ -187,10 +188,11 @@ int command_manual(int argc, char **argv)
 	struct options o;
 	if (!options_parse(argc, argv, NULL, 0, &o))
 		return COMMAND_USAGE;
-	if (o.word_count != 1 || strcmp(o.words[0], "settings"))
+	bool limits = o.word_count == 1 && !strcmp(o.words[0], "limits");
+	if (o.word_count != 1 || (!limits && strcmp(o.words[0], "settings")))
 		return command_usage("manual");
 	struct buf text = BUF_INIT;
-	int err = config_manual(&text);
+	int err = limits ? config_limit_manual(&text) : config_manual(&text);
 	if (!err)
 		fwrite(buf_str(&text).data, 1, buf_len(&text), stdout);
 	buf_finish(&text);

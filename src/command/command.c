@@ -83,7 +83,7 @@ const struct command commands[] = {
 		"[--rcpt C …] [--size N] [--json]",
 		TEXT_MARK("what a client would be told, by which rule, and what would change it"),
 		command_explain},
-	{"manual", "settings", TEXT_MARK("print the reference of the configuration"), command_manual},
+	{"manual", "settings|limits", TEXT_MARK("print the reference of the configuration"), command_manual},
 };
 const size_t command_count = ARRAY_SIZE(commands);
 

@@ -162,6 +162,36 @@ void config_limit_show_value(enum config_limit_id id, uint64_t value, struct buf
 		buf_add_format(out, "%llu", (unsigned long long)value);
 }
 
+// ---- the table of the manual
+
+static void add_scopes(unsigned scopes, struct buf *out);
+
+int config_limit_manual(struct buf *out)
+{
+	int err = buf_add_text(out, "| setting | what it bounds | scopes | default | also written as | reply | rule |\n"
+				    "|---|---|---|---|---|---|---|\n");
+	for (unsigned id = 0; !err && id < CONFIG_LIMITS; id++) {
+		const struct config_limit_kind *k = &config_limit_kinds[id];
+		struct buf scopes = BUF_INIT, standard = BUF_INIT;
+		if (k->scopes == CONFIG_SCOPES_ALL)
+			buf_add_text(&scopes, "all");
+		else
+			add_scopes(k->scopes, &scopes);
+		config_limit_show_value((enum config_limit_id)id,
+			k->standard ? k->standard : CONFIG_LIMIT_NONE, &standard);
+		buf_add_format(out, "| `%s` | %s | %s | %s | %s%s%s |", k->name, k->help, buf_cstr(&scopes),
+			buf_cstr(&standard), k->spelled ? "`" : "", k->spelled ? k->spelled : "",
+			k->spelled ? "`" : "");
+		if (k->code)
+			err = buf_add_format(out, " %u %s | `%s` |\n", k->code, k->enhanced, k->rule);
+		else
+			err = buf_add_text(out, " none: it goes by way of a file | |\n");
+		buf_finish(&scopes);
+		buf_finish(&standard);
+	}
+	return err;
+}
+
 static void show_limit(
 	const struct config_setting *s, const void *base, unsigned depth, struct buf *out)
 {

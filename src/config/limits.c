@@ -9,9 +9,9 @@
 #include <stdio.h>
 
 const struct config_limit_kind config_limit_kinds[CONFIG_LIMITS] = {
-#define KIND(id, name, unit, scopes, spelled, least, most, standard, none, help)                   \
-	[CONFIG_LIMIT_##id] = {name, CONFIG_UNIT_##unit, CONFIG_SCOPES_##scopes, spelled, least,   \
-		most, standard, none, TEXT_MARK(help)},
+#define KIND(id, name, unit, scopes, spelled, least, most, standard, none, rule, code, enhanced, help) \
+	[CONFIG_LIMIT_##id] = {name, CONFIG_UNIT_##unit, CONFIG_SCOPES_##scopes, spelled, least, most, \
+		standard, none, rule, code, enhanced, TEXT_MARK(help)},
 	CONFIG_LIMIT_LIST(KIND)
 #undef KIND
 };

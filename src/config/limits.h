@@ -28,41 +28,58 @@ const char *config_scope_name(enum config_scope scope); // "everywhere", "server
 #define CONFIG_LIMIT_NONE UINT64_MAX // "none" was written
 
 // L(id, name, unit, scopes, older spelling in server { } and outside of blocks or in limits { },
-// least, most, default (0: none), whether "none" may be written, help)
-#define CONFIG_LIMIT_LIST(L)                                                                       \
-	L(MESSAGE_SIZE, "message-size", size, ALL, "max-message-size", 1024, 1ull << 32,           \
-		50ull << 20, false, "The largest message that may be sent.")                       \
-	L(LOCAL_SIZE, "local-size", size, MAILBOX, NULL, 1024, 1ull << 32, 0, true,                \
-		"The largest message that a mailbox of this machine takes; the scope is that of "  \
-		"the recipient.")                                                                  \
-	L(RECIPIENTS, "recipients", number, ALL, "max-recipients", 1, 100000, 100, false,          \
-		"Recipients of one message.")                                                      \
-	L(MESSAGES, "messages", number, ALL, "max-messages", 1, 1000000, 100, false,               \
-		"Messages over one connection.")                                                   \
-	L(CONNECTIONS, "connections", number, CLIENT, "connections", 1, 10000000, 10000, false,    \
-		"Connections of all clients at once.")                                             \
-	L(CONNECTIONS_ADDRESS, "connections-address", number, CLIENT, "connections-address", 1,    \
-		10000000, 20, false, "Connections from one address at once.")                      \
-	L(CONNECTIONS_NETWORK, "connections-network", number, CLIENT, "connections-network", 1,    \
-		10000000, 100, false, "Connections from one network (IPv4 /24, IPv6 /64) at once.") \
-	L(MINUTE_ADDRESS, "connections-per-minute", number, CLIENT, NULL, 1, 10000000, 0, true,    \
-		"Connections that one address may begin in a minute.")                             \
-	L(MINUTE_NETWORK, "connections-per-minute-network", number, CLIENT, NULL, 1, 10000000, 0,  \
-		true, "Connections that one network (IPv4 /24, IPv6 /64) may begin in a minute.")  \
-	L(MINUTE_ALL, "connections-per-minute-all", number, CLIENT, NULL, 1, 10000000, 0, true,    \
-		"Connections that all clients together may begin in a minute.")                    \
-	L(COMMANDS, "commands", number, ALL, NULL, 10, 10000000, 0, true,                          \
-		"Commands of one session, then it is closed with 421.")                            \
-	L(ERRORS, "errors", number, ALL, "max-errors", 1, 100000, 20, false,                       \
-		"Refused commands of one session, then it is closed with 421.")                    \
-	L(SESSION_TIMEOUT, "session-timeout", duration, ALL, "session-timeout", 100, 604800000,    \
-		1800000, false, "How long a session may last in all.")                             \
-	L(BODY_MEMORY, "body-memory", size, ALL, NULL, 1024, 65536, 65536, false,                  \
-		"How much of a message a session keeps in memory; larger ones go to a file.")      \
-	L(HEADER_FIELDS, "header-fields", number, ALL, NULL, 10, 1000000, 10000, false,            \
-		"Fields in the header of a message.")                                              \
-	L(HEADER_SIZE, "header-size", size, ALL, "header-size", 1024, 64ull << 20, 256ull << 10,   \
-		false, "All header fields of a message together.")
+// least, most, default (0: none), whether "none" may be written, rule and reply when it is reached (code
+// 0: nobody is told), help)
+#define CONFIG_LIMIT_LIST(L) \
+	L(MESSAGE_SIZE, "message-size", size, ALL, "max-message-size", 1024, 1ull << 32, 50ull << 20, false, \
+		"max-message-size", 552, "5.3.4", \
+		"The largest message that may be sent.") \
+	L(LOCAL_SIZE, "local-size", size, MAILBOX, NULL, 1024, 1ull << 32, 0, true, \
+		"max-local-size", 552, "5.2.3", \
+		"The largest message that a mailbox of this machine takes; the scope is that of " \
+		"the recipient.") \
+	L(RECIPIENTS, "recipients", number, ALL, "max-recipients", 1, 100000, 100, false, \
+		"max-recipients", 452, "4.5.3", \
+		"Recipients of one message.") \
+	L(MESSAGES, "messages", number, ALL, "max-messages", 1, 1000000, 100, false, \
+		"max-messages", 421, "4.7.0", \
+		"Messages over one connection.") \
+	L(CONNECTIONS, "connections", number, CLIENT, "connections", 1, 10000000, 10000, false, \
+		"max-connections", 421, "4.7.0", \
+		"Connections of all clients at once.") \
+	L(CONNECTIONS_ADDRESS, "connections-address", number, CLIENT, "connections-address", 1, 10000000, 20, false, \
+		"max-connections-address", 421, "4.7.0", \
+		"Connections from one address at once.") \
+	L(CONNECTIONS_NETWORK, "connections-network", number, CLIENT, "connections-network", 1, 10000000, 100, false, \
+		"max-connections-network", 421, "4.7.0", \
+		"Connections from one network (IPv4 /24, IPv6 /64) at once.") \
+	L(MINUTE_ADDRESS, "connections-per-minute", number, CLIENT, NULL, 1, 10000000, 0, true, \
+		"max-connections-minute", 421, "4.7.0", \
+		"Connections that one address may begin in a minute.") \
+	L(MINUTE_NETWORK, "connections-per-minute-network", number, CLIENT, NULL, 1, 10000000, 0, true, \
+		"max-connections-minute-network", 421, "4.7.0", \
+		"Connections that one network (IPv4 /24, IPv6 /64) may begin in a minute.") \
+	L(MINUTE_ALL, "connections-per-minute-all", number, CLIENT, NULL, 1, 10000000, 0, true, \
+		"max-connections-minute-all", 421, "4.7.0", \
+		"Connections that all clients together may begin in a minute.") \
+	L(COMMANDS, "commands", number, ALL, NULL, 10, 10000000, 0, true, \
+		"max-commands", 421, "4.7.0", \
+		"Commands of one session, then it is closed with 421.") \
+	L(ERRORS, "errors", number, ALL, "max-errors", 1, 100000, 20, false, \
+		"max-errors", 421, "4.7.0", \
+		"Refused commands of one session, then it is closed with 421.") \
+	L(SESSION_TIMEOUT, "session-timeout", duration, ALL, "session-timeout", 100, 604800000, 1800000, false, \
+		"session-timeout", 421, "4.4.2", \
+		"How long a session may last in all.") \
+	L(BODY_MEMORY, "body-memory", size, ALL, NULL, 1024, 65536, 65536, false, \
+		"", 0, "", \
+		"How much of a message a session keeps in memory; larger ones go to a file.") \
+	L(HEADER_FIELDS, "header-fields", number, ALL, NULL, 10, 1000000, 10000, false, \
+		"header-fields", 552, "5.3.4", \
+		"Fields in the header of a message.") \
+	L(HEADER_SIZE, "header-size", size, ALL, "header-size", 1024, 64ull << 20, 256ull << 10, false, \
+		"header-size", 552, "5.3.4", \
+		"All header fields of a message together.")
 
 enum config_limit_id {
 #define CONFIG_LIMIT_ENUM(id, ...) CONFIG_LIMIT_##id,
@@ -79,9 +96,14 @@ struct config_limit_kind {
 	const char *spelled;         // NULL: there is no older spelling
 	uint64_t least, most, standard;
 	bool may_be_none;
+	const char *rule;            // of the event
+	unsigned code;
+	const char *enhanced;
 	const char *help;            // TEXT_MARK
 };
 extern const struct config_limit_kind config_limit_kinds[CONFIG_LIMITS];
+// The table as Markdown, for doc/manual/limits.md.
+int config_limit_manual(struct buf *out);
 
 // ---- rate SUBJECT WHAT COUNT per PERIOD [ACTION]
 enum config_rate_subject { CONFIG_RATE_ACCOUNT, CONFIG_RATE_CLIENT, CONFIG_RATE_DOMAIN, CONFIG_RATE_SUBJECTS };

@@ -801,7 +801,7 @@ static const struct config_setting settings[] = {
 		MASTER | QUEUE, TEXT_MARK("Who is told by mail: the postmaster (administrator), also the "
 		"owner of the account (everybody), or nobody."), .words = guard_notify},
 	// ---- limit "SCOPE" { }: the table is config/limits.h
-#define LIMIT_ROW(id, name, unit, scopes, spelled, lowest, highest, standard, none, help) \
+#define LIMIT_ROW(id, name, unit, scopes, spelled, lowest, highest, standard, none, rule, code, enhanced, help) \
 	{CONFIG_BLOCK_LIMIT, name, &config_type_limit_##unit, \
 		FIELD(config_limit, value[CONFIG_LIMIT_##id]), NULL, 'l', MASTER | SMTPD | QUEUE, \
 		TEXT_MARK(help), .least = lowest, .most = highest, \

@@ -276,7 +276,8 @@ def test_an_smtpd_that_dies_gives_back(running):
 def test_refuse_by_account_and_by_client(running):
     with user(running, "no") as client:
         for _ in range(2):
-            assert client.deliver("no@example.kr", "lee@example.kr", smtp.text_message("no@example.kr")).code == 250
+            assert client.deliver("no@example.kr", "lee@example.kr",
+                                  smtp.text_message("no@example.kr")).code == 250
         mark = running.log.mark()
         event = refused(running, mark, client.mail("no@example.kr"), 550, "5.7.1", "rate",
                         "account no@example.kr")

@@ -9,6 +9,7 @@
 #define HEADER_SIZE 200
 
 static struct config config;
+static uint64_t header_size, header_fields; // of who sends it
 static struct str domains[1];
 static struct envelope_recipient recipients[2];
 
@@ -16,6 +17,8 @@ static struct envelope_recipient recipients[2];
 static void run(struct str body, size_t step, unsigned code, const char *rule, const char *words)
 {
 	struct stage_facts facts = {.config = &config,
+		.header_size = header_size,
+		.header_fields = header_fields,
 		.recipients = recipients,
 		.recipient_count = ARRAY_SIZE(recipients)};
 	struct stage_run *r = stage_run_create(&facts);
@@ -70,6 +73,18 @@ static void test_header_size(void **state)
 	buf_finish(&body);
 }
 
+// What is in force for who sends it goes before what the configuration says for everybody.
+static void test_of_the_sender(void **state)
+{
+	header_fields = 3;
+	expect("A: b\r\nA: b\r\nA: b\r\n c\r\n\r\nA: b\r\n", 0, NULL, NULL);
+	expect("A: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n", 552, "header-fields", "more than 3 fields");
+	header_fields = 0;
+	header_size = 20;
+	expect("A: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n", 552, "header-size", "larger than 20");
+	header_size = 0;
+}
+
 static void test_hops(void **state)
 {
 	expect("Received: a\r\nRECEIVED: b\r\nreceived: c\r\n\r\n", 0, NULL, NULL);
@@ -120,6 +135,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_header_size),
+		cmocka_unit_test(test_of_the_sender),
 		cmocka_unit_test(test_hops),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_first),

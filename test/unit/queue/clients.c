@@ -93,6 +93,32 @@ static void a_look_counts_nothing(void **state)
 	assert_counts(open_one(1, 2, "192.0.2.1"), 2, 2, 2);
 }
 
+static void those_begun_in_a_minute(void **state)
+{
+	struct clients_counts n;
+	(void)state;
+	minute = 7;
+	for (uint64_t session = 1; session <= 3; session++) {
+		n = open_one(1, session, "192.0.2.1");
+		clients_close(c, 1, session); // closed ones count, too
+	}
+	assert_counts(n, 1, 1, 1);
+	assert_int_equal(n.minute_address, 3);
+	n = open_one(1, 4, "192.0.2.2");
+	assert_int_equal(n.minute_address, 1);
+	assert_int_equal(n.minute_network, 4);
+	assert_int_equal(n.minute_all, 4);
+	minute = 0; // told again by a queue that is new
+	n = open_one(1, 5, "192.0.2.1");
+	assert_int_equal(n.minute_address + n.minute_network + n.minute_all, 0);
+	minute = 8;
+	n = open_one(1, 6, "192.0.2.2");
+	assert_int_equal(n.minute_address, 1);
+	assert_int_equal(n.minute_network, 1);
+	assert_int_equal(n.minute_all, 1);
+	minute = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -102,6 +128,7 @@ int main(void)
 		T(what_a_worker_had_goes_with_it),
 		T(told_twice_is_counted_once),
 		T(a_look_counts_nothing),
+		T(those_begun_in_a_minute),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "base/event.h"
 #include "base/memory.h"
 #include "message/digest.h"
+#include "policy/limits.h"
 #include "session/session.h"
 
 #include <stdio.h>
@@ -53,8 +54,13 @@ struct host {
 	bool may_relay;
 	uint32_t connections;
 	const char *client_name; // checked; NULL: none
+	unsigned rate_room;   // reservations that are granted
+	bool rates_uncertain;
+	const char *groups;   // of the account; NULL: none
+	uint64_t local_size;
 	const struct session_rehearsal *rehearsal;
 	struct buf seen;      // by its observer
+	struct policy_rate rate_asked;
 };
 
 static struct str host_domains[] = {LIT("example.org")};
@@ -88,6 +94,15 @@ static void host_answer_facts(struct host *h)
 	f.account_may_relay = h->may_relay;
 	f.recipient_exists = h->exists;
 	f.client_name = str_from(h->client_name);
+	f.account_groups = str_from(h->groups);
+	f.local_size = h->local_size;
+	f.local_size_where = STR("limit everywhere pabal.conf:1");
+	f.rate_uncertain = h->rates_uncertain;
+	f.rate_full = (struct policy_rate){NULL, NULL};
+	if (h->need & POLICY_FACT_RATE && !h->rates_uncertain && !h->rate_room--) {
+		f.rate_full = h->rate_asked;
+		h->rate_room = 0;
+	}
 	session_facts(h->session, h->no_facts ? 0 : h->need, &f);
 }
 
@@ -230,6 +245,8 @@ static void host_facts(void *arg, unsigned need, const struct policy_facts *f)
 
 	h->need = need;
 	h->facts = *f; // what it points to may be gone when the answer comes
+	if (need & POLICY_FACT_RATE)
+		h->rate_asked = f->limits->rates[0];
 	if (need & POLICY_FACT_RECIPIENT)
 		h->exists = !strncmp(f->recipient->local, "kim", 3) ? POLICY_EXISTS_YES :
 			!strcmp(f->recipient->local, "maybe") ? POLICY_EXISTS_UNKNOWN : POLICY_EXISTS_NO;
