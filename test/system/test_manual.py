@@ -12,7 +12,7 @@ import pytest
 from pabal import peers, server
 
 MANUAL = peers.TREE / "doc" / "manual"
-BLOCKS = "auth deliver destination domains guard limits log queue resolver route server source tls".split()
+BLOCKS = "auth deliver destination domains guard limit limits log queue resolver route server source tls".split()
 BEGIN = re.compile(rf'^({"|".join(BLOCKS)})( "[^"\n]*")? +{{')
 HEAD = {"hostname": 'hostname "mail.example.kr"', "domains": 'domains { "example.kr" }',
         "postmaster": 'postmaster "kim@elsewhere.example"'}
@@ -101,3 +101,9 @@ def test_links_lead_somewhere():
 
 def test_there_are_examples():
     assert sum(1 for _ in examples()) >= 15
+
+
+def test_the_table_of_limits_is_that_of_the_program():
+    table = subprocess.run([server.BINARY, "manual", "limits"], capture_output=True, text=True,
+                           check=True).stdout
+    assert f"limits` -->\n{table}<!-- end -->" in (MANUAL / "limits.md").read_text()

@@ -15,7 +15,7 @@
 
 #define START                                                                                      \
 	"hostname \"mail.example.kr\"\npostmaster \"kim@example.kr\"\ndomains \"example.kr\"\n"    \
-	"server \"mx\" { listen \"*:25\" }\nserver \"other\" { listen \"*:2525\" }\n"
+	"server \"mx\" { listen \"*:25\" senders any }\nserver \"other\" { listen \"*:2525\" }\n"
 
 static int read_text(void *arg, const char *path, bool secret, struct buf *out, struct error *err)
 {
