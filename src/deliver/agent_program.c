@@ -241,7 +241,7 @@ void agent_program(const struct agent *a, const struct config_list *program, str
 	struct deliver_recipient *r)
 {
 	struct words arguments = {.space.limit = SPACE_MAX};
-	struct pipe_program p = {.address = deliver_shown_address(r)};
+	struct pipe_program p = {.address = deliver_shown_address(r), .from_line = true};
 	bool good = true;
 	for (size_t i = 0; i < program->count && good; i++)
 		good = add_argument(&arguments, program->items[i], a, job, r);

@@ -105,7 +105,10 @@ static _Noreturn void become_program(const struct pipe_program *p, int input, in
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(75);
-	if (dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+	// Not where they are wanted already, where dup2 would leave them to be closed.
+	input = fcntl(input, F_DUPFD, STDERR_FILENO + 1);
+	output = fcntl(output, F_DUPFD, STDERR_FILENO + 1);
+	if (input < 0 || output < 0 || dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
 		dup2(output, STDERR_FILENO) < 0 || close_range(3, ~0U, 0) < 0)
 		_exit(71);
 	// Whatever group was only for the mailbox's folder goes for good.
@@ -277,7 +280,9 @@ static int start(const struct pipe_program *p, struct run *run, int input)
 	pid_t parent = getpid();
 	if (pipe2(output, O_CLOEXEC) < 0)
 		return ERR_SYSTEM;
-	run->pid = fork();
+	// Without what libraries have registered for a fork: libuv would close descriptors by numbers that
+	// are ours here, as this process was forked from one that had a loop.
+	run->pid = _Fork();
 	if (run->pid == 0)
 		become_program(p, input, output[1], parent);
 	fd_close(&output[1]);

@@ -71,8 +71,9 @@ static void order_destroy(struct order *order)
 	mem_free(order);
 }
 
-// Answers what no worker will answer: to be tried again, and this user is slow.
-static void give_up(struct seat *s, struct order *order, const char *rule, const char *words)
+// Answers what no worker will answer: to be tried again. blame as in ipc tried: 1, this user is slow.
+static void give_up(struct seat *s, struct order *order, unsigned blame, const char *rule,
+	const char *words)
 {
 	struct deliver_job *job;
 	struct ipc_tried m;
@@ -87,7 +88,7 @@ static void give_up(struct seat *s, struct order *order, const char *rule, const
 		if (deliver_job_result(job, &m, &outcomes))
 			fatal("out of memory");
 	}
-	m.blame = 1;
+	m.blame = (uint8_t)blame;
 	if (!ipc_encode_tried(&frame, &m))
 		s->crew->o.tried(s->crew->o.arg, buf_str(&frame));
 	deliver_job_destroy(job);
@@ -137,7 +138,7 @@ static void on_timer(struct wheel_timer *timer)
 	s->current = NULL;
 	end_worker(s);
 	if (order)
-		give_up(s, order, "delivery-timeout",
+		give_up(s, order, 1, "delivery-timeout",
 			TEXT("the delivery took too long and was ended"));
 	go_on(s);
 }
@@ -176,7 +177,7 @@ static void on_gone(struct ipc_channel *ch, void *arg)
 	s->current = NULL;
 	end_worker(s);
 	if (order)
-		give_up(s, order, "delivery-ended", TEXT("the process that delivers ended"));
+		give_up(s, order, 0, "delivery-ended", TEXT("the process that delivers ended"));
 	go_on(s);
 }
 
@@ -233,7 +234,7 @@ static void cannot_start(struct seat *s)
 	while (!list_empty(&s->orders)) {
 		struct order *order = LIST_ENTRY(s->orders.next, struct order, link);
 		list_remove(&order->link);
-		give_up(s, order, "delivery-not-started", TEXT("no process can be started"));
+		give_up(s, order, 0, "delivery-not-started", TEXT("no process can be started"));
 	}
 	forget_if_empty(s);
 }

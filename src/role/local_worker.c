@@ -40,7 +40,9 @@ int local_fork(void (*body)(void *arg, int socket), void *arg, pid_t *out_pid, i
 		signal(SIGTERM, SIG_DFL);
 		signal(SIGCHLD, SIG_DFL);
 		// Nothing of the parent's may stay open in a process with fewer rights.
-		if (dup2(pair[1], SOCKET) < 0 || close_range(SOCKET + 1, ~0U, 0) < 0 ||
+		int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 || dup2(nothing, STDOUT_FILENO) < 0 ||
+			dup2(pair[1], SOCKET) < 0 || close_range(SOCKET + 1, ~0U, 0) < 0 ||
 			fd_set_cloexec(SOCKET, true) < 0)
 			_exit(71);
 		(void)umask(077);

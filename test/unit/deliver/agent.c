@@ -366,7 +366,7 @@ static void test_program(void **state)
 	snprintf(wanted, sizeof wanted, "kim|-dexample.kr|kim@example.kr|%s|lee@example.org|list|100%%|", p->home);
 	assert_int_equal(count_in(p, "args", wanted), 1);
 	assert_int_equal(count_in(p, "out", "Return-Path: <lee@example.org>\nDelivered-To: kim@example.kr\nSubject"), 1);
-	assert_int_equal(count_in(p, "out", "From "), 0);
+	assert_int_equal(count_in(p, "out", "From lee@example.org "), 1);
 	assert_int_equal(deliver(p, "-x"), SMTP_PERMANENT);
 	assert_non_null(strstr(p->r->result.text, "bad-argument"));
 }
