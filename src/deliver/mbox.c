@@ -251,6 +251,8 @@ static void deliver_locked(struct mbox *m, struct deliver_job *job)
 		quota_ended(m->options->quota, QUOTA_MBOX, m->fd, octets, delivered);
 	if (!delivered)
 		m->recipient->counted = false;
+	else if (m->recipient->counted && fstat(m->fd, &st) == 0)
+		m->recipient->usage.octets = (uint64_t)st.st_size; // with the lines that were added
 }
 
 static void deliver(struct mbox *m, struct deliver_job *job)
