@@ -138,7 +138,7 @@ static void statements_use_indexes(void **state)
 {
 	static const bool walks[QUERY_COUNT] = {
 		[QUERY_OLDEST] = true, [QUERY_COUNTERS] = true, [QUERY_ACCOUNT_GROUPS] = true, [QUERY_GROUP_LIST] = true,
-		[QUERY_DOMAIN_ALIASED] = true};
+		[QUERY_INCIDENT_LIST] = true};
 	static char texts[QUERY_COUNT][1000];
 	const char *pointers[QUERY_COUNT];
 	struct sql_options options = {.path = in_folder(folder, "plan.db"),
