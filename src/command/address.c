@@ -13,8 +13,8 @@
 struct action {
 	const char *name, *command;
 	unsigned least, most; // words behind it
-	int (*run)(const struct config *c, const struct action *a, const struct options *o, unsigned first,
-		struct error *err);
+	int (*run)(const struct config *c, const struct action *a, const struct options *o,
+		unsigned first, struct error *err);
 };
 
 static json_t *arguments_of(const struct options *o, unsigned first, const char *second)
@@ -31,8 +31,8 @@ static json_t *arguments_of(const struct options *o, unsigned first, const char 
 }
 
 // ---- changes
-static int change(const struct config *c, const struct action *a, const struct options *o, unsigned first,
-	struct error *err)
+static int change(const struct config *c, const struct action *a, const struct options *o,
+	unsigned first, struct error *err)
 {
 	json_t *arguments = arguments_of(o, first, "of"), *done = NULL;
 	int result = caller_run(c, a->command, arguments, NULL, NULL, &done, err);
@@ -57,16 +57,16 @@ static void add_row(const json_t *row, void *arg)
 	table_add(arg, row_word(row, "targets"));
 }
 
-static int list(const struct config *c, const struct action *a, const struct options *o, unsigned first,
-	struct error *err)
+static int list(const struct config *c, const struct action *a, const struct options *o,
+	unsigned first, struct error *err)
 {
 	struct table t;
-	const char *const titles[] = {strstr(a->command, "domain") ? TEXT("DOMAIN") : TEXT("ADDRESS"),
-		TEXT("LEADS TO")};
+	const char *const titles[] = {
+		strstr(a->command, "domain") ? TEXT("DOMAIN") : TEXT("ADDRESS"), TEXT("LEADS TO")};
 	json_t *arguments = arguments_of(o, first, NULL);
 	table_init(&t, 2, titles);
-	int result = caller_run(c, a->command, arguments, o->json ? caller_print_json : add_row, &t, NULL,
-		err);
+	int result = caller_run(
+		c, a->command, arguments, o->json ? caller_print_json : add_row, &t, NULL, err);
 	json_decref(arguments);
 	if (!result && !o->json && t.count)
 		table_print(&t);
@@ -115,8 +115,8 @@ static int explain(const struct config *c, const struct action *a, const struct 
 	unsigned first, struct error *err)
 {
 	json_t *arguments = arguments_of(o, first, NULL), *done = NULL;
-	int result = caller_run(c, a->command, arguments, o->json ? caller_print_json : print_row, NULL,
-		&done, err);
+	int result = caller_run(c, a->command, arguments, o->json ? caller_print_json : print_row,
+		NULL, &done, err);
 	if (!result && o->json)
 		caller_print_json(done, NULL);
 	else if (!result && json_is_true(json_object_get(done, "too_many")))
@@ -142,8 +142,8 @@ static const struct action domain_actions[] = {
 	{"list", "domain alias list", 0, 0, list},
 };
 
-static int run(const char *command, const struct action *actions, size_t count, const struct options *o,
-	unsigned first)
+static int run(const char *command, const struct action *actions, size_t count,
+	const struct options *o, unsigned first)
 {
 	struct error err = {0};
 	const struct action *a = NULL;

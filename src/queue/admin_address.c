@@ -1,37 +1,22 @@
 // SPDX-License-Identifier: ISC
-// Where addresses lead: aliases and domain aliases of the store, what an address becomes, and as whom
-// an account may send.
+// Aliases of the store: made, changed, listed.
+#include "queue/admin_address.h"
+
 #include "queue/address.h"
-#include "queue/admin_internal.h"
 #include "queue/queue_internal.h"
 #include "queue/targets.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "policy/senders.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#define PAGE 500
-
-struct request {
-	struct control_call *call;
-	struct queue_admin *admin;
-	const char *command;
-	char name[SMTP_ADDRESS_MAX]; // of the alias, the domain or the account
-	struct buf targets;          // as they will be
-	json_t *wanted;              // argument "targets"
-	bool removes, found;
-	char after[SMTP_ADDRESS_MAX];
-	unsigned page;
-	uint64_t count;
-};
-
-static struct request *create(struct control_call *call, void *admin, const char *command)
+struct address_call *admin_address_create(
+	struct control_call *call, void *admin, const char *command)
 {
-	struct request *r = mem_alloc(sizeof *r);
+	struct address_call *r = mem_alloc(sizeof *r);
 	r->call = call;
 	r->admin = admin;
 	r->command = command;
@@ -39,15 +24,14 @@ static struct request *create(struct control_call *call, void *admin, const char
 	return r;
 }
 
-static void destroy(struct request *r)
+void admin_address_destroy(struct address_call *r)
 {
 	buf_finish(&r->targets);
 	json_decref(r->wanted);
 	mem_free(r);
 }
 
-__attribute__((format(printf, 3, 4))) static bool fail(struct request *r, const char *code,
-	const char *format, ...)
+bool admin_address_fail(struct address_call *r, const char *code, const char *format, ...)
 {
 	char words[500];
 	va_list args;
@@ -58,7 +42,7 @@ __attribute__((format(printf, 3, 4))) static bool fail(struct request *r, const 
 	return false;
 }
 
-static void done(struct request *r)
+void admin_address_done(struct address_call *r)
 {
 	if (r->admin->queue)
 		queue_account_changed(r->admin->queue, STR_EMPTY);
@@ -68,36 +52,39 @@ static void done(struct request *r)
 
 // ---------------------------------------------------------------- names and targets
 
-static bool is_ours(struct request *r, struct str domain)
+bool admin_address_is_ours(struct address_call *r, struct str domain)
 {
 	if (config_is_local_domain(r->admin->config, domain))
 		return true;
-	return fail(r, "syntax", TEXT("%.*s is not a domain of this server; add it to `domains` first"),
+	return admin_address_fail(r, "syntax",
+		TEXT("%.*s is not a domain of this server; add it to `domains` first"),
 		STR_ARG(domain));
 }
 
 // "LOCAL@DOMAIN", a bare name of the default domain, "@DOMAIN".
-static bool take_name(struct request *r, const json_t *arguments)
+static bool take_name(struct address_call *r, const json_t *arguments)
 {
 	struct str name;
 	char domain[DOMAIN_MAX + 1];
 	if (queue_json_argument(arguments, "name", &name) || !name.len)
-		return fail(r, "syntax", "%s", TEXT("the address is needed"));
+		return admin_address_fail(r, "syntax", "%s", TEXT("the address is needed"));
 	if (name.data[0] == '@') {
 		if (domain_normalise(str_skip(name, 1), domain))
-			return fail(r, "syntax", TEXT("\"%.*s\" is no domain"), STR_ARG(str_slice(name, 0, 200)));
+			return admin_address_fail(r, "syntax", TEXT("\"%.*s\" is no domain"),
+				STR_ARG(str_slice(name, 0, 200)));
 		snprintf(r->name, sizeof r->name, "@%s", domain);
-		return is_ours(r, str_from(domain));
+		return admin_address_is_ours(r, str_from(domain));
 	}
 	if (!queue_admin_take_name(r->call, arguments, r->admin->config, r->name))
 		return false;
-	return is_ours(r, str_from(strrchr(r->name, '@') + 1));
+	return admin_address_is_ours(r, str_from(strrchr(r->name, '@') + 1));
 }
 
 // One part as it is kept: in quotes where a comma or a quote would end it.
 static int add_part(struct buf *list, const char *lead, struct str text)
 {
-	bool quoted = str_find(text, ',') >= 0 || str_find(text, '"') >= 0 || str_find(text, ' ') >= 0;
+	bool quoted =
+		str_find(text, ',') >= 0 || str_find(text, '"') >= 0 || str_find(text, ' ') >= 0;
 	int err = buf_len(list) ? buf_add_text(list, ", ") : 0;
 	if (!err && quoted)
 		err = buf_add_char(list, '"');
@@ -111,47 +98,53 @@ static int add_part(struct buf *list, const char *lead, struct str text)
 }
 
 // An address in the one form in which it is compared later.
-static bool take_address(struct request *r, const struct target *t, struct buf *list)
+static bool take_address(struct address_call *r, const struct target *t, struct buf *list)
 {
 	char text[TARGET_MAX + DOMAIN_MAX + 2];
 	struct smtp_address a;
 	bool bare = str_find(t->text, '@') < 0;
 	snprintf(text, sizeof text, "%.*s%s", STR_ARG(t->text), bare ? strrchr(r->name, '@') : "");
 	if (smtp_address_parse(str_from(text), &a))
-		return fail(r, "syntax", TEXT("\"%.*s\" is no address"), STR_ARG(str_slice(t->text, 0, 200)));
+		return admin_address_fail(r, "syntax", TEXT("\"%.*s\" is no address"),
+			STR_ARG(str_slice(t->text, 0, 200)));
 	// A quoted local part keeps its own quotes, which are none of the list.
 	int err = buf_len(list) ? buf_add_text(list, ", ") : 0;
 	err = err ? err : buf_add_format(list, "%s%s", t->kind == TARGET_PLAIN ? "\\" : "", a.text);
-	return !err || fail(r, "limit", "%s", TEXT("the alias has too many targets"));
+	return !err || admin_address_fail(r, "limit", "%s", TEXT("the alias has too many targets"));
 }
 
-static bool take_domain(struct request *r, const struct target *t, struct buf *list)
+static bool take_domain(struct address_call *r, const struct target *t, struct buf *list)
 {
 	char domain[DOMAIN_MAX + 1];
 	if (r->name[0] != '@')
-		return fail(r, "syntax", TEXT("@%.*s: only what gets everything of a domain can lead to a "
-			"whole domain"), STR_ARG(str_slice(t->text, 0, 200)));
+		return admin_address_fail(r, "syntax",
+			TEXT("@%.*s: only what gets everything of a domain can lead to a "
+			     "whole domain"),
+			STR_ARG(str_slice(t->text, 0, 200)));
 	if (domain_normalise(t->text, domain))
-		return fail(r, "syntax", TEXT("\"%.*s\" is no domain"), STR_ARG(str_slice(t->text, 0, 200)));
+		return admin_address_fail(r, "syntax", TEXT("\"%.*s\" is no domain"),
+			STR_ARG(str_slice(t->text, 0, 200)));
 	return !add_part(list, "@", str_from(domain)) ||
-		fail(r, "limit", "%s", TEXT("the alias has too many targets"));
+	       admin_address_fail(r, "limit", "%s", TEXT("the alias has too many targets"));
 }
 
-static bool take_special(struct request *r, const struct target *t, struct buf *list)
+static bool take_special(struct address_call *r, const struct target *t, struct buf *list)
 {
 	bool program = t->kind == TARGET_PROGRAM;
 	if (!r->admin->config->aliases_programs)
-		return fail(r, "denied", TEXT("programs and files are not allowed as targets; the setting "
-			"aliases-programs yes allows them"));
+		return admin_address_fail(r, "denied",
+			TEXT("programs and files are not allowed as targets; the setting "
+			     "aliases-programs yes allows them"));
 	for (size_t i = 0; i < t->text.len; i++)
 		if ((unsigned char)t->text.data[i] < ' ')
-			return fail(r, "syntax", "%s", TEXT("a target has control characters"));
+			return admin_address_fail(
+				r, "syntax", "%s", TEXT("a target has control characters"));
 	return !add_part(list, program ? "|" : "", t->text) ||
-		fail(r, "limit", "%s", TEXT("the alias has too many targets"));
+	       admin_address_fail(r, "limit", "%s", TEXT("the alias has too many targets"));
 }
 
 // Adds the target to the list, checked. False: the call was failed.
-static bool take_target(struct request *r, const struct target *t, struct buf *list)
+static bool take_target(struct address_call *r, const struct target *t, struct buf *list)
 {
 	switch (t->kind) {
 	case TARGET_ADDRESS:
@@ -163,19 +156,22 @@ static bool take_target(struct request *r, const struct target *t, struct buf *l
 	case TARGET_FILE:
 		return take_special(r, t, list);
 	case TARGET_INCLUDE:
-		return fail(r, "syntax", "%s", TEXT(":include: stands in aliases files only (setting aliases)"));
+		return admin_address_fail(r, "syntax", "%s",
+			TEXT(":include: stands in aliases files only (setting aliases)"));
 	case TARGET_WRONG:
 		break;
 	}
-	return fail(r, "syntax", TEXT("\"%.*s\" is no target"), STR_ARG(str_slice(t->text, 0, 200)));
+	return admin_address_fail(
+		r, "syntax", TEXT("\"%.*s\" is no target"), STR_ARG(str_slice(t->text, 0, 200)));
 }
 
 // All that was asked for, in the form in which it is kept.
-static bool take_targets(struct request *r, struct buf *list)
+static bool take_targets(struct address_call *r, struct buf *list)
 {
 	size_t i;
 	const json_t *one;
-	json_array_foreach(r->wanted, i, one) {
+	json_array_foreach(r->wanted, i, one)
+	{
 		struct buf quoted = BUF_INIT;
 		struct target t;
 		struct str rest = str_make(json_string_value(one) ? json_string_value(one) : "",
@@ -219,12 +215,14 @@ static int add_missing(struct buf *out, struct str a, struct str b)
 		if (!queue_target_next(&a, &t))
 			break;
 		part = str_trim(str_slice(before, 0, before.len - a.len));
-		while (part.len && (part.data[part.len - 1] == ',' || part.data[part.len - 1] == ' '))
+		while (part.len &&
+			(part.data[part.len - 1] == ',' || part.data[part.len - 1] == ' '))
 			part.len--;
 		while (part.len && (part.data[0] == ',' || part.data[0] == ' '))
 			part = str_skip(part, 1);
 		if (!has_part(b, part))
-			err = buf_add_format(out, "%s%.*s", buf_len(out) ? ", " : "", STR_ARG(part));
+			err = buf_add_format(
+				out, "%s%.*s", buf_len(out) ? ", " : "", STR_ARG(part));
 	}
 	return err;
 }
@@ -240,21 +238,22 @@ static unsigned count_parts(struct str list)
 
 static void on_put(void *arg, int err)
 {
-	struct request *r = arg;
+	struct address_call *r = arg;
 	if (err == ERR_EXISTS)
-		fail(r, "exists", TEXT("%s is an account; its mail goes to its mailbox"), r->name);
+		admin_address_fail(r, "exists",
+			TEXT("%s is an account; its mail goes to its mailbox"), r->name);
 	else if (err == ERR_NOT_FOUND)
-		fail(r, "not-found", TEXT("there is no alias %s"), r->name);
+		admin_address_fail(r, "not-found", TEXT("there is no alias %s"), r->name);
 	else if (err)
 		queue_admin_fail(r->call, err);
 	else
-		done(r);
-	destroy(r);
+		admin_address_done(r);
+	admin_address_destroy(r);
 }
 
 static void merge_targets(void *arg, const struct store_alias *a)
 {
-	struct request *r = arg;
+	struct address_call *r = arg;
 	struct buf merged = {.limit = STORE_TARGETS_MAX};
 	int err;
 	r->found = true;
@@ -271,14 +270,15 @@ static void merge_targets(void *arg, const struct store_alias *a)
 
 static void on_merged(void *arg, int err)
 {
-	struct request *r = arg;
+	struct address_call *r = arg;
 	struct store_alias a = {.name = str_from(r->name), .targets = buf_str(&r->targets)};
 	if (err)
 		queue_admin_fail(r->call, err);
 	else if (r->removes && !r->found)
-		fail(r, "not-found", TEXT("there is no alias %s"), r->name);
+		admin_address_fail(r, "not-found", TEXT("there is no alias %s"), r->name);
 	else if (r->count > QUEUE_TARGETS_MAX || count_parts(a.targets) > QUEUE_TARGETS_MAX)
-		fail(r, "limit", TEXT("an alias leads to at most %d addresses; make one of several aliases"),
+		admin_address_fail(r, "limit",
+			TEXT("an alias leads to at most %d addresses; make one of several aliases"),
 			QUEUE_TARGETS_MAX);
 	else {
 		if (r->removes && !a.targets.len)
@@ -287,21 +287,23 @@ static void on_merged(void *arg, int err)
 			store_alias_put(r->admin->store, &a, on_put, r);
 		return;
 	}
-	destroy(r);
+	admin_address_destroy(r);
 }
 
 static void change(struct control_call *call, const json_t *arguments, void *arg, bool removes)
 {
-	struct request *r = create(call, arg, removes ? "address remove" : "address add");
+	struct address_call *r =
+		admin_address_create(call, arg, removes ? "address remove" : "address add");
 	r->removes = removes;
 	r->wanted = json_incref(json_object_get(arguments, "targets"));
 	if (!take_name(r, arguments) || !take_targets(r, &r->targets)) {
-		destroy(r);
+		admin_address_destroy(r);
 		return;
 	}
 	if (!removes && !buf_len(&r->targets)) {
-		fail(r, "syntax", "%s", TEXT("where does it lead? name at least one address"));
-		destroy(r);
+		admin_address_fail(
+			r, "syntax", "%s", TEXT("where does it lead? name at least one address"));
+		admin_address_destroy(r);
 	} else if (removes && !json_array_size(r->wanted)) {
 		store_alias_remove(r->admin->store, str_from(r->name), on_put, r);
 	} else {
@@ -321,239 +323,60 @@ void queue_admin_address_remove(struct control_call *call, const json_t *argumen
 
 // ---------------------------------------------------------------- listing
 
-static void list_row(void *arg, const struct store_alias *a)
+void admin_address_row(void *arg, const struct store_alias *a)
 {
-	struct request *r = arg;
+	struct address_call *r = arg;
 	r->page++;
 	r->count++;
 	str_copy(a->name, r->after, sizeof r->after);
-	control_row(r->call, json_pack("{s:o, s:o, s:o}", "name", queue_json_text(a->name), "targets",
-		queue_json_text(a->targets), "changed", queue_json_number(a->changed_ms)));
+	control_row(r->call,
+		json_pack("{s:o, s:o, s:o}", "name", queue_json_text(a->name), "targets",
+			queue_json_text(a->targets), "changed", queue_json_number(a->changed_ms)));
 }
 
 static void on_aliases(void *arg, int err)
 {
-	struct request *r = arg;
-	if (!err && r->page == PAGE) {
+	struct address_call *r = arg;
+	if (!err && r->page == ADMIN_PAGE) {
 		r->page = 0;
-		store_alias_list(r->admin->store, str_from(r->after), PAGE, list_row, on_aliases, r);
+		store_alias_list(r->admin->store, str_from(r->after), ADMIN_PAGE, admin_address_row,
+			on_aliases, r);
 		return;
 	}
 	if (err)
 		queue_admin_fail(r->call, err);
 	else
 		control_done(r->call, json_pack("{s:o}", "count", queue_json_number(r->count)));
-	destroy(r);
+	admin_address_destroy(r);
 }
 
 void queue_admin_address_list(struct control_call *call, const json_t *arguments, void *arg)
 {
-	struct request *r = create(call, arg, "address list");
+	struct address_call *r = admin_address_create(call, arg, "address list");
 	(void)arguments;
-	store_alias_list(r->admin->store, STR_EMPTY, PAGE, list_row, on_aliases, r);
+	store_alias_list(r->admin->store, STR_EMPTY, ADMIN_PAGE, admin_address_row, on_aliases, r);
 }
 
 static void on_shown(void *arg, int err)
 {
-	struct request *r = arg;
+	struct address_call *r = arg;
 	if (err)
 		queue_admin_fail(r->call, err);
 	else if (!r->count)
-		fail(r, "not-found", TEXT("there is no alias %s; `pabal address explain %s` tells what becomes "
-			"of it"), r->name, r->name);
+		admin_address_fail(r, "not-found",
+			TEXT("there is no alias %s; `pabal address explain %s` tells what becomes "
+			     "of it"),
+			r->name, r->name);
 	else
 		control_done(r->call, NULL);
-	destroy(r);
+	admin_address_destroy(r);
 }
 
 void queue_admin_address_show(struct control_call *call, const json_t *arguments, void *arg)
 {
-	struct request *r = create(call, arg, "address show");
+	struct address_call *r = admin_address_create(call, arg, "address show");
 	if (take_name(r, arguments))
-		store_alias_get(r->admin->store, str_from(r->name), list_row, on_shown, r);
+		store_alias_get(r->admin->store, str_from(r->name), admin_address_row, on_shown, r);
 	else
-		destroy(r);
-}
-
-// ---------------------------------------------------------------- domain aliases
-
-static bool take_domain_argument(struct request *r, const json_t *arguments, const char *key,
-	char out[DOMAIN_MAX + 1])
-{
-	struct str word;
-	if (!queue_json_argument(arguments, key, &word) && !domain_normalise(word, out))
-		return true;
-	return fail(r, "syntax", TEXT("\"%.*s\" is no domain"), STR_ARG(str_slice(word, 0, 200)));
-}
-
-static void on_domain(void *arg, int err)
-{
-	struct request *r = arg;
-	if (err == ERR_EXISTS)
-		fail(r, "exists", "%s", TEXT("an alias of a domain leads to the domain itself, not to another "
-			"alias"));
-	else if (err == ERR_NOT_FOUND)
-		fail(r, "not-found", TEXT("%s is an alias of no domain"), r->name);
-	else if (err)
-		queue_admin_fail(r->call, err);
-	else
-		done(r);
-	destroy(r);
-}
-
-void queue_admin_domain_add(struct control_call *call, const json_t *arguments, void *arg)
-{
-	struct request *r = create(call, arg, "domain alias add");
-	char other[DOMAIN_MAX + 1];
-	if (!take_domain_argument(r, arguments, "name", r->name) ||
-		!take_domain_argument(r, arguments, "of", other) || !is_ours(r, str_from(r->name)) ||
-		!is_ours(r, str_from(other))) {
-		destroy(r);
-		return;
-	}
-	if (!strcmp(r->name, other)) {
-		fail(r, "syntax", "%s", TEXT("a domain is no alias of itself"));
-		destroy(r);
-		return;
-	}
-	store_domain_alias_put(r->admin->store,
-		&(struct store_alias){.name = str_from(r->name), .targets = str_from(other)}, on_domain, r);
-}
-
-void queue_admin_domain_remove(struct control_call *call, const json_t *arguments, void *arg)
-{
-	struct request *r = create(call, arg, "domain alias remove");
-	if (take_domain_argument(r, arguments, "name", r->name))
-		store_domain_alias_remove(r->admin->store, str_from(r->name), on_domain, r);
-	else
-		destroy(r);
-}
-
-static void on_domains(void *arg, int err)
-{
-	struct request *r = arg;
-	if (!err && r->page == PAGE) {
-		r->page = 0;
-		store_domain_alias_list(r->admin->store, str_from(r->after), PAGE, list_row, on_domains, r);
-		return;
-	}
-	if (err)
-		queue_admin_fail(r->call, err);
-	else
-		control_done(r->call, json_pack("{s:o}", "count", queue_json_number(r->count)));
-	destroy(r);
-}
-
-void queue_admin_domain_list(struct control_call *call, const json_t *arguments, void *arg)
-{
-	struct request *r = create(call, arg, "domain alias list");
-	(void)arguments;
-	store_domain_alias_list(r->admin->store, STR_EMPTY, PAGE, list_row, on_domains, r);
-}
-
-// ---------------------------------------------------------------- explain
-
-static const char *const kinds[] = {
-	[ADDRESS_MAILBOX] = "mailbox",
-	[ADDRESS_USER] = "user",
-	[ADDRESS_PROGRAM] = "program",
-	[ADDRESS_FILE] = "file",
-	[ADDRESS_HOST] = "host",
-	[ADDRESS_FOREIGN] = "elsewhere",
-	[ADDRESS_POSTMASTER] = "postmaster",
-	[ADDRESS_ERROR] = "error",
-};
-
-static json_t *step_row(const struct address_step *s)
-{
-	return json_pack("{s:i, s:o, s:s, s:o, s:o}", "depth", (int)s->depth, "address",
-		queue_json_text(s->address), "step", s->what, "to", queue_json_text(s->to), "where",
-		queue_json_text(s->where));
-}
-
-static json_t *end_row(const struct request *r, const struct address_end *e)
-{
-	bool error = e->kind == ADDRESS_ERROR;
-	return json_pack("{s:s, s:o, s:o, s:o, s:s, s:o}", "end", kinds[e->kind], "address",
-		queue_json_text(e->kind == ADDRESS_POSTMASTER ? r->admin->config->postmaster : e->address),
-		"detail", queue_json_text(e->detail), "owner", queue_json_text(e->owner), "status",
-		error ? e->status : "", "words", queue_json_text(error ? e->words : STR_EMPTY));
-}
-
-static void on_explained(void *arg, const struct address_answer *a)
-{
-	struct request *r = arg;
-	if (a->err) {
-		queue_admin_fail(r->call, a->err);
-		destroy(r);
-		return;
-	}
-	for (unsigned i = 0; i < a->step_count; i++)
-		control_row(r->call, step_row(&a->steps[i]));
-	for (unsigned i = 0; i < a->end_count; i++)
-		control_row(r->call, end_row(r, &a->ends[i]));
-	control_done(r->call, json_pack("{s:i, s:i, s:b}", "ends", (int)a->end_count, "loops",
-		(int)a->loops, "too_many", (int)a->too_many));
-	destroy(r);
-}
-
-void queue_admin_address_explain(struct control_call *call, const json_t *arguments, void *arg)
-{
-	struct request *r = create(call, arg, "address explain");
-	struct smtp_address address;
-	struct str name;
-	if (queue_json_argument(arguments, "name", &name))
-		name = STR_EMPTY;
-	if (!r->admin->queue)
-		fail(r, "stopped", "%s", TEXT("the server must run for this"));
-	else if (smtp_address_parse(name, &address))
-		fail(r, "syntax", TEXT("\"%.*s\" is no address"), STR_ARG(str_slice(name, 0, 200)));
-	else {
-		queue_address_resolve(r->admin->queue, str_from(address.text), str_from(address.domain),
-			ADDRESS_STEPS | ADDRESS_OWNERS, on_explained, r);
-		return;
-	}
-	destroy(r);
-}
-
-// ---------------------------------------------------------------- send-as
-
-static void on_send_as(void *arg, int err)
-{
-	struct request *r = arg;
-	if (err == ERR_NOT_FOUND)
-		fail(r, "not-found", TEXT("there is no account %s"), r->name);
-	else if (err == ERR_EXISTS)
-		fail(r, "exists", TEXT("%s may send so already"), r->name);
-	else if (err == ERR_DENIED)
-		fail(r, "not-found", TEXT("that was not granted to %s"), r->name);
-	else if (err == ERR_LIMIT)
-		fail(r, "limit", TEXT("%s has too many grants; grant a domain or a group"), r->name);
-	else if (err)
-		queue_admin_fail(r->call, err);
-	else
-		done(r);
-	destroy(r);
-}
-
-void queue_admin_account_send_as(struct control_call *call, const json_t *arguments, void *arg)
-{
-	struct request *r = create(call, arg, "account send-as");
-	char kept[POLICY_SEND_AS_MAX];
-	struct str word;
-	struct store_account values = {0};
-	bool adds = json_object_get(arguments, "add") != NULL;
-	if (!queue_admin_take_name(call, arguments, r->admin->config, r->name)) {
-		destroy(r);
-		return;
-	}
-	if (queue_json_argument(arguments, adds ? "add" : "remove", &word) || !policy_send_as_parse(word, kept)) {
-		fail(r, "syntax", TEXT("as whom? write an address, \"@example.kr\", \"group:NAME\" or \"<>\""));
-		destroy(r);
-		return;
-	}
-	values.name = str_from(r->name);
-	values.send_as = str_from(kept);
-	store_account_set(r->admin->store, &values, adds ? STORE_ADD_SEND_AS : STORE_REMOVE_SEND_AS,
-		on_send_as, r);
+		admin_address_destroy(r);
 }
