@@ -43,6 +43,8 @@ mailboxes "mb.kr" { mbox "%h/inbox" }
 mailboxes "q.kr" { maildir "%h/Maildir" forward-files qmail }
 mailboxes "slow.kr" { program "/bin/sh" "-c" "cat >/dev/null; sleep 60" }
 mailboxes "virtual.kr" { system-users no maildir "$folder/mail/%d/%u/Maildir" }
+aliases "$folder/aliases"
+aliases-programs yes
 queue { first-retry 1s max-retry 2s }
 """)
 
@@ -133,6 +135,11 @@ def running(machine, make_folder, certificate):
     os.chown(spool, 0, grp.getgrnam("mail").gr_gid)
     spool.chmod(0o2775)
     (made.folder / "lda.conf").write_text(DOVECOT.replace("$folder", str(made.folder)))
+    drop = made.folder / "drop"
+    drop.mkdir()
+    os.chown(drop, 65534, 65534)
+    (made.folder / "aliases").write_text(
+        f'list: "|cat >{drop}/out; id >>{drop}/out; echo $RECIPIENT >>{drop}/out"\narchive: {drop}/archive\n')
     made.start()
     yield made
     made.kill() # not stopped: somebody's program still runs
@@ -241,6 +248,15 @@ def test_a_loop_of_forwards(running):
         (running.home(name) / ".forward").unlink()
 
 
+def test_programs_and_files_of_aliases(running):
+    running.send("list@example.kr", subject="to a program")
+    running.send("archive@example.kr", subject="to a file")
+    out = running.folder / "drop" / "out"
+    wait.until(lambda: read(out).endswith(b"\nlist@example.kr\n"), 12, "the program runs")
+    assert b"Delivered-To: list@example.kr\n" in read(out) and b"uid=65534(nobody)" in read(out)
+    arrives(running.folder / "drop" / "archive", "to a file")
+
+
 def test_dot_qmail(running):
     home = running.home("choi")
     running.put("choi", ".qmail", "./Maildir/\n&lee@md.kr\n")
@@ -320,6 +336,10 @@ def test_who_a_worker_is(running):
         assert int(status[kind], 16) == 0, kind
     assert os.stat(f"/proc/{pid}/mem").st_uid == 0 # not dumpable: kim cannot trace it
     running.put("kim", ".forward", "")
+    role = min(running.pids("role local"))
+    status = Path(f"/proc/{role}/status").read_text()
+    for kind in ("CapPrm", "CapEff"): # KILL, SETGID, SETUID
+        assert int(re.search(rf"^{kind}:\s*(\w+)", status, re.M)[1], 16) == 1 << 5 | 1 << 6 | 1 << 7
 
 
 # ---- killed, and at the same time
