@@ -90,14 +90,35 @@ static void add_part(struct reader *r, struct str part)
 			octets[i] = ' ';
 }
 
+// What is read as one address and nothing else by whoever reads the targets later (queue/targets.h), where
+// a backslash counts only in quotes and a comment is none: nothing may come to light there that could not
+// be seen here.
+static bool is_address_only(struct str part)
+{
+	bool quoted = part.len && part.data[0] == '"';
+	size_t first = quoted ? 1 : 0;
+	if (quoted && part.len > 1 && part.data[1] == '\\')
+		first++;
+	if (part.len > first && strchr("|/:", part.data[first]))
+		return false;
+	for (size_t i = quoted; i < part.len; i++) {
+		char c = part.data[i];
+		if (((unsigned char)c < ' ' && c != '\t') || (!quoted && (c == ',' || (c == '\\' && i))))
+			return false;
+		if (c == '\\' && quoted)
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+	}
+	return !quoted;
+}
+
 static void take_include(struct reader *r, struct str part);
 
 static void take_part(struct reader *r, struct str part)
 {
-	struct str start = unquoted(part);
-	bool include = str_starts_nocase(start, STR(":include:"));
-	bool strong = include || (start.len && (start.data[0] == '|' || start.data[0] == '/'));
-	if (strong && !r->trusted)
+	bool include = str_starts_nocase(unquoted(part), STR(":include:"));
+	if (!r->trusted && !is_address_only(part))
 		tell_of(r, 'W', TEXT("\"%.*s\" is left out: an included file that does not belong to "
 			"root may name addresses only"), STR_ARG(part));
 	else if (include)

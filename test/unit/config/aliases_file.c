@@ -28,6 +28,9 @@ static int on_include(void *arg, const char *path, struct buf *out, bool *out_tr
 		return buf_add_text(out, "# c\none@a.kr, two@a.kr\r\n\n three@a.kr\n|prog\n");
 	if (!strcmp(path, "/home/list"))
 		return buf_add_text(out, "one@a.kr\n|prog\n\"|prog\"\n/file\n:include:/etc/shadow\nlast\n");
+	if (!strcmp(path, "/home/hidden"))
+		return buf_add_text(out, "\"\\|prog\"\na\\, |prog\n(b, |prog #) c\n\x01|prog\n\"\\/file\"\n"
+			"d\\\"e\n\\|kim, \"k, l\" <k@a.kr>\n");
 	if (!strcmp(path, "/home/open"))
 		return buf_add_text(out, "\"a\nb\n");
 	if (!strncmp(path, "/deep/", 6))
@@ -75,6 +78,8 @@ static const struct {
 	{"a: :include:/deep/3\nb: c\n", "E /deep/5:1\n2 b = c\n"},
 	{"a: x, :include:/home/list, y\n",
 		"W /home/list:2\nW /home/list:3\nW /home/list:4\nW /home/list:5\n1 a = x, one@a.kr, last, y\n"},
+	{"a: x, :include:/home/hidden, y\n", "W /home/hidden:1\nW /home/hidden:2\nW /home/hidden:3\n"
+		"W /home/hidden:4\nW /home/hidden:5\nW /home/hidden:6\n1 a = x, \\|kim, \"k, l\" <k@a.kr>, y\n"},
 	{"a: x, :include:/home/open\n", "W /home/open:1\n1 a = x, b\n"},
 	{"a: x, :include:/home/large\n", "W f:1\n1 a = x, :include:/home/large\n"},
 	{"a: x, :include:/large\nb: c\n", "E f:1\n2 b = c\n"},
