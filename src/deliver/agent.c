@@ -63,11 +63,13 @@ static void into_maildir_at(const struct agent *a, const char *path, struct deli
 
 // ---- mbox
 
-static void into_mbox(const struct agent *a, const char *path, struct deliver_job *job,
+// configured: it is the one that the configuration gives him. The group of the mailboxes makes that one and
+// its lock, and nothing that a user names: "/var/mail/lee", or "/var/mail/lee.lock".
+static void into_mbox(const struct agent *a, const char *path, bool configured, struct deliver_job *job,
 	struct deliver_recipient *r)
 {
 	const struct mbox_options o = {.owner = a->owner, .quota = a->quota,
-		.lock_wait_ms = LOCK_WAIT_MS, .makes_folders = !is_system_user(a)};
+		.lock_wait_ms = LOCK_WAIT_MS, .uses_group = configured, .makes_folders = !is_system_user(a)};
 	mbox_deliver(&o, path, job, r);
 }
 
@@ -99,8 +101,19 @@ static void into_mbox_of(const struct agent *a, struct str pattern, struct deliv
 		deliver_set_result(r, SMTP_PERMANENT, 553, "5.1.3",
 			TEXT("the address makes no mailbox name"));
 	else
-		into_mbox(a, buf_cstr(&path), job, r);
+		into_mbox(a, buf_cstr(&path), true, job, r);
 	buf_finish(&path);
+}
+
+static bool is_configured_mbox(const struct agent *a, const char *path, const struct deliver_recipient *r)
+{
+	struct buf own = {.limit = PATH_MAX - 1};
+	struct config_delivery d =
+		config_delivery_for(a->config, str_from(r->domain), r->kind == IPC_TARGET_USER);
+	bool same = r->kind == IPC_TARGET_USER && d.kind == CONFIG_DELIVER_MBOX &&
+		!expand_path(a, d.path.data, r->address, &own) && !strcmp(path, buf_cstr(&own));
+	buf_finish(&own);
+	return same;
 }
 
 // ---- which
@@ -112,7 +125,7 @@ void agent_into_file(const struct agent *a, const char *path, struct deliver_job
 	if (len > 1 && path[len - 1] == '/')
 		into_maildir_at(a, path, job, r);
 	else
-		into_mbox(a, path, job, r);
+		into_mbox(a, path, is_configured_mbox(a, path, r), job, r);
 }
 
 void agent_into_mailbox(const struct agent *a, const struct config_delivery *d, struct deliver_job *job,
@@ -182,10 +195,30 @@ static void to_mailbox(const struct agent *a, struct deliver_job *job, struct de
 		agent_into_mailbox(a, &d, job, r);
 }
 
+// The queue says of what kind a recipient is, and may have been taken over: what is a command, or for a
+// user, is nothing in the rights of the mailboxes.
+static bool is_for(const struct agent *a, const struct deliver_recipient *r)
+{
+	switch (r->kind) {
+	case IPC_TARGET_MAILBOX:
+		return !a->does_aliases && !is_system_user(a);
+	case IPC_TARGET_USER:
+		return is_system_user(a);
+	case IPC_TARGET_PROGRAM:
+		return a->does_aliases && a->config->aliases_programs && r->address[0] == '|';
+	case IPC_TARGET_FILE:
+		return a->does_aliases && a->config->aliases_programs && r->address[0] == '/';
+	}
+	return false;
+}
+
 void agent_deliver(const struct agent *a, struct deliver_job *job, struct deliver_recipient *r)
 {
 	bool of_alias = r->kind == IPC_TARGET_PROGRAM || r->kind == IPC_TARGET_FILE;
-	if (!of_alias)
+	if (!is_for(a, r))
+		deliver_set_result(r, SMTP_TEMPORARY, 451, "4.3.0",
+			TEXT("the queue gave a job for somebody else"));
+	else if (!of_alias)
 		to_mailbox(a, job, r);
 	else if (deliver_has_passed(job, deliver_shown_address(r)))
 		deliver_set_format(r, SMTP_PERMANENT, 554, "5.4.6",

@@ -15,12 +15,14 @@ struct agent {
 	const char *user, *home;   // home "" : a virtual mailbox has none
 	const char *state_maildir; // pattern: where no setting says anything
 	struct safe_owner owner;
+	bool does_aliases;         // it is alias-user's: programs and files that aliases name, and nothing else
 	bool has_shell;            // it stands in /etc/shells: forward files may name programs and files
 	struct maildir_known *known;
 	struct quota *quota;
 };
 
-// Sets the result of r, or its children. Blocking.
+// Sets the result of r, or its children; what is for other rights than these is refused (temporary).
+// Blocking.
 void agent_deliver(const struct agent *a, struct deliver_job *job, struct deliver_recipient *r);
 
 // How full the mailbox of an account is: counted anew, or as it was last known. One that is not there is

@@ -63,10 +63,15 @@ static int open_folder(struct mbox *m)
 	return m->folder < 0 ? -1 : 0;
 }
 
+static gid_t group_of(const struct mbox *m)
+{
+	return m->options->uses_group ? m->options->owner.mailbox_group : (gid_t)-1;
+}
+
 static int open_file(struct mbox *m)
 {
 	int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	gid_t group = m->options->owner.mailbox_group;
+	gid_t group = group_of(m);
 	m->fd = openat(m->folder, m->name, flags);
 	if (m->fd >= 0 || errno != ENOENT)
 		return m->fd < 0 ? -1 : 0;
@@ -159,8 +164,8 @@ static int write_sign(struct place *p, size_t from_len)
 	return err ? err : fd_sync(p->fd);
 }
 
-// The steps of mbox_torn.h.
-static int append(struct mbox *m, uint64_t size, const struct deliver_job *job)
+// The steps of mbox_torn.h. *out_end: behind the last octet that is ours.
+static int append(struct mbox *m, uint64_t size, const struct deliver_job *job, uint64_t *out_end)
 {
 	char from[FROM_MAX];
 	struct place place = {.fd = m->fd, .offset = size};
@@ -171,6 +176,7 @@ static int append(struct mbox *m, uint64_t size, const struct deliver_job *job)
 	struct place start = {.fd = m->fd, .offset = place.offset - strlen(from)};
 	if (!err)
 		err = deliver_copy(&copy, job);
+	*out_end = place.offset;
 	if (!err)
 		err = fd_sync(m->fd);
 	if (!err)
@@ -188,9 +194,21 @@ static int sync_name(const struct mbox *m)
 	return err;
 }
 
+// What stands behind our octets is of somebody who keeps no lock: then it is cut as after a death.
+static int cut_off(const struct mbox *m, uint64_t size, uint64_t end)
+{
+	struct stat st;
+	if (fstat(m->fd, &st) < 0)
+		return -1;
+	if ((uint64_t)st.st_size > end && mbox_torn_find(m->fd, (uint64_t)st.st_size, &size))
+		return -1;
+	return ftruncate(m->fd, (off_t)size);
+}
+
 static void write_message(struct mbox *m, uint64_t size, const struct deliver_job *job)
 {
-	int err = append(m, size, job);
+	uint64_t end;
+	int err = append(m, size, job, &end);
 	if (!err)
 		err = sync_name(m);
 	if (!err) {
@@ -198,7 +216,7 @@ static void write_message(struct mbox *m, uint64_t size, const struct deliver_jo
 		return;
 	}
 	deliver_set_errno(m->recipient, TEXT("cannot write the message"));
-	if (ftruncate(m->fd, (off_t)size) < 0)
+	if (cut_off(m, size, end) < 0)
 		event_report(EVENT_WARNING, "local",
 			TEXT("%s: a torn message could not be cut off at once; the next delivery does it"),
 			m->path);
@@ -258,7 +276,7 @@ static void deliver_locked(struct mbox *m, struct deliver_job *job)
 static void deliver(struct mbox *m, struct deliver_job *job)
 {
 	int err = mbox_lock_take(&m->lock, m->folder, m->name, m->fd,
-		m->options->owner.mailbox_group, m->options->lock_wait_ms);
+		group_of(m), m->options->lock_wait_ms);
 	if (err == ERR_TIMEOUT)
 		deliver_set_format(m->recipient, SMTP_TEMPORARY, 451, "4.2.0",
 			TEXT("mailbox of %s: mailbox-locked: %s is locked by another program"),

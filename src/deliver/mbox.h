@@ -11,6 +11,7 @@ struct mbox_options {
 	struct safe_owner owner;  // uid: whose the file must be
 	struct quota *quota;      // NULL: nothing is counted
 	uint64_t lock_wait_ms;
+	bool uses_group;          // owner.mailbox_group makes the file and its lock; else it makes nothing
 	bool makes_folders;       // missing ones are made with 0700
 };
 

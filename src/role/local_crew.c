@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 
 #define IDLE_MS   10000
+#define NAME_SIZE 65
 #define MARGIN_MS 120000 // for locks and slow disks, beside what a program may take
 
 struct order {
@@ -35,7 +37,7 @@ struct seat {
 	struct process *process;
 	struct wheel_timer timer;  // of IDLE and BUSY
 	bool old;                  // by another configuration
-	char name[65];
+	char name[NAME_SIZE];
 };
 
 // Counted until it was reaped, whatever became of its seat.
@@ -145,6 +147,17 @@ static void on_timer(struct wheel_timer *timer)
 
 // ---- workers
 
+// A worker speaks for its own job only: it runs in a user's rights and reads what others wrote.
+static bool is_answer_to(const struct order *order, struct str body)
+{
+	struct ipc_try asked;
+	struct ipc_tried m;
+	return !ipc_decode_try(buf_str(&order->frame), &asked) && !ipc_decode_tried(body, &m) &&
+		m.job == asked.job;
+}
+
+static void on_gone(struct ipc_channel *ch, void *arg);
+
 static void on_tried(void *arg, struct str body, int fd)
 {
 	struct seat *s = arg;
@@ -152,6 +165,11 @@ static void on_tried(void *arg, struct str body, int fd)
 	fd_close(&fd);
 	if (!s->current)
 		return;
+	if (!is_answer_to(s->current, body)) {
+		event_report(EVENT_ERROR, "local", "the worker of \"%s\" answered for another job", s->name);
+		on_gone(s->channel, s);
+		return;
+	}
 	order_destroy(s->current);
 	s->current = NULL;
 	s->state = SEAT_IDLE;
@@ -271,7 +289,9 @@ static void start_waiting(struct local_crew *c)
 
 void local_crew_give(struct local_crew *c, struct str user, struct str frame_body, int fd)
 {
-	struct seat *s = map_get(&c->seats, user);
+	char name[NAME_SIZE];
+	snprintf(name, sizeof name, "%.*s", STR_ARG(user)); // one that is cut is nobody's, as the worker sees
+	struct seat *s = map_get(&c->seats, str_from(name));
 	struct order *order = mem_alloc(sizeof *order);
 	if (!s) {
 		s = mem_alloc(sizeof *s);
@@ -279,7 +299,7 @@ void local_crew_give(struct local_crew *c, struct str user, struct str frame_bod
 		list_init(&s->link);
 		list_init(&s->orders);
 		wheel_timer_init(&s->timer, on_timer);
-		str_copy(str_slice(user, 0, sizeof s->name - 1), s->name, sizeof s->name);
+		memcpy(s->name, name, sizeof s->name);
 		map_set(&c->seats, str_from(s->name), s);
 	}
 	order->fd = fd;

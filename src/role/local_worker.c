@@ -378,6 +378,7 @@ static void enter(struct user *u, const struct passwd *pw)
 	init_agent(&u->agent, c->config);
 	u->agent.user = name;
 	u->agent.home = u->plan->name[0] ? home : "";
+	u->agent.does_aliases = !u->plan->name[0];
 	u->agent.has_shell = shell;
 	u->agent.owner.gid = pw->pw_gid;
 	u->agent.owner.mailbox_group = c->confined ? mailboxes : NO_GROUP;

@@ -299,6 +299,12 @@ def test_what_a_user_may_not(running, machine):
     running.put("bae", ".forward", "lee@md.kr\n", 0o664)
     running.send("bae@example.kr", subject="unsafe")
     assert "unsafe-forward" in str(running.result(since, outcome="deferred"))
+    lock = running.spool("newcomer.lock") # the group of the folder does not make it for him
+    running.put("bae", ".forward", f"{lock}\n")
+    since = running.log.mark()
+    running.send("bae@example.kr", subject="another's lock")
+    assert "unsafe-mailbox" in str(running.result(since, outcome="deferred", to="bae@example.kr"))
+    assert not lock.exists()
     running.put("bae", ".forward", "", 0o600)
     since = running.log.mark()
     running.send("away@example.kr", subject="nowhere")

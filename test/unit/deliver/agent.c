@@ -371,6 +371,15 @@ static void test_program(void **state)
 	assert_non_null(strstr(p->r->result.text, "bad-argument"));
 }
 
+// Whatever the queue says.
+static void assert_not_ours(struct place *p)
+{
+	agent_deliver(&p->agent, p->job, p->r);
+	assert_int_equal(p->r->result.outcome, SMTP_TEMPORARY);
+	assert_string_equal(p->r->result.text, "the queue gave a job for somebody else");
+	assert_int_equal(count_in(p, "out", "Subject"), 0);
+}
+
 static void test_targets_of_aliases(void **state)
 {
 	struct place *p = *state;
@@ -381,10 +390,20 @@ static void test_targets_of_aliases(void **state)
 	p->r->domain = "";
 	p->r->original = "list@example.kr";
 	p->r->detail = "";
-	p->agent.home = "";
 	snprintf(path, sizeof path, "|cat >%s/out", p->home);
 	p->r->kind = IPC_TARGET_PROGRAM;
 	p->r->address = path;
+	assert_not_ours(p); // in a user's rights
+	p->agent.home = "";
+	assert_not_ours(p); // in those of all mailboxes
+	p->agent.does_aliases = true;
+	assert_not_ours(p); // not allowed at all
+	p->config.aliases_programs = true;
+	p->r->kind = IPC_TARGET_MAILBOX;
+	assert_not_ours(p);
+	p->r->kind = IPC_TARGET_FILE;
+	assert_not_ours(p); // it is no path
+	p->r->kind = IPC_TARGET_PROGRAM;
 	agent_deliver(&p->agent, p->job, p->r);
 	assert_int_equal(p->r->result.outcome, SMTP_DELIVERED);
 	assert_int_equal(count_in(p, "out", "Delivered-To: list@example.kr\nSubject: x\n"), 1);

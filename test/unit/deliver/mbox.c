@@ -22,11 +22,18 @@ static struct {
 	int left;    // changes until then; 0: never
 	bool kills, half;
 	int number;  // errno
+	const char *path, *foreign; // of the mbox, and what somebody else appends just then; or NULL
 } fault;
 
 static bool strikes(void)
 {
-	return fault.left && --fault.left == 0;
+	bool now = fault.left && --fault.left == 0;
+	if (now && fault.foreign) {
+		int fd = open(fault.path, O_WRONLY | O_APPEND);
+		assert_int_equal(fd_write_all(fd, fault.foreign, strlen(fault.foreign)), 0);
+		close(fd);
+	}
+	return now;
 }
 
 ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
@@ -290,6 +297,28 @@ static void test_failed_at_every_step(void **state)
 	}
 }
 
+// Somebody who keeps no lock appends before we fail.
+static void test_failed_beside_others(void **state)
+{
+	static const char first[] = "From a Thu Nov 19 13:02:14 2026\n\nfirst\n\n";
+	static const char other[] = "\n\nFrom b Thu Nov 19 13:02:14 2026\n\nother\n\n";
+	struct place *p = *state;
+	for (int step = 2; step <= 6; step++) {
+		struct buf text = BUF_INIT;
+		(void)unlink(p->path);
+		put(p, first);
+		fault.left = step;
+		fault.number = ENOSPC;
+		fault.path = p->path;
+		fault.foreign = other;
+		assert_int_equal(deliver(p, "Subject: x\r\n\r\n").outcome, SMTP_TEMPORARY);
+		read_mbox(p, &text);
+		assert_true(str_starts(buf_str(&text), str_from(first)));
+		assert_int_equal(count_of(buf_str(&text), other), 1);
+		buf_finish(&text);
+	}
+}
+
 static void test_sign_in_a_large_file(void **state)
 {
 	struct place *p = *state;
@@ -413,6 +442,7 @@ int main(void)
 		TEST(test_killed_at_every_step),
 		TEST(test_foreign_messages_are_never_cut),
 		TEST(test_failed_at_every_step),
+		TEST(test_failed_beside_others),
 		TEST(test_sign_in_a_large_file),
 		TEST(test_locked),
 		TEST(test_locked_by_fcntl),
