@@ -109,7 +109,7 @@ static void add_sender(json_t *o, const struct policy_facts *f)
 		return;
 	set(o, "sender", text_of(str_from(f->sender->text)));
 	set(o, "size", number_of(f->mail && f->mail->has_size ? f->mail->size : 0));
-	set(o, "max_size", number_of(f->server->max_message_size));
+	set(o, "max_size", number_of(policy_limit(f, CONFIG_LIMIT_MESSAGE_SIZE)));
 	if (f->known & POLICY_FACT_SPACE)
 		set(o, "store_full", json_boolean(f->store_full));
 	if (f->known & POLICY_FACT_GUARD)
@@ -145,7 +145,7 @@ static void add_recipient(json_t *o, const struct policy_facts *f)
 	set(o, "may_relay_here", json_boolean(policy_may_relay(f, &rule)));
 	set(o, "relay_rule", json_string(rule));
 	set(o, "recipients", number_of(f->recipients_so_far));
-	set(o, "max_recipients", number_of(f->server->max_recipients));
+	set(o, "max_recipients", number_of(policy_limit(f, CONFIG_LIMIT_RECIPIENTS)));
 	if (f->known & POLICY_FACT_RECIPIENT)
 		add_mailbox(o, f);
 }

@@ -45,7 +45,8 @@ void session_look_up_client(struct session *s)
 	s->client = found ? copy_rule(&rule) : NULL;
 	s->facts.client_rule = found ? &s->client->rule : NULL;
 	mem_free(before);
-	session_find_limits(s);
+	if (!s->limits_stale)
+		session_find_limits(s);
 }
 
 void session_renew_client(struct session *s)

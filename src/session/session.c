@@ -288,6 +288,10 @@ void session_reset(struct session *s)
 	s->facts.recipients_so_far = 0;
 	s->facts.known &= ~(unsigned)(POLICY_FACT_RECIPIENT | POLICY_FACT_RATE);
 	s->facts.local_size_where = STR_EMPTY;
+	if (s->limits_stale && s->state != SESSION_CLOSED) {
+		s->limits_stale = false;
+		session_find_limits(s);
+	}
 	if (s->state != SESSION_CLOSED)
 		s->state = s->helo ? SESSION_READY : SESSION_GREETED;
 }
@@ -364,5 +368,6 @@ void session_reconfigure(struct session *s, const struct config *config,
 {
 	s->facts.config = config;
 	s->facts.server = server;
+	s->limits_stale = s->transaction != NULL;
 	session_look_up_client(s);
 }

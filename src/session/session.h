@@ -132,8 +132,8 @@ uint64_t session_limit(const struct session *s, enum config_limit_id id);
 // Milliseconds that it may last in all; another number once an account is known.
 uint64_t session_age_limit(const struct session *s);
 // A new generation of the configuration: holds at once, so that a right that was taken away is
-// gone. The stages of a body that is on its way still use the old one: it has to stay until
-// the session ends.
+// gone. A message that is on its way ends under the limits it began with, and the stages of its body
+// still use the old one: it has to stay until the session ends.
 void session_reconfigure(struct session *s, const struct config *config,
 	const struct config_server *server);
 // The client was silent too long, or the server drains: says 421 and closes.

@@ -95,6 +95,7 @@ struct session {
 	bool draining;                    // 421 at the next command boundary
 	bool begun, connect_told;         // the client was looked at; its event was written
 	bool close_told, reported;
+	bool limits_stale;                // those in force are the ones the message under way began with
 	unsigned errors, deferred, idle_verbs, auth_failures, commands;
 	unsigned accepted;                // messages
 };

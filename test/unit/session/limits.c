@@ -153,7 +153,7 @@ static void test_reservations(void **state)
 	config_destroy(c);
 }
 
-// A peer that goes gives back, too; whatever is asked while the configuration changes.
+// A peer that goes gives back, too. A message ends under the limits that it began with.
 static void test_reservation_of_who_goes(void **state)
 {
 	struct config *c = make_config("limit \"everywhere\" { rate client recipients 2 per day }\n");
@@ -162,10 +162,16 @@ static void test_reservation_of_who_goes(void **state)
 	begin(&h, c);
 	host_send(&h, STR("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<kim@example.org>\r\n"));
 	session_reconfigure(h.session, other, &other->servers[0]);
-	host_send(&h, STR("RCPT TO:<kim@example.org>\r\n")); // no rate any more
-	session_peer_gone(h.session, "gone");
-	expect_replies(&h, "220 250 250/2.1.0 250/2.1.5 250/2.1.5");
+	host_send(&h, STR("RCPT TO:<kim1@example.org>\r\nRSET\r\nMAIL FROM:<>\r\n"));
+	host_send(&h, STR("RCPT TO:<kim@example.org>\r\nRCPT TO:<kim1@example.org>\r\n"));
 	assert_int_equal(h.rates_released, 1);
+	session_reconfigure(h.session, c, &c->servers[0]);
+	h.rate_room = 1;
+	host_send(&h, STR("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<kim@example.org>\r\n"));
+	session_peer_gone(h.session, "gone");
+	expect_replies(&h, "220 250 250/2.1.0 250/2.1.5 451/4.7.1 250/2.0.0 250/2.1.0 250/2.1.5 250/2.1.5 "
+		"250/2.0.0 250/2.1.0 250/2.1.5");
+	assert_int_equal(h.rates_released, 2);
 	host_finish(&h);
 	config_destroy(c);
 	config_destroy(other);
