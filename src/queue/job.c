@@ -100,10 +100,12 @@ struct job *queue_job_take(struct queue *q, struct group *g)
 	struct item *first = LIST_ENTRY(g->items.next, struct item, link);
 	struct job *j = create(q, first->mail);
 	struct str sender = queue_item_sender(first);
+	// A worker of a user that took too long is ended, and what it had done of its job is done again.
+	unsigned most = g->kind == ROUTE_USER ? 1 : QUEUE_JOB_RECIPIENTS;
 	// Recipients of one message came together and so stand together.
 	LIST_EACH(link, &g->items) {
 		struct item *i = LIST_ENTRY(link, struct item, link);
-		if (i->mail != j->mail || j->count == QUEUE_JOB_RECIPIENTS ||
+		if (i->mail != j->mail || j->count == most ||
 			(i != first && !str_equal(queue_item_sender(i), sender)))
 			break;
 		queue_group_remove(g, i);

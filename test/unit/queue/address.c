@@ -489,6 +489,21 @@ static void a_program_is_no_address(void **state)
 	assert_int_equal(s.err, ERR_CORRUPT);
 }
 
+// What takes too long is ended and done again: nothing else is done again with it.
+static void each_program_is_a_job(void **state)
+{
+	(void)state;
+	use_config(e, "aliases-programs yes\n");
+	add("p@example.kr", "|/usr/bin/id");
+	add("p@example.kr", "|/usr/bin/who");
+	submit(e, "lee@example.kr", "p@example.kr");
+	settle_down(e);
+	assert_int_equal(e->open, 2);
+	LIST_EACH(link, &e->jobs)
+		assert_int_equal(LIST_ENTRY(link, struct played, link)->count, 1);
+	(void)deliveries(&delivered);
+}
+
 // ---------------------------------------------------------------- questions of smtpd
 
 struct known {
@@ -602,7 +617,7 @@ int main(void)
 		TEST(loops), TEST(limits), TEST(programs), TEST(owners), TEST(random_graphs),
 		TEST(one_end_needs_no_child), TEST(several_ends_become_children),
 		TEST(members_of_a_list_report_to_its_owner), TEST(a_loop_is_reported),
-		TEST(an_unknown_member_is_reported), TEST(a_program_is_no_address),
+		TEST(an_unknown_member_is_reported), TEST(a_program_is_no_address), TEST(each_program_is_a_job),
 		TEST(recipients_at_rcpt), TEST(whose_addresses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
