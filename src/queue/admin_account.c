@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Accounts in the directory: who exists and may do what. Their secrets belong to role auth.
 #include "queue/admin_internal.h"
-#include "queue/queue_internal.h"
+#include "queue/guard.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -171,6 +171,8 @@ static void on_changed(void *arg, int err)
 	if (err) {
 		fail_by_name(c, err);
 	} else {
+		if (c->admin->queue && !strcmp(c->command, "account remove"))
+			guard_drop(c->admin->queue->guard, str_from(c->name));
 		if (c->admin->queue)
 			queue_account_changed(c->admin->queue, str_from(c->name));
 		queue_admin_event(c->call, c->command, str_from(c->name), 1);

@@ -382,6 +382,24 @@ void guard_take_refusal(struct guard *g, struct str account, struct str client)
 	take_outcome(g, account, client, 1, 0);
 }
 
+// Its row went with the account.
+void guard_drop(struct guard *g, struct str account)
+{
+	char space[NAME_MAX_OCTETS];
+	struct guard_subject *s;
+	struct str name;
+	if (!g || !name_of(account, STR_EMPTY, false, space, &name) || !(s = map_get(&g->subjects, name)))
+		return;
+	if (!s->loaded || s->users)
+		return;
+	s->state = (struct guard_state){0};
+	s->profile = GUARD_PROFILE_NORMAL;
+	if (s->incident)
+		guard_end_incident(s);
+	guard_tell_state(s);
+	forget(s);
+}
+
 // ---------------------------------------------------------------- begin and end
 
 void guard_write_own(struct guard *g)

@@ -72,6 +72,8 @@ void guard_write_all(struct guard *g);             // at once, for a listing or 
 void guard_configured(struct guard *g);
 void guard_write_own(struct guard *g);             // installed_ms, learn_until_ms
 
+void guard_drop(struct guard *g, struct str account); // it was removed
+
 // ---- subjects
 struct guard_settings guard_settings_of(const struct guard_subject *s);
 // What is really done: no more than the settings say.

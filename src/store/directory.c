@@ -243,6 +243,15 @@ static int remove_by_id(struct store *s, enum query query, uint64_t id)
 	return sql_run(q);
 }
 
+// Another account of that name is somebody else.
+static int forget_guard(struct store *s, struct str name)
+{
+	struct sql_statement *q = sql_use(s->db, QUERY_GUARD_REMOVE_ACCOUNT);
+
+	sql_bind_text(q, 1, name);
+	return sql_run(q);
+}
+
 static int remove_run(struct store *s, struct request *r)
 {
 	struct account_request *a = (struct account_request *)r;
@@ -253,6 +262,8 @@ static int remove_run(struct store *s, struct request *r)
 	if (code != 1)
 		return code;
 	code = remove_by_id(s, QUERY_ADDRESS_REMOVE_ALL, found.id);
+	if (code == 0)
+		code = forget_guard(s, a->account.name);
 	return code < 0 ? code : remove_by_id(s, QUERY_ACCOUNT_REMOVE, found.id);
 }
 

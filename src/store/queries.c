@@ -130,6 +130,7 @@ const char *const query_texts[QUERY_COUNT] = {
 		"ON CONFLICT (subject) DO UPDATE SET changed_ms = excluded.changed_ms, "
 		"state = excluded.state",
 	[QUERY_GUARD_REMOVE] = "DELETE FROM guard WHERE subject = $1",
+	[QUERY_GUARD_REMOVE_ACCOUNT] = "DELETE FROM guard WHERE subject = 'account ' || $1",
 	[QUERY_PROFILE_GET] = "SELECT profile, created_ms FROM account WHERE name = $1",
 	[QUERY_PROFILE_SET] = "UPDATE account SET profile = $1, changed_ms = $2 WHERE name = $3",
 	[QUERY_INCIDENT_PUT] =
