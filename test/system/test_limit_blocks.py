@@ -282,6 +282,12 @@ def test_refuse_by_account_and_by_client(running):
         event = refused(running, mark, client.mail("no@example.kr"), 550, "5.7.1", "rate",
                         "account no@example.kr")
         assert counted(event) == (3, 2)
+    before = shown(running)
+    done = running.run("explain", "--from-ip", "192.0.2.9", "--server", "submission", "--tls", "--auth",
+                       "no@example.kr", "--mail-from", "no@example.kr", "--rcpt", "lee@example.kr",
+                       check=False)
+    assert "550 5.7.1" in done.stdout and "limit account no@example.kr" in done.stdout, done
+    assert shown(running).keys() == before.keys()  # a rehearsal counts nothing
     for _ in range(2):
         with running.client(source="127.0.2.1") as client:
             client.ehlo()
