@@ -14,6 +14,8 @@
 
 struct stage {
 	struct headers_reader reader;
+	uint64_t octets;     // of the body so far
+	bool mended;         // an empty line will be put behind the header section where it ends
 	struct buf senders;  // those of Sender:, an LF between
 	unsigned addresses;
 	unsigned in_field;
@@ -28,6 +30,7 @@ static struct stage *senders_begin(const struct stage_facts *facts)
 	if (!facts->authors)
 		return NULL;
 	s = mem_alloc(sizeof(*s));
+	s->mended = facts->submission;
 	headers_reader_init(&s->reader, AUTHORS_FIELD_MAX);
 	return s;
 }
@@ -71,6 +74,7 @@ static void see_field(
 
 static void senders_octets(struct stage *s, struct str octets, struct stage_result *result)
 {
+	s->octets += octets.len;
 	if (s->reader.done)
 		return;
 	s->result = result;
@@ -81,6 +85,11 @@ static void senders_end(struct stage *s, struct stage_result *result)
 {
 	s->result = result;
 	headers_reader_end(&s->reader, see_field, s);
+	// Some readers pass over such a line and take a From: behind it for the author.
+	if (!s->mended && !s->reader.separated && s->reader.offset < s->octets)
+		stage_refuse(result, 550, "5.6.0", "header-from",
+			TEXT("header-from: a line of the header is no field (RFC 5322 2.2); put an empty line "
+			     "behind the header"));
 	if (buf_len(&s->senders) && buf_len(&result->authors))
 		buf_add_char(&result->authors, '\n');
 	buf_add_str(&result->authors, buf_str(&s->senders));
