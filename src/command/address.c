@@ -121,6 +121,8 @@ static int explain(const struct config *c, const struct action *a, const struct 
 		caller_print_json(done, NULL);
 	else if (!result && json_is_true(json_object_get(done, "too_many")))
 		puts(TEXT("=> 5.4.6 it leads to too many addresses, or over too many aliases"));
+	else if (!result && json_is_true(json_object_get(done, "unread")))
+		puts(TEXT("=> 4.2.4 a file that its alias includes cannot be read now; its mail waits"));
 	else if (!result && !row_number(done, "ends"))
 		puts(TEXT("=> 5.4.6 it leads to itself, or to nobody"));
 	json_decref(arguments);

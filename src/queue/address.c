@@ -465,7 +465,7 @@ static void finish(struct address_resolver *r)
 	r->answer.err = r->err == ERR_NOT_FOUND ? 0 : r->err;
 	r->answer.ends = r->ends;
 	r->answer.steps = r->steps;
-	if (r->answer.too_many)
+	if (r->answer.too_many || r->answer.unread)
 		r->answer.end_count = 0;
 	r->done(r->arg, &r->answer);
 	mem_free(r->ends);
@@ -494,7 +494,7 @@ void queue_address_resolve(struct queue *q, struct str address, struct str domai
 	r->done = done;
 	r->arg = arg;
 	r->found.key = r->found.name = r->found.targets = r->found.groups = STR_EMPTY;
-	bool plain = address.len && address.data[0] == '\\';
+	bool plain = !(flags & ADDRESS_KEY) && address.len && address.data[0] == '\\';
 	struct address_node *n = address_add_node(r, NULL, str_skip(address, plain));
 	n->plain = plain;
 	n->domain = address_keep(r, domain);

@@ -54,6 +54,7 @@ struct address_answer {
 	unsigned step_count;
 	unsigned loops;   // times that it leads to itself, which is passed over
 	bool too_many;
+	bool unread;      // an included list cannot be read now; there are no ends then
 	bool is_alias;    // it led over an alias
 };
 typedef void (*address_done)(void *arg, const struct address_answer *a);
@@ -62,6 +63,7 @@ enum {
 	ADDRESS_STEPS = 1,       // tell them
 	ADDRESS_OWNERS = 2,      // look for owner-NAME of lists
 	ADDRESS_UNTIL_TWO = 4,   // two ends are enough, when one of them takes mail
+	ADDRESS_KEY = 8,         // address is a key, so without quotes: in no form that an expansion made
 };
 
 // address: text of an accepted address, or of one that an expansion made (queue_address_child).

@@ -18,10 +18,23 @@ static bool target_address(struct address_resolver *r, const struct address_node
 	return !smtp_address_parse(str_from(whole), out);
 }
 
+// What is left of an :include: is a file that could not be read: nobody knows who else it names, so
+// the whole alias waits.
+static void wait_for_file(struct address_resolver *r, const struct address_node *n, struct str path)
+{
+	r->answer.unread = r->stopped = true;
+	address_tell(r, n, TEXT_MARK("an included file cannot be read now: mail waits for it"), path,
+		n->where);
+}
+
 static void add_target(struct address_resolver *r, struct address_node *n, const struct target *t)
 {
 	struct smtp_address a;
 	struct address_node *child;
+	if (t->kind == TARGET_INCLUDE) {
+		wait_for_file(r, n, t->text);
+		return;
+	}
 	if (t->kind == TARGET_PROGRAM || t->kind == TARGET_FILE) {
 		child = address_add_node(r, n, t->text);
 		if (t->kind == TARGET_PROGRAM)
@@ -29,12 +42,9 @@ static void add_target(struct address_resolver *r, struct address_node *n, const
 		return;
 	}
 	child = address_add_node(r, n, t->text);
-	if (t->kind == TARGET_INCLUDE || t->kind == TARGET_WRONG || !target_address(r, n, t, &a)) {
+	if (t->kind == TARGET_WRONG || !target_address(r, n, t, &a)) {
 		child->domain = n->domain;
 		child->wrong = true;
-		if (t->kind == TARGET_INCLUDE)
-			child->text = str_from(
-				arena_format(&r->arena, ":include:%.*s", STR_ARG(t->text)));
 		return;
 	}
 	child->text = address_keep(r, str_from(a.text));

@@ -94,7 +94,7 @@ static void on_resolved(void *arg, const struct address_answer *a)
 		return;
 	for (unsigned n = 0; n < a->end_count; n++)
 		add_end(i, &a->ends[n]);
-	if (a->err)
+	if (a->err || a->unread)
 		add_row(i, "uncertain", NULL, NULL);
 	else if (!a->end_count)
 		add_row(i, "none", NULL, NULL); // it leads to itself, or to too much

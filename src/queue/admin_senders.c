@@ -133,8 +133,8 @@ static void on_explained(void *arg, const struct address_answer *a)
 		control_row(r->call, step_row(&a->steps[i]));
 	for (unsigned i = 0; i < a->end_count; i++)
 		control_row(r->call, end_row(r, &a->ends[i]));
-	control_done(r->call, json_pack("{s:i, s:i, s:b}", "ends", (int)a->end_count, "loops",
-				      (int)a->loops, "too_many", (int)a->too_many));
+	control_done(r->call, json_pack("{s:i, s:i, s:b, s:b}", "ends", (int)a->end_count, "loops",
+				      (int)a->loops, "too_many", (int)a->too_many, "unread", (int)a->unread));
 	admin_address_destroy(r);
 }
 

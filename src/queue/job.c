@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Jobs: what a deliverer is asked to do, and its answer, exactly one each. What a deliverer that
 // went away did not answer is due again.
+#include "queue/address.h"
 #include "queue/queue_internal.h"
 
 #include "base/clock.h"
@@ -389,6 +390,14 @@ void queue_job_expand(struct queue *q, struct item *i, const struct queue_child 
 			TEXT("the address leads to itself, or to nobody"));
 		return;
 	}
+	// Forward files that name each other's details multiply at each step. Who leads to one other
+	// address does not count, however many others did.
+	if (count > 1 && i->mail->grown + count > QUEUE_EXPANSION_MAX) {
+		queue_item_set_result(i, TRY_PERMANENT, "5.4.6", "%s",
+			TEXT("the address leads to too many others"));
+		return;
+	}
+	i->mail->grown += count - 1;
 	queue_item_set_result(i, TRY_EXPANDED, "2.0.0", "%s", "");
 	i->outcome->children = mem_array(count, sizeof(struct item *));
 	for (unsigned n = 0; n < count; n++) {

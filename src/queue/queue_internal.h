@@ -52,6 +52,7 @@ struct mail {
 	bool passes_quota;          // labelled so
 	struct queue *queue;
 	struct map reached;         // what expansions of its recipients led to
+	unsigned grown;             // recipients it has more than it came with, by expansions
 };
 // One reference is the caller's. body.data NULL: it is read when needed.
 struct mail *queue_mail_create(struct queue *q, const struct envelope *e, uint64_t spool,

@@ -33,7 +33,7 @@ static void give(struct queue *q, struct answer *a)
 
 static uint8_t existence(const struct address_answer *a)
 {
-	if (a->err)
+	if (a->err || a->unread)
 		return EXISTS_UNKNOWN;
 	if (!a->is_alias && a->end_count && a->ends[0].kind == ADDRESS_FOREIGN)
 		return EXISTS_NO; // of a domain that is not ours
@@ -111,7 +111,7 @@ void queue_recipient(struct queue *q, struct str key, uint64_t octets, queue_rec
 	x->done = done;
 	x->arg = arg;
 	x->later = true;
-	queue_address_resolve(q, key, domain_of(key), ADDRESS_UNTIL_TWO, on_recipient, x);
+	queue_address_resolve(q, key, domain_of(key), ADDRESS_UNTIL_TWO | ADDRESS_KEY, on_recipient, x);
 	if (!x->later)
 		queue_answer_later(q, &x->answer);
 	x->later = false;
@@ -172,7 +172,7 @@ static void on_author(void *arg, const struct address_answer *a)
 {
 	struct senders *s = arg;
 	struct policy_author author = {.address = &s->author, .target = STR_EMPTY, .groups = STR_EMPTY};
-	if (a->err) {
+	if (a->err || a->unread) {
 		s->owners[s->count++] = POLICY_OWNER_UNKNOWN;
 	} else {
 		if (a->end_count == 1) {

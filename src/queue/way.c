@@ -209,6 +209,13 @@ static void fill_child(const struct item *i, const struct address_end *e, struct
 	}
 }
 
+// Under which a child is known to the message's other recipients.
+static struct str reached_key(struct arena *arena, const struct queue_child *c)
+{
+	return str_from(arena_format(arena, "%.*s %.*s", STR_ARG(c->address),
+		STR_ARG(c->orcpt.len && c->orcpt.data[0] == '<' ? c->orcpt : STR_EMPTY)));
+}
+
 static unsigned make_children(struct item *i, const struct address_answer *a, struct arena *arena,
 	struct queue_child *out)
 {
@@ -216,8 +223,7 @@ static unsigned make_children(struct item *i, const struct address_answer *a, st
 	for (unsigned n = 0; n < a->end_count; n++) {
 		struct queue_child *c = &out[count];
 		fill_child(i, &a->ends[n], arena, c);
-		struct str key = str_from(arena_format(arena, "%.*s %.*s", STR_ARG(c->address),
-			STR_ARG(c->orcpt.len && c->orcpt.data[0] == '<' ? c->orcpt : STR_EMPTY)));
+		struct str key = reached_key(arena, c);
 		if (map_get(&i->mail->reached, key))
 			continue; // by another recipient of this message
 		map_set(&i->mail->reached, key, i->mail);
@@ -233,11 +239,11 @@ static void expand(struct queue *q, struct item *i, const struct address_answer 
 	unsigned count = make_children(i, a, &arena, children);
 	if (!count) // all of them have it by another recipient
 		queue_item_set_result(i, TRY_EXPANDED, "2.0.0", "%s", "");
-	else if (i->mail->reached.count > QUEUE_EXPANSION_MAX)
-		queue_item_set_result(i, TRY_PERMANENT, "5.4.6", TEXT("%.*s leads to too many addresses"),
-			STR_ARG(i->address));
 	else
 		queue_job_expand(q, i, children, count);
+	// Nothing was made: other recipients that lead there have to go there themselves.
+	for (unsigned n = 0; n < count && i->result != TRY_EXPANDED; n++)
+		(void)map_remove(&i->mail->reached, reached_key(&arena, &children[n]));
 	queue_job_settle_item(q, i);
 	mem_free(children);
 	arena_finish(&arena);
@@ -251,6 +257,13 @@ static void leads_nowhere(struct queue *q, struct item *i, const struct address_
 	queue_job_settle_item(q, i);
 }
 
+static void wait_for_list(struct queue *q, struct item *i)
+{
+	queue_item_set_result(i, TRY_TEMPORARY, "4.2.4",
+		TEXT("%.*s is an alias with a file (:include:) that cannot be read now"), STR_ARG(i->address));
+	queue_job_settle_item(q, i);
+}
+
 static void on_resolved(void *arg, const struct address_answer *a)
 {
 	struct item *i = arg;
@@ -261,6 +274,8 @@ static void on_resolved(void *arg, const struct address_answer *a)
 		return;
 	if (a->err)
 		queue_item_give_back(q, i, QUEUE_RETURN_MS);
+	else if (a->unread)
+		wait_for_list(q, i);
 	else if (!a->end_count)
 		leads_nowhere(q, i, a);
 	else if (a->end_count == 1 && (!a->ends[0].owner.len || !queue_item_sender(i).len))

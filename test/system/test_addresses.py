@@ -150,6 +150,37 @@ def test_a_list_reports_to_its_owner(pabal):
         pabal.run("address", "remove", f"{name}@example.kr")
 
 
+def test_a_list_whose_file_cannot_be_read_waits(pabal):
+    """Nobody knows whom it names: it is deferred, not said to be no address, and nobody gets half."""
+    members = pabal.folder / "members"
+    members.write_text("lee\n")
+    (pabal.folder / "aliases").write_text(ALIASES + f"members: kim, :include:{members}\nouter: park, members\n")
+
+    def code(name):
+        with pabal.client() as client:
+            client.ehlo()
+            client.mail("kim@example.kr")
+            return client.rcpt(f"{name}@example.kr").code
+    wait.until(lambda: code("outer") == 250, 10, "the new aliases")
+    members.unlink()
+    wait.until(lambda: code("members") != 250, 10, "the file's absence")
+    assert (code("members"), code("outer")) == (451, 451)
+    assert "4.2.4" in pabal.run("address", "explain", "outer@example.kr").stdout
+    members.write_text("lee\n")
+    wait.until(lambda: code("outer") == 250, 10, "the file")
+    deliver(pabal, "outer@example.kr", ["kim", "lee", "park"], "for-members")
+    (pabal.folder / "aliases").write_text(ALIASES)
+    wait.until(lambda: code("outer") == 550, 10, "the old aliases")
+
+
+def test_what_an_expansion_makes_cannot_be_said_from_outside(pabal):
+    with pabal.client() as client:
+        client.ehlo()
+        client.mail("kim@example.kr")
+        for recipient in ('"\\\\kim"@example.kr', '"\\|id"@example.kr', '"/etc/passwd"@example.kr'):
+            assert client.rcpt(recipient).code == 550, recipient
+
+
 def test_commands_say_what_is_wrong(pabal):
     for words, said in ((["address", "add", "kim@example.kr", "lee"], "is an account"),
                         (["address", "add", "x@elsewhere.test", "lee"], "not a domain of this server"),
@@ -292,4 +323,7 @@ def test_a_network_is_bound_to_its_domains(pabal):
         assert "sender-domain" in str(client.mail("a@example.org"))
         reply = client.deliver("a@example.kr", "lee@example.kr", header("From: a@client.example"))
         assert reply.code == 553 and "From: <a@client.example>" in str(reply), reply
+        # behind a line that some readers pass over
+        reply = client.deliver("a@example.kr", "lee@example.kr", b"no field\r\n" + header("From: a@client.example"))
+        assert reply.code == 550 and "header-from" in str(reply), reply
         assert client.deliver("a@example.kr", "lee@example.kr", header("From: b@example.kr")).code == 250

@@ -440,6 +440,24 @@ static void a_loop_is_reported(void **state)
 	assert_int_equal(look(e), 0);
 }
 
+// What comes of one that makes nothing is not taken for reached.
+static void one_that_fails_takes_nobody_with_it(void **state)
+{
+	(void)state;
+	add("first@example.kr", "kim, lee");
+	add("second@example.kr", "kim, lee");
+	struct to to[] = {{.address = "first@example.kr", .notify = SMTP_NOTIFY_NEVER},
+		{.address = "second@example.kr", .notify = SMTP_NOTIFY_NEVER}};
+	submit_mail(e, &(struct mail_of){.sender = A}, to, 2);
+	WAIT(e, !list_empty(&e->q->routing));
+	struct item *i = LIST_ENTRY(e->q->routing.next, struct item, link);
+	assert_true(str_equal(i->address, STR("first@example.kr")));
+	i->depth = QUEUE_DEPTH_MAX; // as if it came over many forward files
+	settle_down(e);
+	assert_string_equal(deliveries(&delivered), "kim@example.kr<" A " lee@example.kr<" A);
+	assert_int_equal(look(e), 0);
+}
+
 static void an_unknown_member_is_reported(void **state)
 {
 	(void)state;
@@ -617,6 +635,7 @@ int main(void)
 		TEST(loops), TEST(limits), TEST(programs), TEST(owners), TEST(random_graphs),
 		TEST(one_end_needs_no_child), TEST(several_ends_become_children),
 		TEST(members_of_a_list_report_to_its_owner), TEST(a_loop_is_reported),
+		TEST(one_that_fails_takes_nobody_with_it),
 		TEST(an_unknown_member_is_reported), TEST(a_program_is_no_address), TEST(each_program_is_a_job),
 		TEST(recipients_at_rcpt), TEST(whose_addresses),
 	};

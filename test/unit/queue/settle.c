@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Results reach the disk, also when it fails for a while; expansions; what commits together.
 #include "help.h"
+#include "queue/address.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -165,6 +166,28 @@ static void expansions_come_to_an_end(void **state)
 	assert_true(has(first_job(e), "Status: 5.4.6"));
 }
 
+// Two forward files that name details of each other.
+static void expansions_do_not_multiply_without_end(void **state)
+{
+	static struct queue_child many[QUEUE_CHILDREN_MAX];
+	const struct queue_child one = {.address = STR("lee@example.kr"), .domain = STR("example.kr")};
+	for (unsigned n = 0; n < QUEUE_CHILDREN_MAX; n++)
+		many[n] = (struct queue_child){.address = STR("kim@example.kr"), .domain = STR("example.kr")};
+	submit(e, "someone@there.example", "kim@example.kr");
+	for (int n = 0; n < 10; n++) {
+		WAIT(e, first_job(e) && first_job(e)->count == 1);
+		struct job *j = queue_job_find(e->q, first_job(e)->job);
+		struct item *i = LIST_ENTRY(j->items.next, struct item, link);
+		i->mail->grown = n == 9 ? QUEUE_EXPANSION_MAX - QUEUE_CHILDREN_MAX + 1 : 0;
+		queue_job_expand(e->q, i, n == 9 ? many : &one, n == 9 ? QUEUE_CHILDREN_MAX : 1);
+		assert_int_equal(i->result, n == 9 ? TRY_PERMANENT : TRY_EXPANDED);
+		drop(e, first_job(e));
+		queue_job_ended(e->q, j, GROUP_ANSWERED);
+	}
+	WAIT(e, first_job(e));
+	assert_true(has(first_job(e), "Status: 5.4.6"));
+}
+
 static void an_expansion_is_whole_or_not_at_all(void **state)
 {
 	const struct queue_child children[] = {
@@ -237,6 +260,7 @@ int main(void)
 		T(an_address_expands_into_others),
 		T(the_one_who_asked_hears_of_the_expansion),
 		T(expansions_come_to_an_end),
+		T(expansions_do_not_multiply_without_end),
 		T(an_expansion_is_whole_or_not_at_all),
 		T(who_was_deleted_has_no_children),
 	};
