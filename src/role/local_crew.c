@@ -116,12 +116,13 @@ static void forget_if_empty(struct seat *s)
 	mem_free(s);
 }
 
-// Closing its channel ends a worker that waits for work; a busy one has to be killed.
+// Killed, also while it only waits for work: its user may have stopped it, and what never ends takes a
+// place from all others.
 static void end_worker(struct seat *s)
 {
 	leave_list(s);
 	wheel_clear(s->crew->o.wheel, &s->timer);
-	if (s->process && s->state == SEAT_BUSY)
+	if (s->process)
 		(void)kill(s->process->pid, SIGKILL);
 	if (s->process)
 		s->process->seat = NULL;

@@ -348,6 +348,20 @@ def test_who_a_worker_is(running):
         assert int(re.search(rf"^{kind}:\s*(\w+)", status, re.M)[1], 16) == 1 << 5 | 1 << 6 | 1 << 7
 
 
+def test_a_worker_that_is_stopped(running):
+    """By its user, while it waits for work: it ends all the same, and takes nobody's place."""
+    since = running.log.mark()
+    running.send("han@example.kr", subject="stopped")
+    running.result(since, outcome="delivered", to="han@example.kr")
+    pid = [p for p in running.pids("role local")
+           if f"Uid:\t{FIRST_UID + 3}\t" in Path(f"/proc/{p}/status").read_text()][0]
+    os.kill(pid, signal.SIGSTOP)
+    assert running.reload().returncode == 0 # ends workers of the configuration before
+    wait.until(lambda: not Path(f"/proc/{pid}").exists(), 10, "the worker is gone")
+    running.send("han@example.kr", subject="after it")
+    arrives(running.spool("han"), "after it")
+
+
 # ---- killed, and at the same time
 
 def test_killed_while_it_appends(running):
