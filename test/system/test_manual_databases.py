@@ -97,7 +97,8 @@ def enter(start, certificate):
                 code = client.auth_plain(name, password).code
                 if code != 235:
                     return code, None
-                assert client.command("MAIL FROM:<kim@example.kr>").code == 250
+                sender = name if "@" in name else f"{name}@example.kr"
+                assert client.mail(sender).code == 250
                 return code, client.command("RCPT TO:<you@elsewhere.example>").code == 250
 
         return login
