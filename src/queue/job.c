@@ -398,6 +398,7 @@ void queue_job_expand(struct queue *q, struct item *i, const struct queue_child 
 		return;
 	}
 	i->mail->grown += count - 1;
+	queue_item_became_others(i);
 	queue_item_set_result(i, TRY_EXPANDED, "2.0.0", "%s", "");
 	i->outcome->children = mem_array(count, sizeof(struct item *));
 	for (unsigned n = 0; n < count; n++) {

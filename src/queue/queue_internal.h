@@ -269,6 +269,8 @@ void queue_jobs_give_back(struct queue *q, struct deliverer *d); // NULL: all
 struct job *queue_job_find(struct queue *q, uint64_t id);
 void queue_job_expand(struct queue *q, struct item *i, const struct queue_child *children,
 	unsigned count);
+// Nobody is delivered to under its address any more: another way that leads to it leads on or nowhere.
+void queue_item_became_others(struct item *i);
 void queue_job_ended(struct queue *q, struct job *j, enum group_answer answer);
 
 // ---------------------------------------------------------------- results

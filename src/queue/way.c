@@ -210,51 +210,75 @@ static void fill_child(const struct item *i, const struct address_end *e, struct
 }
 
 // Under which a child is known to the message's other recipients.
-static struct str reached_key(struct arena *arena, const struct queue_child *c)
+static struct str reached_key(struct arena *arena, struct str address, struct str orcpt)
 {
-	return str_from(arena_format(arena, "%.*s %.*s", STR_ARG(c->address),
-		STR_ARG(c->orcpt.len && c->orcpt.data[0] == '<' ? c->orcpt : STR_EMPTY)));
+	return str_from(arena_format(arena, "%.*s %.*s", STR_ARG(address),
+		STR_ARG(orcpt.len && orcpt.data[0] == '<' ? orcpt : STR_EMPTY)));
 }
 
+// What mail->reached has for an address: some recipient is on its way there, or was, and became others.
+static char on_its_way, became_others;
+
+void queue_item_became_others(struct item *i)
+{
+	struct arena arena = {0};
+	struct str key = reached_key(&arena, i->address, i->orcpt);
+	if (map_get(&i->mail->reached, key))
+		map_set(&i->mail->reached, key, &became_others);
+	arena_finish(&arena);
+}
+
+// *out_others: some of the ends have it by another recipient.
 static unsigned make_children(struct item *i, const struct address_answer *a, struct arena *arena,
-	struct queue_child *out)
+	struct queue_child *out, bool *out_others)
 {
 	unsigned count = 0;
+	*out_others = false;
 	for (unsigned n = 0; n < a->end_count; n++) {
 		struct queue_child *c = &out[count];
 		fill_child(i, &a->ends[n], arena, c);
-		struct str key = reached_key(arena, c);
-		if (map_get(&i->mail->reached, key))
-			continue; // by another recipient of this message
-		map_set(&i->mail->reached, key, i->mail);
-		count++;
+		struct str key = reached_key(arena, c->address, c->orcpt);
+		const char *before = map_get(&i->mail->reached, key);
+		if (!before) {
+			map_set(&i->mail->reached, key, &on_its_way);
+			count++;
+		} else if (before == &on_its_way) {
+			*out_others = true;
+		}
 	}
 	return count;
+}
+
+static void leads_nowhere(struct queue *q, struct item *i, bool too_many)
+{
+	queue_item_set_result(i, TRY_PERMANENT, "5.4.6", too_many ?
+		TEXT("%.*s is an alias that leads to too many addresses, or over too many aliases") :
+		TEXT("%.*s is an alias that leads to itself, or to nobody"), STR_ARG(i->address));
+	queue_job_settle_item(q, i);
 }
 
 static void expand(struct queue *q, struct item *i, const struct address_answer *a)
 {
 	struct arena arena = {0};
 	struct queue_child *children = mem_array(a->end_count, sizeof *children);
-	unsigned count = make_children(i, a, &arena, children);
-	if (!count) // all of them have it by another recipient
+	bool others;
+	unsigned count = make_children(i, a, &arena, children, &others);
+	if (!count && !others) { // each became others, and these led here: nobody would get it
+		leads_nowhere(q, i, false);
+		goto out;
+	}
+	if (!count)
 		queue_item_set_result(i, TRY_EXPANDED, "2.0.0", "%s", "");
 	else
 		queue_job_expand(q, i, children, count);
 	// Nothing was made: other recipients that lead there have to go there themselves.
 	for (unsigned n = 0; n < count && i->result != TRY_EXPANDED; n++)
-		(void)map_remove(&i->mail->reached, reached_key(&arena, &children[n]));
+		(void)map_remove(&i->mail->reached,
+			reached_key(&arena, children[n].address, children[n].orcpt));
 	queue_job_settle_item(q, i);
+out:
 	mem_free(children);
 	arena_finish(&arena);
-}
-
-static void leads_nowhere(struct queue *q, struct item *i, const struct address_answer *a)
-{
-	queue_item_set_result(i, TRY_PERMANENT, "5.4.6", a->too_many ?
-		TEXT("%.*s is an alias that leads to too many addresses, or over too many aliases") :
-		TEXT("%.*s is an alias that leads to itself, or to nobody"), STR_ARG(i->address));
-	queue_job_settle_item(q, i);
 }
 
 static void wait_for_list(struct queue *q, struct item *i)
@@ -277,7 +301,7 @@ static void on_resolved(void *arg, const struct address_answer *a)
 	else if (a->unread)
 		wait_for_list(q, i);
 	else if (!a->end_count)
-		leads_nowhere(q, i, a);
+		leads_nowhere(q, i, a->too_many);
 	else if (a->end_count == 1 && (!a->ends[0].owner.len || !queue_item_sender(i).len))
 		go_on(q, i, &a->ends[0], a->is_alias);
 	else

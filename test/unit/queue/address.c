@@ -458,6 +458,33 @@ static void one_that_fails_takes_nobody_with_it(void **state)
 	assert_int_equal(look(e), 0);
 }
 
+// Each member's forward file names the list again.
+static void members_that_all_forward_to_the_list_are_reported(void **state)
+{
+	const struct queue_child back = {.address = STR("list@example.kr"), .domain = STR("example.kr")};
+	unsigned members = 0;
+	(void)state;
+	add("list@example.kr", "kim, lee");
+	submit(e, A, "list@example.kr");
+	while (members < 2) {
+		WAIT(e, first_job(e));
+		struct job *j = queue_job_find(e->q, first_job(e)->job);
+		assert_non_null(j);
+		LIST_EACH(link, &j->items) {
+			queue_job_expand(e->q, LIST_ENTRY(link, struct item, link), &back, 1);
+			members++;
+		}
+		drop(e, first_job(e));
+		queue_job_ended(e->q, j, GROUP_ANSWERED);
+	}
+	WAIT(e, first_job(e));
+	assert_string_equal(first_job(e)->addresses[0], A);
+	assert_true(has(first_job(e), "Status: 5.4.6"));
+	e->always = &delivered;
+	settle_down(e);
+	assert_int_equal(look(e), 0);
+}
+
 static void an_unknown_member_is_reported(void **state)
 {
 	(void)state;
@@ -636,6 +663,7 @@ int main(void)
 		TEST(one_end_needs_no_child), TEST(several_ends_become_children),
 		TEST(members_of_a_list_report_to_its_owner), TEST(a_loop_is_reported),
 		TEST(one_that_fails_takes_nobody_with_it),
+		TEST(members_that_all_forward_to_the_list_are_reported),
 		TEST(an_unknown_member_is_reported), TEST(a_program_is_no_address), TEST(each_program_is_a_job),
 		TEST(recipients_at_rcpt), TEST(whose_addresses),
 	};
