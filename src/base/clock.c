@@ -27,6 +27,13 @@ uint64_t clock_wall_ms(void)
 	return read_ms(CLOCK_REALTIME);
 }
 
+uint64_t clock_wall_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 uint64_t clock_monotonic_ms(void)
 {
 	return read_ms(CLOCK_MONOTONIC);

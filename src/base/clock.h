@@ -6,6 +6,7 @@
 #include "base/str.h"
 
 uint64_t clock_wall_ms(void);      // since 1970, UTC
+uint64_t clock_wall_us(void);      // the same in microseconds
 uint64_t clock_monotonic_ms(void);
 #define CLOCK_DATE_MAX 40
 // RFC 5322 3.3 date-time in local time with numeric zone: "Sun, 22 Nov 2026 10:00:00 +0900".

@@ -189,9 +189,9 @@ static void make_name(const char *hostname, const struct deliver_job *job,
 			host[n++] = *p;
 	}
 	host[n] = '\0';
-	uint64_t now = clock_wall_ms();
-	snprintf(out, size, "%llu.M%lluP%dQ%llxR%llx.%s", (unsigned long long)(now / 1000),
-		(unsigned long long)(now % 1000 * 1000), (int)getpid(), (unsigned long long)job->job,
+	uint64_t now = clock_wall_us();
+	snprintf(out, size, "%llu.M%lluP%dQ%llxR%llx.%s", (unsigned long long)(now / 1000000),
+		(unsigned long long)(now % 1000000), (int)getpid(), (unsigned long long)job->job,
 		(unsigned long long)r->id, host);
 }
 
