@@ -68,9 +68,12 @@ class Domain(peers.Peer):
                      f"log file={self.folder}/log.%m")))
 
     def helper(self):
-        """A program that is ntlm_auth, for those who are not inside."""
+        """A program that is ntlm_auth, for those who are not inside. It runs as another
+        user, who cannot enter a tree in a closed home: the peers are shown at
+        another place, in the mount namespace of the tests."""
         path = self.folder / "ntlm_auth"
-        root = peers.PEERS / "root"
+        root = Path("/mnt")
+        subprocess.run(["mount", "--bind", peers.PEERS / "root", root], check=True)
         libraries = [d for d in root.glob("usr/lib/*-linux-gnu")]
         folders = ":".join(str(f) for d in libraries for f in (d, d / "samba"))
         path.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{folders}" exec "{root}/usr/bin/ntlm_auth" '
