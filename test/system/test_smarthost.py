@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from pabal import server
+from pabal import server, wait
 from pabal.smarthost import (  # noqa: F401 (fixtures)
     ME, address, logins, owned, password, postfix, refusals, result, run, submit)
 
@@ -31,7 +31,7 @@ def test_the_strongest_mechanism_is_used_whatever_the_host_offers_today(run, pos
         submit(running)
         result(running, "delivered", mark)
         expected.append((used, ME))
-    assert logins(host) == expected
+    wait.until(lambda: logins(host) == expected)
     assert len(host.wait_messages("lee@postfix.test", 4)) == 4
     assert "open-sesame" not in running.log.text()
 
@@ -44,6 +44,7 @@ def test_a_wrong_password_is_tried_once_and_said_in_words(run, postfix, password
     assert event["code"] == "535" and event["status"] == "4.7.8"
     for words in ('route "*"', "login SCRAM-SHA-256 failed", "said: 535", "check user and password-file"):
         assert words in event["reason"], event
+    wait.until(lambda: refusals(host))
     assert set(refusals(host)) == {"SCRAM-SHA-256"}, "no weaker one gets the same secret"
     assert "sesame" not in running.log.text()
     [row] = running.queue()
@@ -59,6 +60,7 @@ def test_only_the_setting_lets_a_weaker_one_follow(run, postfix, password):
     running = run(password("shut-sesame") + '\n\tmechanisms "SCRAM-SHA-256" "PLAIN"')
     submit(running)
     assert "login PLAIN failed" in result(running, "deferred")["reason"]
+    wait.until(lambda: len(refusals(host)) > 1)
     assert refusals(host)[:2] == ["SCRAM-SHA-256", "PLAIN"]
     assert set(refusals(host)) == {"SCRAM-SHA-256", "PLAIN"}
 
@@ -68,7 +70,7 @@ def test_the_order_of_the_setting_counts(run, postfix, password):
     running = run(password() + '\n\tmechanisms "CRAM-MD5" "SCRAM-SHA-256"')
     submit(running)
     result(running, "delivered")
-    assert logins(host) == [("CRAM-MD5", ME)]
+    wait.until(lambda: logins(host) == [("CRAM-MD5", ME)])
 
 
 def test_no_mechanism_in_common_is_said_in_words(run, postfix, password):
