@@ -73,10 +73,11 @@ static void remove_stale(const struct mbox_lock *l, const struct stat *seen)
 	snprintf(aside, sizeof aside, "%s.%d", l->name, (int)getpid());
 	if (renameat(l->folder, l->name, l->folder, aside) < 0)
 		return;
-	if (!fstatat(l->folder, aside, &st, AT_SYMLINK_NOFOLLOW) &&
-		(st.st_ino != seen->st_ino || st.st_mtim.tv_sec != seen->st_mtim.tv_sec))
-		(void)linkat(l->folder, aside, l->folder, l->name, 0); // a new one: back with it
-	(void)unlinkat(l->folder, aside, 0);
+	bool is_new = !fstatat(l->folder, aside, &st, AT_SYMLINK_NOFOLLOW) &&
+		(st.st_ino != seen->st_ino || st.st_mtim.tv_sec != seen->st_mtim.tv_sec);
+	// Back with a new one. Where that fails a newer one stands there, and fcntl keeps us apart.
+	if (!is_new || linkat(l->folder, aside, l->folder, l->name, 0) == 0 || errno == EEXIST)
+		(void)unlinkat(l->folder, aside, 0);
 }
 
 static int make_file(const struct mbox_lock *l)
