@@ -183,7 +183,7 @@ static void long_reports_are_several(void **state)
 	assert_true(e->job_count > 2);
 	for (unsigned n = 0; n < 100; n++) {
 		unsigned told = 0;
-		char field[120];
+		char field[8100];
 		snprintf(field, sizeof field, "Final-Recipient: rfc822; %s\r\n", addresses[n]);
 		LIST_EACH(link, &e->jobs) {
 			struct played *p = LIST_ENTRY(link, struct played, link);

@@ -204,7 +204,7 @@ static inline void answer_each(struct env *e, struct played *p, const struct sai
 
 static inline void answer(struct env *e, struct played *p, const struct said *said)
 {
-	const struct said *all[PLAY_RECIPIENTS];
+	const struct said *all[PLAY_RECIPIENTS] = {0};
 	for (unsigned n = 0; n < p->count; n++)
 		all[n] = said;
 	answer_each(e, p, all);
