@@ -323,7 +323,7 @@ void queue_admin_address_remove(struct control_call *call, const json_t *argumen
 
 // ---------------------------------------------------------------- listing
 
-void admin_address_row(void *arg, const struct store_alias *a)
+static void add_row(void *arg, const struct store_alias *a)
 {
 	struct address_call *r = arg;
 	r->page++;
@@ -334,13 +334,12 @@ void admin_address_row(void *arg, const struct store_alias *a)
 			queue_json_text(a->targets), "changed", queue_json_number(a->changed_ms)));
 }
 
-static void on_aliases(void *arg, int err)
+static void on_page(void *arg, int err)
 {
 	struct address_call *r = arg;
 	if (!err && r->page == ADMIN_PAGE) {
 		r->page = 0;
-		store_alias_list(r->admin->store, str_from(r->after), ADMIN_PAGE, admin_address_row,
-			on_aliases, r);
+		r->list(r->admin->store, str_from(r->after), ADMIN_PAGE, add_row, on_page, r);
 		return;
 	}
 	if (err)
@@ -350,11 +349,17 @@ static void on_aliases(void *arg, int err)
 	admin_address_destroy(r);
 }
 
+void admin_address_list(struct control_call *call, void *admin, const char *command, admin_lister list)
+{
+	struct address_call *r = admin_address_create(call, admin, command);
+	r->list = list;
+	list(r->admin->store, STR_EMPTY, ADMIN_PAGE, add_row, on_page, r);
+}
+
 void queue_admin_address_list(struct control_call *call, const json_t *arguments, void *arg)
 {
-	struct address_call *r = admin_address_create(call, arg, "address list");
 	(void)arguments;
-	store_alias_list(r->admin->store, STR_EMPTY, ADMIN_PAGE, admin_address_row, on_aliases, r);
+	admin_address_list(call, arg, "address list", store_alias_list);
 }
 
 static void on_shown(void *arg, int err)
@@ -376,7 +381,7 @@ void queue_admin_address_show(struct control_call *call, const json_t *arguments
 {
 	struct address_call *r = admin_address_create(call, arg, "address show");
 	if (take_name(r, arguments))
-		store_alias_get(r->admin->store, str_from(r->name), admin_address_row, on_shown, r);
+		store_alias_get(r->admin->store, str_from(r->name), add_row, on_shown, r);
 	else
 		admin_address_destroy(r);
 }

@@ -8,6 +8,9 @@
 
 #define ADMIN_PAGE 500 // rows asked of the store at once
 
+typedef void (*admin_lister)(struct store *s, struct str after, unsigned limit, store_each_alias each,
+	store_done done, void *arg);
+
 struct address_call {
 	struct control_call *call;
 	struct queue_admin *admin;
@@ -16,6 +19,8 @@ struct address_call {
 	struct buf targets;          // as they will be
 	json_t *wanted;              // argument "targets"
 	bool removes, found;
+	// of a listing
+	admin_lister list;
 	char after[SMTP_ADDRESS_MAX];
 	unsigned page;
 	uint64_t count;
@@ -30,6 +35,7 @@ bool admin_address_fail(struct address_call *r, const char *code, const char *fo
 void admin_address_done(struct address_call *r);
 // Fails the call when the domain is not one of this server.
 bool admin_address_is_ours(struct address_call *r, struct str domain);
-void admin_address_row(void *arg, const struct store_alias *a); // arg: struct address_call
+// Answers with every row that list has, page after page.
+void admin_address_list(struct control_call *call, void *admin, const char *command, admin_lister list);
 
 #endif

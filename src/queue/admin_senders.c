@@ -67,28 +67,10 @@ void queue_admin_domain_remove(struct control_call *call, const json_t *argument
 		admin_address_destroy(r);
 }
 
-static void on_domains(void *arg, int err)
-{
-	struct address_call *r = arg;
-	if (!err && r->page == ADMIN_PAGE) {
-		r->page = 0;
-		store_domain_alias_list(r->admin->store, str_from(r->after), ADMIN_PAGE,
-			admin_address_row, on_domains, r);
-		return;
-	}
-	if (err)
-		queue_admin_fail(r->call, err);
-	else
-		control_done(r->call, json_pack("{s:o}", "count", queue_json_number(r->count)));
-	admin_address_destroy(r);
-}
-
 void queue_admin_domain_list(struct control_call *call, const json_t *arguments, void *arg)
 {
-	struct address_call *r = admin_address_create(call, arg, "domain alias list");
 	(void)arguments;
-	store_domain_alias_list(
-		r->admin->store, STR_EMPTY, ADMIN_PAGE, admin_address_row, on_domains, r);
+	admin_address_list(call, arg, "domain alias list", store_domain_alias_list);
 }
 
 // ---------------------------------------------------------------- explain

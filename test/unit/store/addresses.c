@@ -1,25 +1,8 @@
 // SPDX-License-Identifier: ISC
 // Aliases and domain aliases in the store, over a restart too.
-#include "help.h"
+#include "opened.h"
 
 #include "store/addresses.h"
-
-static char *folder;
-static struct store *s;
-
-static int set_up(void **state)
-{
-	folder = make_folder();
-	s = open_store(folder);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	store_close(s);
-	remove_folder(folder);
-	return 0;
-}
 
 static int result;
 

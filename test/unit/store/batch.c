@@ -1,23 +1,6 @@
 // SPDX-License-Identifier: ISC
 // Batches: each is whole or absent, each step of doc/queue.md 4, isolation within a group.
-#include "help.h"
-
-static char *folder;
-static struct store *s;
-
-static int set_up(void **state)
-{
-	folder = make_folder();
-	s = open_store(folder);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	store_close(s);
-	remove_folder(folder);
-	return 0;
-}
+#include "opened.h"
 
 static void a_message_is_kept_whole(void **state)
 {

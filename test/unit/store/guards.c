@@ -1,24 +1,7 @@
 // SPDX-License-Identifier: ISC
 #include "store/guards.h"
 
-#include "help.h"
-
-static char *folder;
-static struct store *s;
-
-static int set_up(void **state)
-{
-	folder = make_folder();
-	s = open_store(folder);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	store_close(s);
-	remove_folder(folder);
-	return 0;
-}
+#include "opened.h"
 
 static void note(void *arg, int err)
 {

@@ -1,26 +1,9 @@
 // SPDX-License-Identifier: ISC
 // Reading the queue: claims and restarts, bodies, listings.
-#include "help.h"
+#include "opened.h"
 
 #include "store/schema.h"
 #include "store/store_internal.h"
-
-static char *folder;
-static struct store *s;
-
-static int set_up(void **state)
-{
-	folder = make_folder();
-	s = open_store(folder);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	store_close(s);
-	remove_folder(folder);
-	return 0;
-}
 
 static void put_at(uint64_t number, uint64_t next_try_ms)
 {

@@ -1,28 +1,11 @@
 // SPDX-License-Identifier: ISC
 // Spool files: made, linked, read, removed with their message, swept, checked.
-#include "help.h"
+#include "opened.h"
 
 #include "base/clock.h"
 #include "store/store_internal.h"
 
 #include <fcntl.h>
-
-static char *folder;
-static struct store *s;
-
-static int set_up(void **state)
-{
-	folder = make_folder();
-	s = open_store(folder);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	store_close(s);
-	remove_folder(folder);
-	return 0;
-}
 
 #define LARGE 200000
 
