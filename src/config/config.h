@@ -95,6 +95,7 @@ struct config_server {
 	uint64_t command_timeout;   // ms
 	uint64_t data_timeout;      // ms
 	uint64_t session_timeout;   // ms
+	uint32_t limits_by_block;   // bits of enum config_limit_id: such values are of a limit block
 	struct config_place where;
 };
 

@@ -220,6 +220,9 @@ void config_limit_close(struct config_parser *p, const struct config_frame *f);
 // Labels and older spellings of all of them together, order, checks.
 void config_limit_finish(struct config_parser *p);
 void config_limit_sort(struct config *c);
+// Does a limit block say the value of this setting (an older spelling), which is not shown then?
+bool config_limit_is_by_block(
+	enum config_block_id block, const struct config_setting *s, const void *base);
 int config_limit_compare(const struct config_limit *a, const struct config_limit *b);
 int config_limit_read_label(struct config_limit *l); // makes scope, key and network of it; ERR_SYNTAX
 int config_limit_index(struct config *c);            // ERR_CORRUPT when they are not in order

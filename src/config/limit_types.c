@@ -401,14 +401,33 @@ static void check_spelled(struct config_parser *p)
 
 // A value that a block says for everybody, or for a server, also stands where it is looked for when
 // nobody thinks of blocks.
-static void put_in_force(const struct config_frame *f, const struct config_limit *block, bool only_unwritten)
+static void put_in_force(const struct config_frame *f, const struct config_limit *block,
+	uint32_t *by_block)
 {
 	for (unsigned id = 0; block && id < CONFIG_LIMITS; id++) {
 		struct config_place place;
 		uint64_t *value = spelled_value(f, id, &place);
-		if (value && block->value[id] && !(only_unwritten && place.line))
-			*value = block->value[id];
+		if (!value || !block->value[id] || place.line)
+			continue;
+		*value = block->value[id];
+		*by_block |= 1u << id;
 	}
+}
+
+bool config_limit_is_by_block(enum config_block_id block, const struct config_setting *s, const void *base)
+{
+	const struct config *c = base;
+	const struct config_server *server = base;
+	uint32_t by_block = 0;
+	if (block == CONFIG_BLOCK_SERVER)
+		by_block = server->limits_by_block;
+	else if (block == CONFIG_BLOCK_TOP || block == CONFIG_BLOCK_LIMITS)
+		by_block = c->server_defaults.limits_by_block;
+	for (unsigned id = 0; by_block && id < CONFIG_LIMITS; id++)
+		if (by_block & 1u << id && config_limit_kinds[id].spelled &&
+			!strcmp(config_limit_kinds[id].spelled, s->name))
+			return true;
+	return false;
 }
 
 static void check_label(struct config_parser *p, struct config_limit *l)
@@ -463,16 +482,16 @@ void config_limit_finish(struct config_parser *p)
 	add_spelled(p, &p->single[CONFIG_BLOCK_TOP], STR("everywhere"));
 	add_spelled(p, &p->single[CONFIG_BLOCK_LIMITS], STR("everywhere"));
 	const struct config_limit *everywhere = find_block(c, STR("everywhere"));
-	put_in_force(&p->single[CONFIG_BLOCK_TOP], everywhere, true);
-	put_in_force(&p->single[CONFIG_BLOCK_LIMITS], everywhere, true);
+	put_in_force(&p->single[CONFIG_BLOCK_TOP], everywhere, &c->server_defaults.limits_by_block);
+	put_in_force(&p->single[CONFIG_BLOCK_LIMITS], everywhere, &c->server_defaults.limits_by_block);
 	for (size_t i = 0; i < c->server_count; i++) {
 		struct str label = str_from(arena_format(&c->arena, "server %.*s",
 			STR_ARG(c->servers[i].name)));
 		struct config_frame frame = p->servers[i];
 		frame.base = (char *)&c->servers[i];
 		add_spelled(p, &frame, label);
-		put_in_force(&frame, everywhere, true);
-		put_in_force(&frame, find_block(c, label), true);
+		put_in_force(&frame, everywhere, &c->servers[i].limits_by_block);
+		put_in_force(&frame, find_block(c, label), &c->servers[i].limits_by_block);
 	}
 	check_spelled(p);
 	config_limit_sort(c);

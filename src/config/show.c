@@ -58,7 +58,7 @@ void config_show_block(enum config_block_id id, const void *base, unsigned depth
 	size_t count;
 	const struct config_setting *s = config_settings_of(id, &count);
 	for (size_t i = 0; i < count; i++)
-		if (s[i].type->show &&
+		if (s[i].type->show && !config_limit_is_by_block(id, &s[i], base) &&
 			(!config_blocks[id].takes || config_blocks[id].takes(&s[i], base)))
 			s[i].type->show(&s[i], base, depth, out);
 	for (enum config_block_id inner = 1; inner < CONFIG_BLOCK_COUNT; inner++) {

@@ -138,7 +138,9 @@ def test_more_room_is_used_at_once(pabal):
     box = make(pabal, "grows", messages=1)
     with pabal.client() as client:
         client.ehlo()
+        pabal.signal_role("local", signal.SIGSTOP)
         assert [send(client, box, body(100, "grows")) for _ in range(2)] == [250, 250]
+        pabal.signal_role("local", signal.SIGCONT)
     wait.until(lambda: [r for r in waiting(pabal, box) if r["tries"]])
     assert len(files_of(pabal, box)) == 1
     set_quota(pabal, box, messages=2)

@@ -22,7 +22,12 @@ static const char full[] = START
 	"queue { hold yes life 36h min-free-size 123 }\nlimits { workers 3 }\n";
 
 static const char *const texts[] = {
-	START, full, START "log { to syslog } resolver { servers recursion }"};
+	START, full, START "log { to syslog } resolver { servers recursion }",
+	// What blocks say for everybody is not said again by the older spellings.
+	START "max-errors 7\nlimits { header-size 9K }\n"
+	"server \"mx\" { listen \"*:25\" max-recipients 3 }\n"
+	"limit \"everywhere\" { message-size 20M recipients 30 connections 40 }\n"
+	"limit \"server mx\" { messages 2 }\nlimit \"account kim\" { errors 5 }\n"};
 
 static struct config *build_with_password(const char *text)
 {
