@@ -485,6 +485,8 @@ void config_limit_finish(struct config_parser *p)
 	put_in_force(&p->single[CONFIG_BLOCK_TOP], everywhere, &c->server_defaults.limits_by_block);
 	put_in_force(&p->single[CONFIG_BLOCK_LIMITS], everywhere, &c->server_defaults.limits_by_block);
 	for (size_t i = 0; i < c->server_count; i++) {
+		if (!c->servers[i].name.len) // reported
+			continue;
 		struct str label = str_from(arena_format(&c->arena, "server %.*s",
 			STR_ARG(c->servers[i].name)));
 		struct config_frame frame = p->servers[i];
